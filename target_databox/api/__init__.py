@@ -1,0 +1,1 @@
+"""Databox API v1: the only rooms that know HTTP."""

@@ -1,0 +1,1 @@
+"""Rows in, outcomes out; knows neither Singer nor HTTP."""

@@ -1,0 +1,1 @@
+"""The Databox API v1 on this machine; imports nothing from the rest of the package."""
