@@ -1,0 +1,238 @@
+"""Every way in which a request to Databox can fail, told apart by what the caller may do next.
+
+    DataboxError                evidence of one failed request
+     |- TransientError          worth another try
+     |   |- ThrottledError      429: nothing was stored
+     |   |- UnreachableError    the request never left: nothing was stored
+     |   `- LostAnswerError     sent, but the answer is lost or unreadable: stored or not, nobody knows
+     `- RefusedError            a final answer: another try gives the same
+         |- KeyRefusedError     401, 403: ends the run at once
+         `- MissingError        404
+
+    SetupError                  what was configured and what Databox holds don't fit; a setting mends it
+     |- AccountError
+     |- DataSourceError
+     `- DatasetError
+         `- KeysDifferError
+
+`str(error)` is the whole sentence for the user: what failed, on which object, what the API said, what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from target_databox.api.limits import (
+    KEY_REFUSED_STATUSES,
+    LOST_ANSWER_STATUSES,
+    MISSING_STATUS,
+    THROTTLED_STATUS,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from target_databox.api.shapes import ApiProblem
+
+
+class DataboxError(Exception):
+    """A request to Databox failed.
+
+    Attributes:
+        message: The whole sentence for the user.
+        method: HTTP method, such as `POST`.
+        path: The request's path, such as `/v1/datasets/…/data`; never a query with values, never the host.
+        status: HTTP status, or None when no answer arrived.
+        problems: The `errors` of the answer; empty when there were none or the body was unreadable.
+        request_id: The API's name of the request, for Databox's support; or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str,
+        path: str,
+        status: int | None = None,
+        problems: Iterable[ApiProblem] = (),
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.method = method
+        self.path = path
+        self.status = status
+        self.problems: tuple[ApiProblem, ...] = tuple(problems)
+        self.request_id = request_id
+
+
+class TransientError(DataboxError):
+    """The same request may succeed later.
+
+    Attributes:
+        retry_after_seconds: How long the API asked to wait (`Retry-After`), or None when it didn't say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str,
+        path: str,
+        status: int | None = None,
+        problems: Iterable[ApiProblem] = (),
+        request_id: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(
+            message, method=method, path=path, status=status, problems=problems, request_id=request_id
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ThrottledError(TransientError):
+    """The rate limit was passed (429, A): nothing was stored, every request on this key has to slow down."""
+
+
+class UnreachableError(TransientError):
+    """The request never left (name lookup, refused, connect timeout, TLS handshake): nothing was stored."""
+
+
+class LostAnswerError(TransientError):
+    """The request was sent and its answer is lost or unreadable: it may or may not have been carried out."""
+
+
+class RefusedError(DataboxError):
+    """A final answer: the API understood the request and will not carry it out."""
+
+
+class KeyRefusedError(RefusedError):
+    """The API key is missing, wrong or not allowed to do this (401 D, 403 3): nothing else can succeed."""
+
+
+class MissingError(RefusedError):
+    """What the path names does not exist, or is not visible to this key (404, A)."""
+
+
+class SetupError(Exception):
+    """Configuration and Databox don't fit; the message names the setting that mends it."""
+
+
+class AccountError(SetupError):
+    """The account is unknown, or there are several and none is configured."""
+
+
+class DataSourceError(SetupError):
+    """The data source is unknown or can't be used."""
+
+
+class DatasetError(SetupError):
+    """A stream's dataset is unknown or can't be used."""
+
+
+class KeysDifferError(DatasetError):
+    """A dataset's primary keys are known to differ from what the stream and `load_method` ask for.
+
+    Attributes:
+        stream: The Singer stream.
+        dataset_id: Its dataset.
+        wanted: Keys that the stream would have.
+        found: Keys that the dataset has.
+    """
+
+    def __init__(
+        self, message: str, *, stream: str, dataset_id: str, wanted: tuple[str, ...], found: tuple[str, ...]
+    ) -> None:
+        super().__init__(message)
+        self.stream = stream
+        self.dataset_id = dataset_id
+        self.wanted = wanted
+        self.found = found
+
+
+def problems_text(problems: Iterable[ApiProblem], request_id: str | None) -> str:
+    """What the API said, as one clause such as `invalid_input: Bad title (field title), request id 12`.
+
+    Returns:
+        The clause without a full stop; empty when the API said nothing.
+    """
+    told = []
+    for problem in problems:
+        words = (
+            ": ".join(part for part in (problem.code, problem.message) if part) or problem.type or "no reason"
+        )
+        told.append(f"{words} (field {problem.field})" if problem.field else words)
+    clauses = ["; ".join(told)] if told else []
+    if request_id:
+        clauses.append(f"request id {request_id}")
+    return ", ".join(clauses)
+
+
+def error_of_answer(
+    *,
+    method: str,
+    path: str,
+    status: int,
+    problems: tuple[ApiProblem, ...] = (),
+    request_id: str | None = None,
+    retry_after_seconds: float | None = None,
+    location: str | None = None,
+) -> DataboxError:
+    """The error for an answer whose status is not 2xx.
+
+    Args:
+        method: HTTP method of the request.
+        path: Path of the request.
+        status: HTTP status of the answer.
+        problems: The answer's `errors`.
+        request_id: The answer's `requestId`.
+        retry_after_seconds: From the answer's `Retry-After`.
+        location: The host that a redirect points to, shown and never followed.
+
+    Returns:
+        An instance of the class that says what the caller may do next; never raised here.
+    """
+    said = problems_text(problems, request_id)
+    happened = f"{method} {path} was answered with status {status}" + (f" ({said})" if said else "")
+
+    if status == THROTTLED_STATUS or status in LOST_ANSWER_STATUSES:
+        kind = ThrottledError if status == THROTTLED_STATUS else LostAnswerError
+        what = (
+            "the rate limit of the API key is used up; nothing was stored. Lower requests_per_second or "
+            "requests_per_hour if something else uses this key."
+            if kind is ThrottledError
+            else "this is a passing failure of the API, and nobody knows whether the request was carried out. "
+            "Run again later if it goes on."
+        )
+        return kind(
+            f"{happened}: {what}",
+            method=method,
+            path=path,
+            status=status,
+            problems=problems,
+            request_id=request_id,
+            retry_after_seconds=retry_after_seconds,
+        )
+
+    refused: type[RefusedError] = RefusedError
+    advice = "the API refused it, and trying again would not help."
+    if status in KEY_REFUSED_STATUSES:
+        refused = KeyRefusedError
+        advice = (
+            "the API key was refused. Check the setting api_key: an administrator makes keys in Databox, and a "
+            "key may be bound to a list of IP addresses or lack permission for this account."
+        )
+    elif status == MISSING_STATUS:
+        refused = MissingError
+        advice = "it does not exist, or the API key can't see it. Check the configured ids and api_url."
+    elif 300 <= status < 400:
+        where = f" to {location}" if location else ""
+        advice = f"redirects{where} are not followed, since they would carry the API key. Check the setting api_url."
+    return refused(
+        f"{happened}: {advice}",
+        method=method,
+        path=path,
+        status=status,
+        problems=problems,
+        request_id=request_id,
+    )

@@ -1,0 +1,148 @@
+"""What the Databox API answers, as values that every room may hold without knowing HTTP."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class IngestionStatus(enum.Enum):
+    """What an ingestion's status word means.
+
+    On the detail of an ingestion `DONE` is only the status of the request (D): processing is over when the
+    metrics are there as well. On a line of the list it is the status of the ingestion itself (D).
+    """
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiProblem:
+    """One entry of an answer's `errors` (D), cut to a readable length; the API key is masked.
+
+    Attributes:
+        code: Machine-readable word; `invalid_input` is the only documented one, so nothing depends on it.
+        message: Text for people, at most 300 characters.
+        field: The request field that is to blame, if any.
+        type: Category, such as `validation` or `permission`.
+    """
+
+    code: str | None
+    message: str | None
+    field: str | None
+    type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account that the key can see (D)."""
+
+    id: int
+    name: str
+    account_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """A data source: the container of datasets (D). `created` is ISO 8601 text as it came."""
+
+    id: int
+    title: str | None
+    created: str | None
+    timezone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset as the list of a data source shows it (fields O). `created` is ISO 8601 text as it came."""
+
+    id: str
+    title: str | None
+    created: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetDetail:
+    """A dataset as the undocumented detail route shows it (O).
+
+    Attributes:
+        id: The dataset's id.
+        primary_keys: Its keys, empty when it has none; None when the API doesn't tell: null or
+            absent, since nothing is documented that would make a null mean "no keys".
+        data_source_id: Its data source, or None when the API doesn't tell.
+    """
+
+    id: str
+    primary_keys: tuple[str, ...] | None
+    data_source_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A POST of rows that the API accepted (D): it will be processed later.
+
+    Attributes:
+        ingestion_id: Where the outcome can be read.
+        errors: Usually empty; the ingestion's own counts decide what was stored.
+        request_id: The API's name of the request.
+    """
+
+    ingestion_id: str
+    errors: tuple[ApiProblem, ...]
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """The detail of one ingestion (D).
+
+    Attributes:
+        id: The ingestion's id.
+        status: On this route the status of the *request* (D): `DONE` alone proves nothing.
+        timestamp: Epoch seconds, or None when it is missing or unreadable.
+        received: Rows that arrived; None while the metrics are missing, as for the other counts.
+        appended: Rows stored under a new key or without one.
+        overwritten: Rows that replaced the row of their key.
+        rejected: Rows that were not stored.
+        errors: What the API says is wrong with it (O).
+        request_id: The API's name of the request that read it.
+    """
+
+    id: str
+    status: IngestionStatus
+    timestamp: float | None
+    received: int | None
+    appended: int | None
+    overwritten: int | None
+    rejected: int | None
+    errors: tuple[ApiProblem, ...]
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionEntry:
+    """A line of a dataset's list of ingestions (D). `timestamp` is epoch seconds or None."""
+
+    id: str
+    timestamp: float | None
+    status: IngestionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionsPage:
+    """One page of a dataset's list of ingestions, in the API's order, which is unknown.
+
+    Attributes:
+        entries: The lines; empty past the last page.
+        page: The page's number, counted from 1 (O).
+        page_size: How many lines a full page has.
+        total_items: How many ingestions the dataset has, or None when the API doesn't tell.
+    """
+
+    entries: tuple[IngestionEntry, ...]
+    page: int
+    page_size: int
+    total_items: int | None
