@@ -1,0 +1,54 @@
+"""Which addresses the API key may be sent to, so that settings and client hold to one rule."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+
+def address_problem(url: str) -> str | None:
+    """What keeps an address from being used, or None when nothing does.
+
+    The address itself is never part of the answer, since it may hold a password.
+
+    Args:
+        url: Base address of the API.
+
+    Returns:
+        A clause that follows the setting's name, such as "must be https, ...".
+    """
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return "must not hold blanks or control characters"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "is not a valid address"
+    if parts.scheme not in {"https", "http"} or not parts.hostname or port == 0:
+        return "must look like https://host or https://host:port/path"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user name or a password"
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        return "must not hold a query or a fragment"
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        return "must be https, since plain http would send the key in clear text (http is for loopback only)"
+    return None
+
+
+def is_allowed_url(url: str) -> bool:
+    """Whether the API key may be sent to this address: https, or plain http towards this machine."""
+    return address_problem(url) is None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: ``localhost``, 127.0.0.0/8 or ``::1``.
+
+    Names other than ``localhost`` are not resolved: what they stand for may change between the
+    check and the connection.
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
