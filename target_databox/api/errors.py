@@ -201,7 +201,7 @@ def error_of_answer(
             "the rate limit of the API key is used up; nothing was stored. Lower requests_per_second or "
             "requests_per_hour if something else uses this key."
             if kind is ThrottledError
-            else "this is a passing failure of the API, and nobody knows whether the request was carried out. "
+            else "this is a passing failure of the API, and nobody knows whether it was carried out. "
             "Run again later if it goes on."
         )
         return kind(
@@ -219,15 +219,15 @@ def error_of_answer(
     if status in KEY_REFUSED_STATUSES:
         refused = KeyRefusedError
         advice = (
-            "the API key was refused. Check the setting api_key: an administrator makes keys in Databox, and a "
-            "key may be bound to a list of IP addresses or lack permission for this account."
+            "the API key was refused. Check the setting api_key: an administrator makes keys in Databox, and "
+            "a key may be bound to a list of IP addresses or lack permission for this account."
         )
     elif status == MISSING_STATUS:
         refused = MissingError
         advice = "it does not exist, or the API key can't see it. Check the configured ids and api_url."
     elif 300 <= status < 400:
         where = f" to {location}" if location else ""
-        advice = f"redirects{where} are not followed, since they would carry the API key. Check the setting api_url."
+        advice = f"redirects{where} are not followed, for the sake of the API key. Check the setting api_url."
     return refused(
         f"{happened}: {advice}",
         method=method,
