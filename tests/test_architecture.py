@@ -1,0 +1,132 @@
+"""The house keeps its walls: who may import whom, and what every module owes its reader."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import target_databox
+
+PACKAGE = "target_databox"
+ROOT = Path(target_databox.__file__).parent
+
+# Rooms that must not see the rest of the package, and what they may see of it nevertheless.
+CLOSED_ROOMS = {
+    "api": ("api",),
+    "emulator": ("emulator",),
+    "delivery": ("delivery", "api.errors", "api.shapes", "api.limits"),
+    "columns": ("columns", "rows", "conversions", "api.limits"),
+    "rows": ("columns", "rows", "conversions", "api.limits"),
+    "conversions": ("columns", "rows", "conversions", "api.limits"),
+}
+# Distributions that only some modules may know.
+RESERVED = {
+    "singer_sdk": ("target", "sinks", "settings"),
+    "requests": ("api",),
+    "aiohttp": ("emulator",),
+    "jinja2": ("emulator",),
+}
+# Time, chance and the network come in as parameters here.
+PURE = ("columns", "rows", "conversions", "delivery.batches", "delivery.checkpoints", "delivery.halving")
+IMPURE = ("random", "requests", "socket", "threading", "time", "urllib")
+FORBIDDEN_NAMES = ("common", "helpers", "misc", "util", "utils")
+LONG_LINES = 400
+
+
+class Module(NamedTuple):
+    """A module of the package: its name without the package's, its text and its syntax tree."""
+
+    name: str
+    text: str
+    tree: ast.Module
+
+    @property
+    def imports(self) -> list[str]:
+        """Full names of everything imported, also inside functions and for type checking only."""
+        return [name for node in ast.walk(self.tree) for name in imported(node, self.name)]
+
+
+def imported(node: ast.AST, module: str) -> list[str]:
+    """The full names that one statement imports; of `from a import b` both `a` and `a.b`."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{module}: imports are absolute, so that they can be searched for."
+        source = node.module or ""
+        return [source, *(f"{source}.{alias.name}" for alias in node.names)]
+    return []
+
+
+def module_at(path: Path) -> Module:
+    """The module in a file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    text = path.read_text(encoding="utf-8")
+    return Module(name, text, ast.parse(text, str(path)))
+
+
+def within(name: str, rooms: tuple[str, ...]) -> bool:
+    """Whether a name is one of the rooms, or inside one."""
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+MODULES = [module_at(path) for path in sorted(ROOT.rglob("*.py"))]
+every_module = pytest.mark.parametrize("module", MODULES, ids=[module.name or PACKAGE for module in MODULES])
+
+
+@every_module
+def test_rooms_import_only_neighbours(module: Module) -> None:
+    """A room that is closed sees of the package only what it is allowed to see."""
+    room = next((room for room in CLOSED_ROOMS if within(module.name, (room,))), None)
+    if room is None:
+        return
+    seen = {name.removeprefix(f"{PACKAGE}.") for name in module.imports if name.startswith(f"{PACKAGE}.")}
+    strangers = {name for name in seen if not within(name, CLOSED_ROOMS[room]) and not is_passage(name, room)}
+    assert not strangers, f"{module.name} imports {', '.join(sorted(strangers))}"
+
+
+def is_passage(name: str, room: str) -> bool:
+    """Whether a name is only the way to an allowed one, as `api` in `from target_databox.api import limits`."""
+    return any(allowed.startswith(f"{name}.") for allowed in CLOSED_ROOMS[room])
+
+
+@every_module
+def test_distributions_stay_in_rooms(module: Module) -> None:
+    """Only `api` knows requests, only three modules know the SDK, only the emulator knows its server."""
+    for distribution, rooms in RESERVED.items():
+        if any(within(name, (distribution,)) for name in module.imports):
+            assert within(module.name, rooms), f"{module.name} imports {distribution}"
+
+
+@every_module
+def test_pure_modules_stay_pure(module: Module) -> None:
+    """Modules called pure can't reach a clock, chance, threads or the network."""
+    if within(module.name, PURE):
+        assert not [name for name in module.imports if within(name, IMPURE)]
+
+
+@every_module
+def test_nothing_prints(module: Module) -> None:
+    """No module calls `print`: a stray line on standard output would corrupt the STATE stream."""
+    calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    assert not [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+
+
+@every_module
+def test_modules_say_why_they_exist(module: Module) -> None:
+    """Every module begins with one sentence, and a name that says something."""
+    first = (ast.get_docstring(module.tree) or "").split("\n\n")[0]
+    assert re.search(r"[.!?]$", first), f"{module.name} begins with {first!r}"
+    assert not set(module.name.split(".")) & set(FORBIDDEN_NAMES)
+
+
+@every_module
+def test_long_modules_explain_themselves(module: Module) -> None:
+    """A module of more than 400 lines says in its docstring why it is long."""
+    if len(module.text.splitlines()) > LONG_LINES:
+        explanation = ast.get_docstring(module.tree) or ""
+        assert "long because" in explanation.lower(), f"{module.name} is long without a reason"
