@@ -90,7 +90,7 @@ def test_rooms_import_only_neighbours(module: Module) -> None:
 
 
 def is_passage(name: str, room: str) -> bool:
-    """Whether a name is only the way to an allowed one, as `api` in `from target_databox.api import limits`."""
+    """Whether a name is only the package on the way to a module that is allowed."""
     return any(allowed.startswith(f"{name}.") for allowed in CLOSED_ROOMS[room])
 
 
