@@ -1,0 +1,162 @@
+"""Everything that is unknown about the API v1, one named switch each, so that a test can try both ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _switch(default: Any, unknown: str) -> Any:
+    return field(default=default, metadata={"unknown": unknown})
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What the emulator takes for true where neither documentation nor client says (grade A).
+
+    Every switch is an option of `databox-emulator serve`; its sentence says what is unknown.
+    """
+
+    rate_counting: Literal["bucket", "strict"] = _switch(
+        "bucket",
+        "How requests per second are counted: a bucket that refills evenly and takes no refused request, "
+        "or a strict sliding second that counts refused requests too.",
+    )
+    throttle_answer: Literal["retry-after", "no-header", "html"] = _switch(
+        "retry-after",
+        "What a 429 is: the usual envelope with a Retry-After header, the envelope alone, or an HTML page.",
+    )
+    cooldown_seconds: float = _switch(
+        0.0, "How long the documented cooldown lasts: every request in this time after a 429 is refused too."
+    )
+    too_large_status: Literal["400", "413"] = _switch(
+        "400", "The status of the answer to more rows or more bytes than one ingestion may have."
+    )
+    body_limit_bytes: int = _switch(
+        1_000_000, "The largest request body: three Databox pages name three sizes, this is the smallest."
+    )
+    unknown_id_status: Literal["404", "400"] = _switch(
+        "404", "The status of the answer to an id that nothing has; only 400 and 401 are documented."
+    )
+    booleans: Literal["kept", "rejected"] = _switch(
+        "kept", "How booleans are taken: there is no boolean column type."
+    )
+    nested_objects: Literal["kept", "rejected"] = _switch(
+        "kept", "Whether a value may be an object, or an array that holds one; if so it is kept as JSON."
+    )
+    nulls: Literal["kept", "rejected"] = _switch("kept", "Whether a value may be null.")
+    type_conflicts: Literal["rejected", "kept"] = _switch(
+        "rejected", "What becomes of a row with a value that conflicts with its column's type."
+    )
+    date_inference: Literal["iso-text", "declared-only"] = _switch(
+        "iso-text",
+        "Whether a column that was not declared is a date-time while all its values are ISO 8601 text; "
+        "other text turns it into a string column.",
+    )
+    key_update: Literal["replace", "merge"] = _switch(
+        "replace", "Whether a row with a known key replaces the stored row whole, or only the columns it has."
+    )
+    repeated_key: Literal["last", "first", "rejected"] = _switch(
+        "last", "Which row counts when one request has the same key twice."
+    )
+    missing_key: Literal["rejected", "kept"] = _switch(
+        "rejected", "What becomes of a row without one of its key columns, or with a null there."
+    )
+    processing_order: Literal["any", "acceptance"] = _switch(
+        "any", "Whether ingestions of one dataset are processed in the order in which they were accepted."
+    )
+    processing_seconds_min: float = _switch(
+        0.05, "The shortest time from acceptance to the end of processing."
+    )
+    processing_seconds_max: float = _switch(0.3, "The longest time from acceptance to the end of processing.")
+    listing_lag_seconds: float = _switch(
+        1.0, "How long a new ingestion is missing from the list; Databox's own tests allow for 30 seconds."
+    )
+    list_order: Literal["newest-first", "oldest-first", "arbitrary"] = _switch(
+        "newest-first", "The order of the list of ingestions."
+    )
+    detail_missing_seconds: float = _switch(
+        0.0, "How long after acceptance an ingestion's own record is still answered with 404."
+    )
+    detail_status: Literal["ingestion", "request"] = _switch(
+        "ingestion",
+        "What `status` means on an ingestion's own record: the processing's outcome, or the request's.",
+    )
+    pending_metrics: Literal["absent", "null", "zeros"] = _switch(
+        "absent", "What an ingestion's metrics are while it is processed."
+    )
+    failed_metrics: Literal["zeros", "absent"] = _switch(
+        "zeros", "What the metrics of a failed ingestion are: received rows with all outcomes zero, or none."
+    )
+    late_counts_seconds: float = _switch(
+        0.0, "How long after the end of processing the counts of the outcomes are still zero."
+    )
+    pending_word: str = _switch("processing", "The word for an ingestion that is not processed yet.")
+    done_word: str = _switch("success", "The word for an ingestion that is processed.")
+    failed_word: str = _switch("failed", "The word for an ingestion that failed.")
+    page_size_cap: int = _switch(100, "The largest page of the list of ingestions, in ingestions.")
+    page_size_over_cap: Literal["clamped", "refused"] = _switch(
+        "clamped", "What becomes of a request for a larger page."
+    )
+    purge_drops_pending: bool = _switch(
+        False, "Whether a purge also discards the ingestions that are accepted but not yet processed."
+    )
+    schema_field: Literal["accepted", "ignored", "refused"] = _switch(
+        "accepted", "Whether a dataset may be created with `schema`, which only the official CLI sends."
+    )
+    same_titles: Literal["allowed", "refused"] = _switch(
+        "allowed",
+        "Whether two datasets of a data source, or two data sources of an account, may share a title.",
+    )
+    dataset_detail: Literal["available", "missing"] = _switch(
+        "available", "Whether the undocumented routes of the official CLI exist."
+    )
+    data_source_status: Literal["success", "processing"] = _switch(
+        "success", "The `status` in the answer to the creation of a data source; both words are documented."
+    )
+
+    def __post_init__(self) -> None:
+        """Check every value.
+
+        Raises:
+            ValueError: A switch has a value that it can't have.
+        """
+        for switch in switches():
+            value = getattr(self, switch.name)
+            if switch.choices and value not in switch.choices:
+                raise ValueError(f"{switch.name} must be one of {', '.join(switch.choices)}; got {value!r}.")
+            if switch.type in {int, float} and value < 0:
+                raise ValueError(f"{switch.name} must not be negative; got {value!r}.")
+        if self.processing_seconds_min > self.processing_seconds_max:
+            raise ValueError("processing_seconds_min must not be more than processing_seconds_max.")
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One assumption, described for a command line or a page.
+
+    Attributes:
+        name: The attribute of `Assumptions`.
+        type: `str`, `int`, `float` or `bool`.
+        choices: The words it may have; empty when any value of its type will do.
+        default: The value where nothing is said.
+        unknown: One sentence that says what is unknown.
+    """
+
+    name: str
+    type: type
+    choices: tuple[str, ...]
+    default: Any
+    unknown: str
+
+
+def switches() -> Iterator[Switch]:
+    """Every assumption, in the order of its declaration."""
+    hints = get_type_hints(Assumptions)
+    for each in fields(Assumptions):
+        hint = hints[each.name]
+        words = get_args(hint) if get_origin(hint) is Literal else ()
+        yield Switch(each.name, str if words else hint, words, each.default, each.metadata["unknown"])

@@ -1,0 +1,331 @@
+"""Accounts, data sources and datasets of the emulated API: state and rules, no HTTP."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from zoneinfo import available_timezones
+
+from target_databox.emulator.errors import InvalidInputError, UnknownObjectError
+from target_databox.emulator.rules import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from target_databox.emulator.assumptions import Assumptions
+    from target_databox.emulator.database import Database
+
+_FIRST_DATA_SOURCE_ID = 4754489
+_COLUMN_TYPES = ("string", "number", "datetime")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account that the keys can see; `type` is `organization`, `agency` or `client` (grade D)."""
+
+    id: int
+    name: str
+    type: str = "organization"
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """A container for datasets; `created` is in seconds since 1970."""
+
+    id: int
+    account_id: int
+    title: str | None
+    timezone: str | None
+    key: str | None
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A table of rows.
+
+    Attributes:
+        seq: Its number in the database, in the order of creation.
+        id: A UUID.
+        data_source_id: The data source that it belongs to.
+        title: What a human calls it.
+        keys: Its primary keys; empty when it has none, `None` when nobody said (an adopted id).
+        columns: Its columns by name, in the order in which they came.
+        created: In seconds since 1970.
+        row_count: How many rows it holds.
+        size_bytes: The sum of its rows' bytes, as JSON.
+    """
+
+    seq: int
+    id: str
+    data_source_id: int
+    title: str | None
+    keys: tuple[str, ...] | None
+    columns: dict[str, Column]
+    created: float
+    row_count: int
+    size_bytes: int
+
+
+class Catalogue:
+    """Accounts, data sources and datasets, and what may be done to them.
+
+    Args:
+        database: Where they are kept.
+        clock: Tells the time, in seconds since 1970.
+        assumptions: What is taken for true where nobody knows.
+        adopt_unknown_ids: Make an account, data source or dataset whose id is asked for and unknown.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float],
+        assumptions: Assumptions,
+        *,
+        adopt_unknown_ids: bool = False,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._assumptions = assumptions
+        self._adopts = adopt_unknown_ids
+
+    def add_account(self, account: Account) -> Account:
+        """Add an account, unless its id is there already; the stored one is returned."""
+        self._database.run(
+            "INSERT OR IGNORE INTO accounts VALUES (?, ?, ?)", account.id, account.name, account.type
+        )
+        return self.account(account.id)
+
+    def accounts(self) -> list[Account]:
+        """Every account, by id."""
+        return [
+            Account(*row) for row in self._database.all("SELECT id, name, type FROM accounts ORDER BY id")
+        ]
+
+    def account(self, account_id: int) -> Account:
+        """The account of an id.
+
+        Raises:
+            UnknownObjectError: There is none.
+        """
+        row = self._database.first("SELECT id, name, type FROM accounts WHERE id = ?", account_id)
+        if row:
+            return Account(*row)
+        if self._adopts:
+            return self.add_account(Account(account_id, f"Account {account_id}"))
+        raise UnknownObjectError("The account does not exist.", "accountId")
+
+    def data_sources(self, account_id: int | None = None) -> list[DataSource]:
+        """Every data source of an account, or of all accounts, in the order of creation.
+
+        Raises:
+            UnknownObjectError: The account does not exist.
+        """
+        if account_id is not None:
+            self.account(account_id)
+        rows = self._database.all(
+            "SELECT id, account_id, title, timezone, key, created FROM data_sources"
+            " WHERE ? IS NULL OR account_id = ? ORDER BY created, id",
+            account_id,
+            account_id,
+        )
+        return [DataSource(*row) for row in rows]
+
+    def data_source(self, data_source_id: int) -> DataSource:
+        """The data source of an id.
+
+        Raises:
+            UnknownObjectError: There is none.
+        """
+        row = self._database.first(
+            "SELECT id, account_id, title, timezone, key, created FROM data_sources WHERE id = ?",
+            data_source_id,
+        )
+        if row:
+            return DataSource(*row)
+        if self._adopts:
+            return self._insert_data_source(
+                f"Data source {data_source_id}", None, "UTC", None, data_source_id
+            )
+        raise UnknownObjectError("The data source does not exist.", "dataSourceId")
+
+    def create_data_source(
+        self, title: str, account_id: int | None = None, timezone: str | None = None, key: str | None = None
+    ) -> DataSource:
+        """Make a data source, in the first account when none is named.
+
+        Args:
+            title: May be empty (grade D).
+            account_id: The account to make it in.
+            timezone: An IANA name; `UTC` when there is none.
+            key: What the official CLI sends (grade O); `ingestion` when there is none (grade D).
+
+        Raises:
+            UnknownObjectError: The account does not exist.
+            InvalidInputError: The time zone does not exist, or the title is taken where titles must differ.
+        """
+        if timezone is not None and timezone not in timezones():
+            raise InvalidInputError("The time zone is not supported.", "timezone")
+        if self._assumptions.same_titles == "refused":
+            account = account_id if account_id is not None else self.accounts()[0].id
+            if any(each.title == title for each in self.data_sources(account)):
+                raise InvalidInputError("A data source with this title exists.", "title")
+        return self._insert_data_source(title, account_id, timezone or "UTC", key or "ingestion")
+
+    def _insert_data_source(
+        self,
+        title: str,
+        account_id: int | None,
+        timezone: str,
+        key: str | None,
+        data_source_id: int | None = None,
+    ) -> DataSource:
+        account = self.accounts()[0] if account_id is None else self.account(account_id)
+        if data_source_id is None:
+            newest = self._database.one("SELECT max(id) FROM data_sources")[0]
+            data_source_id = max(newest or 0, _FIRST_DATA_SOURCE_ID - 1) + 1
+        self._database.run(
+            "INSERT INTO data_sources VALUES (?, ?, ?, ?, ?, ?)",
+            data_source_id,
+            account.id,
+            title,
+            timezone,
+            key,
+            self._clock(),
+        )
+        return self.data_source(data_source_id)
+
+    def delete_data_source(self, data_source_id: int) -> None:
+        """Delete a data source, its datasets and their rows (grade D).
+
+        Raises:
+            UnknownObjectError: It does not exist.
+        """
+        self.data_source(data_source_id)
+        self._database.run("DELETE FROM data_sources WHERE id = ?", data_source_id)
+
+    def datasets(self, data_source_id: int | None = None) -> list[Dataset]:
+        """Every dataset of a data source, or of all, in the order of creation.
+
+        Raises:
+            UnknownObjectError: The data source does not exist.
+        """
+        if data_source_id is not None:
+            self.data_source(data_source_id)
+        rows = self._database.all(
+            "SELECT * FROM datasets WHERE ? IS NULL OR data_source_id = ? ORDER BY seq",
+            data_source_id,
+            data_source_id,
+        )
+        return [_dataset(row) for row in rows]
+
+    def dataset(self, dataset_id: str) -> Dataset:
+        """The dataset of an id.
+
+        Raises:
+            UnknownObjectError: There is none.
+        """
+        row = self._database.first("SELECT * FROM datasets WHERE id = ?", dataset_id)
+        if row:
+            return _dataset(row)
+        if self._adopts:
+            return self._adopted_dataset(dataset_id)
+        raise UnknownObjectError("The dataset does not exist.", "datasetId")
+
+    def create_dataset(
+        self,
+        title: str,
+        data_source_id: int,
+        keys: Sequence[str] = (),
+        columns: Sequence[tuple[str, str]] = (),
+    ) -> Dataset:
+        """Make an empty dataset.
+
+        Args:
+            title: What a human calls it.
+            data_source_id: The data source to make it in.
+            keys: Its primary keys; empty for none.
+            columns: Names and types of the columns to declare.
+
+        Raises:
+            UnknownObjectError: The data source does not exist.
+            InvalidInputError: A column's type does not exist, `schema` is refused, or the title is taken
+                where titles must differ.
+        """
+        self.data_source(data_source_id)
+        if columns and self._assumptions.schema_field == "refused":
+            raise InvalidInputError("The field schema is not known.", "schema")
+        if any(column_type not in _COLUMN_TYPES for _, column_type in columns):
+            raise InvalidInputError(f"A dataType must be one of {', '.join(_COLUMN_TYPES)}.", "schema")
+        if self._assumptions.same_titles == "refused" and any(
+            each.title == title for each in self.datasets(data_source_id)
+        ):
+            raise InvalidInputError("A dataset with this title exists.", "title")
+        declared = {name: Column(column_type, declared=True) for name, column_type in columns}
+        if self._assumptions.schema_field == "ignored":
+            declared = {}
+        return self._insert_dataset(str(uuid.uuid4()), data_source_id, title, tuple(keys), declared)
+
+    def _insert_dataset(
+        self,
+        dataset_id: str,
+        data_source_id: int,
+        title: str,
+        keys: tuple[str, ...] | None,
+        columns: dict[str, Column],
+    ) -> Dataset:
+        self._database.run(
+            "INSERT INTO datasets (id, data_source_id, title, keys, columns, created)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            dataset_id,
+            data_source_id,
+            title,
+            None if keys is None else json.dumps(keys),
+            columns_as_text(columns),
+            self._clock(),
+        )
+        return self.dataset(dataset_id)
+
+    def _adopted_dataset(self, dataset_id: str) -> Dataset:
+        sources = self.data_sources()
+        source = sources[-1] if sources else self._insert_data_source("Data source", None, "UTC", "ingestion")
+        return self._insert_dataset(dataset_id, source.id, f"Dataset {dataset_id}", None, {})
+
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Delete a dataset with its rows and ingestions.
+
+        Raises:
+            UnknownObjectError: It does not exist.
+        """
+        self._database.run("DELETE FROM datasets WHERE seq = ?", self.dataset(dataset_id).seq)
+
+
+def columns_as_text(columns: dict[str, Column]) -> str:
+    """Columns as the database keeps them."""
+    return json.dumps(
+        {name: [each.type, each.declared] for name, each in columns.items()}, ensure_ascii=False
+    )
+
+
+def _dataset(row: Any) -> Dataset:
+    return Dataset(
+        row["seq"],
+        row["id"],
+        row["data_source_id"],
+        row["title"],
+        None if row["keys"] is None else tuple(json.loads(row["keys"])),
+        {name: Column(*each) for name, each in json.loads(row["columns"]).items()},
+        row["created"],
+        row["row_count"],
+        row["size_bytes"],
+    )
+
+
+@cache
+def timezones() -> frozenset[str]:
+    """The IANA names that the emulated API supports: those that this machine knows, and `UTC`."""
+    return frozenset(available_timezones() | {"UTC"})

@@ -1,0 +1,144 @@
+"""Opens the emulator's SQLite database and knows its tables, so that the rules can speak in objects."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_VERSION = 1
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS accounts (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, type TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS data_sources (
+    id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    title TEXT, timezone TEXT, key TEXT, created REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS datasets (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    data_source_id INTEGER NOT NULL REFERENCES data_sources ON DELETE CASCADE,
+    title TEXT, keys TEXT, columns TEXT NOT NULL, created REAL NOT NULL,
+    row_count INTEGER NOT NULL DEFAULT 0, size_bytes INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS datasets_of_source ON datasets (data_source_id);
+CREATE TABLE IF NOT EXISTS rows (
+    seq INTEGER PRIMARY KEY, dataset INTEGER NOT NULL REFERENCES datasets ON DELETE CASCADE,
+    key TEXT, body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS rows_of_dataset ON rows (dataset);
+CREATE UNIQUE INDEX IF NOT EXISTS rows_by_key ON rows (dataset, key) WHERE key IS NOT NULL;
+CREATE TABLE IF NOT EXISTS ingestions (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    dataset INTEGER NOT NULL REFERENCES datasets ON DELETE CASCADE,
+    accepted_at REAL NOT NULL, due_at REAL NOT NULL, listed_at REAL NOT NULL, shuffle REAL NOT NULL,
+    processed_at REAL, status TEXT NOT NULL, received INTEGER NOT NULL,
+    appended INTEGER NOT NULL DEFAULT 0, overwritten INTEGER NOT NULL DEFAULT 0,
+    rejected INTEGER NOT NULL DEFAULT 0, fate TEXT NOT NULL, rows BLOB
+);
+CREATE INDEX IF NOT EXISTS ingestions_of_dataset ON ingestions (dataset, seq);
+CREATE INDEX IF NOT EXISTS ingestions_listed ON ingestions (dataset, listed_at);
+CREATE INDEX IF NOT EXISTS ingestions_pending ON ingestions (due_at) WHERE status = 'pending';
+CREATE TABLE IF NOT EXISTS rejected_rows (
+    seq INTEGER PRIMARY KEY, ingestion INTEGER NOT NULL REFERENCES ingestions ON DELETE CASCADE,
+    place INTEGER NOT NULL, reason TEXT NOT NULL, field TEXT, body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS rejected_of_ingestion ON rejected_rows (ingestion);
+"""
+
+
+class Database:
+    """One SQLite connection that several threads may use, one at a time.
+
+    Args:
+        path: A file, made when it is missing; `None` keeps everything in memory.
+
+    Raises:
+        ValueError: The file is not an emulator's database, or one of another version.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._lock = RLock()
+        self._connection = sqlite3.connect(
+            ":memory:" if path is None else path, check_same_thread=False, isolation_level=None
+        )
+        self._connection.row_factory = sqlite3.Row
+        try:
+            self._prepare(path)
+        except (sqlite3.DatabaseError, ValueError):
+            self._connection.close()
+            raise
+
+    def _prepare(self, path: Path | None) -> None:
+        try:
+            version = self.one("PRAGMA user_version")[0]
+            tables = self.one("SELECT count(*) FROM sqlite_master")[0]
+        except sqlite3.DatabaseError as exc:
+            raise ValueError(f"{path} is not a database of the emulator: {exc}. Name another file.") from exc
+        if tables and version != _VERSION:
+            raise ValueError(f"{path} was not made by this version of the emulator. Name another file.")
+        # A trial's database may lose its last second in a crash of the machine; speed counts for more.
+        for pragma in ("journal_mode = WAL", "synchronous = OFF", "foreign_keys = ON", "temp_store = MEMORY"):
+            self._connection.execute(f"PRAGMA {pragma}").fetchall()
+        self._connection.executescript(_TABLES)
+        self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One transaction, also across calls: an inner one joins the outer one."""
+        with self._lock:
+            if self._connection.in_transaction:
+                yield
+                return
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def run(self, sql: str, *values: Any) -> int:
+        """Run one statement; the id of the row that it inserted, or 0."""
+        with self._lock:
+            return self._connection.execute(sql, values).lastrowid or 0
+
+    def run_many(self, sql: str, values: Iterable[tuple[Any, ...]]) -> None:
+        """Run one statement for each tuple of values."""
+        with self._lock:
+            self._connection.executemany(sql, values)
+
+    def all(self, sql: str, *values: Any) -> list[Any]:
+        """Every row of a query."""
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def first(self, sql: str, *values: Any) -> Any:
+        """The first row of a query, or `None`."""
+        with self._lock:
+            return self._connection.execute(sql, values).fetchone()
+
+    def one(self, sql: str, *values: Any) -> Any:
+        """The only row of a query that always has one."""
+        return self.first(sql, *values)
+
+    def close(self) -> None:
+        """Close the connection; nothing can be asked afterwards."""
+        with self._lock:
+            self._connection.close()
+
+
+def timestamp(seconds: float) -> str:
+    """A time as the API writes it: `2025-10-01T12:00:00.000000Z` (grade D).
+
+    Args:
+        seconds: Seconds since 1970.
+    """
+    return datetime.fromtimestamp(seconds, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,91 @@
+"""Remembers what was asked and answered, so that tests can tell what a client really did."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from threading import RLock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer.
+
+    Attributes:
+        at: When the request came, in seconds since 1970.
+        seconds: How long the answer took.
+        method: The HTTP method.
+        route: The route's name; `None` when the API has no such route.
+        path: The path with its query.
+        status: The answer's status; `None` when the connection was cut instead.
+        key: The beginning of the key that was sent, enough to tell two apart; empty when there was none.
+        rows: How many rows a request to store rows had, else 0.
+        request_bytes: The size of the request's body.
+        body: The request's body, when the log was asked to keep bodies.
+    """
+
+    at: float
+    seconds: float
+    method: str
+    route: str | None
+    path: str
+    status: int | None
+    key: str
+    rows: int
+    request_bytes: int
+    body: bytes | None = None
+
+
+class ExchangeLog:
+    """The newest exchanges, oldest first; may be read while the emulator runs.
+
+    Args:
+        length: How many are remembered.
+        keep_bodies: Remember what was sent, too.
+    """
+
+    def __init__(self, length: int = 100_000, *, keep_bodies: bool = False) -> None:
+        self.keep_bodies = keep_bodies
+        self._exchanges: deque[Exchange] = deque(maxlen=length)
+        self._lock = RLock()
+        self._total = 0
+
+    def add(self, exchange: Exchange) -> None:
+        """Remember an exchange."""
+        with self._lock:
+            self._exchanges.append(exchange)
+            self._total += 1
+
+    def __iter__(self) -> Iterator[Exchange]:
+        with self._lock:
+            return iter(list(self._exchanges))
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+    @property
+    def total(self) -> int:
+        """How many exchanges there were, remembered or not."""
+        return self._total
+
+    def of(self, route: str) -> list[Exchange]:
+        """The exchanges on a route."""
+        return [each for each in self if each.route == route]
+
+    def count(self, predicate: Callable[[Exchange], bool]) -> int:
+        """How many exchanges a predicate holds for."""
+        return sum(1 for each in self if predicate(each))
+
+    def unknown_routes(self) -> list[str]:
+        """Method and path of every request that no route of the API answers."""
+        return [f"{each.method} {each.path}" for each in self if each.route is None]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._exchanges.clear()
+            self._total = 0

@@ -1,0 +1,366 @@
+"""The routes of the API v1: each reads its request, calls the store, gives the answer's fields; no rules."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from target_databox.emulator.catalogue import timezones
+from target_databox.emulator.database import timestamp
+from target_databox.emulator.errors import InvalidInputError, TooLargeError, UnknownRouteError
+from target_databox.emulator.ingestions import Fate, parsed_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from target_databox.emulator.catalogue import Dataset, DataSource
+    from target_databox.emulator.faults import Fault
+    from target_databox.emulator.ingestions import Ingestion
+    from target_databox.emulator.store import Store
+
+Answer = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, parsed no further than HTTP does.
+
+    Attributes:
+        store: The state of the emulated API.
+        ids: The parts of the path that are ids, by name.
+        query: The query's fields.
+        body: The request's body.
+        faults: Planned faults that strike this request.
+        rows: How many rows the request had; filled in by the route.
+    """
+
+    store: Store
+    ids: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    faults: Sequence[Fault] = ()
+    rows: int = 0
+
+    def number(self, name: str) -> int:
+        """An id of the path as a number.
+
+        Raises:
+            InvalidInputError: It is none.
+        """
+        return _whole_number(self.ids[name], name)
+
+    def fields(self) -> dict[str, Any]:
+        """The request's body as a JSON object.
+
+        Raises:
+            InvalidInputError: It is none.
+        """
+        try:
+            fields = json.loads(self.body)
+        except ValueError as exc:
+            raise InvalidInputError("The body must be JSON.") from exc
+        if not isinstance(fields, dict):
+            raise InvalidInputError("The body must be a JSON object.")
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the API.
+
+    Attributes:
+        name: The name by which faults and the log know it.
+        method: The HTTP method.
+        path: The path, with ids in braces.
+        answer: Does what is asked and gives the answer's fields, beside the envelope's.
+    """
+
+    name: str
+    method: str
+    path: str
+    answer: Callable[[Call], Answer]
+
+
+class _Records(msgspec.Struct):
+    records: list[msgspec.Raw]
+
+
+def _whole_number(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise InvalidInputError(f"{name} must be a whole number.", name)
+    return int(text)
+
+
+def _field(fields: Mapping[str, Any], name: str, kind: type, *, required: bool = False) -> Any:
+    value = fields.get(name)
+    if value is None and not required:
+        return None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InvalidInputError(f"{name} must be {'a string' if kind is str else 'an integer'}.", name)
+    return value
+
+
+def _validate_key(_: Call) -> Answer:
+    return {}
+
+
+def _accounts(call: Call) -> Answer:
+    return {
+        "accounts": [
+            {"id": each.id, "name": each.name, "accountType": each.type} for each in call.store.accounts()
+        ]
+    }
+
+
+def _timezones(_: Call) -> Answer:
+    return {"timezones": [{"offset": _offset(name), "timezone": name} for name in sorted(timezones())]}
+
+
+def _offset(name: str) -> str:
+    """The offset of a time zone now, such as `UTC+1` or `UTC+5:30` (fields grade O)."""
+    try:
+        offset = datetime.now(timezone.utc).astimezone(ZoneInfo(name)).utcoffset()
+    except (ZoneInfoNotFoundError, ValueError):
+        offset = None
+    minutes = int(offset.total_seconds()) // 60 if offset else 0
+    hours, rest = divmod(abs(minutes), 60)
+    return f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
+
+
+def _data_source_fields(source: DataSource) -> Answer:
+    return {
+        "id": source.id,
+        "title": source.title,
+        "created": timestamp(source.created),
+        "timezone": source.timezone,
+        "key": source.key,
+        "ingestionSupported": True,
+    }
+
+
+def _data_sources(call: Call) -> Answer:
+    return {
+        "dataSources": [
+            _data_source_fields(each) for each in call.store.data_sources(call.number("accountId"))
+        ]
+    }
+
+
+def _create_data_source(call: Call) -> Answer:
+    fields = call.fields()
+    source = call.store.create_data_source(
+        _field(fields, "title", str, required=True),
+        _field(fields, "accountId", int),
+        _field(fields, "timezone", str),
+        _field(fields, "key", str),
+    )
+    return {**_data_source_fields(source), "status": call.store.assumptions.data_source_status}
+
+
+def _delete_data_source(call: Call) -> Answer:
+    call.store.delete_data_source(call.number("dataSourceId"))
+    return {"message": "Data source deleted successfully"}
+
+
+def _dataset_fields(dataset: Dataset) -> Answer:
+    return {"id": dataset.id, "title": dataset.title, "created": timestamp(dataset.created)}
+
+
+def _datasets(call: Call) -> Answer:
+    return {"datasets": [_dataset_fields(each) for each in call.store.datasets(call.number("dataSourceId"))]}
+
+
+def _create_dataset(call: Call) -> Answer:
+    fields = call.fields()
+    keys = fields.get("primaryKeys") or []
+    if not (isinstance(keys, list) and all(isinstance(name, str) and name for name in keys)):
+        raise InvalidInputError("primaryKeys must be an array of column names.", "primaryKeys")
+    columns = fields.get("schema") or []
+    if not (isinstance(columns, list) and all(_is_column(each) for each in columns)):
+        raise InvalidInputError("schema must be an array of objects with name and dataType.", "schema")
+    dataset = call.store.create_dataset(
+        _field(fields, "title", str, required=True),
+        _field(fields, "dataSourceId", int, required=True),
+        keys,
+        [(each["name"], each["dataType"]) for each in columns],
+    )
+    return _dataset_fields(dataset)
+
+
+def _is_column(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("name"), str)
+        and isinstance(value.get("dataType"), str)
+    )
+
+
+def _delete_dataset(call: Call) -> Answer:
+    call.store.delete_dataset(call.ids["datasetId"])
+    return {"message": "Dataset deleted successfully"}
+
+
+def _purge(call: Call) -> Answer:
+    call.store.purge(call.ids["datasetId"])
+    return {"message": "Dataset purged successfully"}
+
+
+def _post_rows(call: Call) -> Answer:
+    if len(call.body) > call.store.assumptions.body_limit_bytes:
+        raise TooLargeError("The request is too large.", "records")
+    try:
+        texts = [bytes(text) for text in msgspec.json.decode(call.body, type=_Records).records]
+    except (msgspec.MsgspecError, ValueError) as exc:
+        raise InvalidInputError(
+            "The body must be a JSON object with an array called records.", "records"
+        ) from exc
+    call.rows = len(texts)
+    accepted = call.store.accept(call.ids["datasetId"], texts, _fate(call.faults, texts))
+    return {"ingestionId": accepted.id, "message": "Data ingestion request accepted"}
+
+
+def _fate(faults: Sequence[Fault], texts: Sequence[bytes]) -> Fate:
+    rejects: list[tuple[int, str]] = []
+    seconds = None
+    for fault in faults:
+        if fault.reject_rows is not None:
+            rows = parsed_rows(b"[" + b",".join(texts) + b"]")
+            rejects += [
+                (place, "The row was refused.") for place, row in enumerate(rows) if fault.rejects(row)
+            ]
+        seconds = seconds if fault.processing_seconds is None else fault.processing_seconds
+    return Fate(any(fault.fail_ingestion for fault in faults), tuple(rejects), seconds)
+
+
+def _word(call: Call, ingestion: Ingestion) -> str:
+    assumptions = call.store.assumptions
+    words = {
+        "pending": assumptions.pending_word,
+        "done": assumptions.done_word,
+        "failed": assumptions.failed_word,
+    }
+    return words[ingestion.status]
+
+
+def _ingestions(call: Call) -> Answer:
+    assumptions = call.store.assumptions
+    page = _whole_number(call.query.get("page", "1"), "page")
+    page_size = _whole_number(call.query.get("pageSize", "100"), "pageSize")
+    if page < 1 or page_size < 1:
+        raise InvalidInputError(
+            "Pages start at 1 and have at least one ingestion.", "pageSize" if page else "page"
+        )
+    if page_size > assumptions.page_size_cap:
+        if assumptions.page_size_over_cap == "refused":
+            raise InvalidInputError(f"A page has at most {assumptions.page_size_cap} ingestions.", "pageSize")
+        page_size = assumptions.page_size_cap
+    found, total = call.store.ingestions_page(call.ids["datasetId"], page, page_size)
+    return {
+        "ingestions": [
+            {"ingestionId": each.id, "timestamp": timestamp(each.accepted_at), "status": _word(call, each)}
+            for each in found
+        ],
+        "pagination": {"page": page, "pageSize": page_size, "totalItems": total},
+    }
+
+
+def _ingestion(call: Call) -> Answer:
+    assumptions = call.store.assumptions
+    found = call.store.ingestion(call.ids["datasetId"], call.ids["ingestionId"])
+    answer: Answer = {
+        "ingestionId": found.id,
+        "timestamp": timestamp(found.accepted_at),
+        "status": _word(call, found) if assumptions.detail_status == "ingestion" else "success",
+    }
+    if found.status == "failed":
+        problem = {
+            "code": None,
+            "message": "The ingestion could not be processed.",
+            "field": None,
+            "type": "processing",
+        }
+        answer["errors"] = [problem]
+    shown = {"pending": assumptions.pending_metrics, "failed": assumptions.failed_metrics, "done": "zeros"}[
+        found.status
+    ]
+    if shown == "zeros":
+        answer["metrics"] = _metrics(found, call.store.dataset(call.ids["datasetId"]))
+    elif shown == "null":
+        answer["metrics"] = None
+    return answer
+
+
+def _metrics(found: Ingestion, dataset: Dataset) -> Answer:
+    return {
+        "datasetMetrics": {
+            "columnsCount": len(dataset.columns),
+            "datasetSizeMB": round(dataset.size_bytes / 1_000_000, 6),
+            "totalDatasetRecordsCount": dataset.row_count,
+        },
+        "ingestionMetrics": {
+            "receivedRecordsCount": found.received,
+            "appendedRecordsCount": found.appended,
+            "overwrittenRecordsCount": found.overwritten,
+            "rejectedRecordsCount": found.rejected,
+        },
+    }
+
+
+def _dataset(call: Call) -> Answer:
+    if call.store.assumptions.dataset_detail == "missing":
+        raise UnknownRouteError("There is no such route.")
+    dataset = call.store.dataset(call.ids["datasetId"])
+    answer: Answer = {
+        "id": dataset.id,
+        "created": timestamp(dataset.created),
+        "dataSourceId": dataset.data_source_id,
+        "timezone": call.store.data_source(dataset.data_source_id).timezone,
+        "schema": [
+            {"name": name, "dataType": each.type or "string"} for name, each in dataset.columns.items()
+        ],
+    }
+    if dataset.keys is not None:  # nobody told this emulator the keys of a dataset that it adopted
+        answer["primaryKeys"] = list(dataset.keys)
+    return answer
+
+
+def _account_datasets(call: Call) -> Answer:
+    if call.store.assumptions.dataset_detail == "missing":
+        raise UnknownRouteError("There is no such route.")
+    kind = call.query.get("type", "datasets")
+    if kind not in {"datasets", "merged_datasets"}:
+        raise InvalidInputError("type must be datasets or merged_datasets.", "type")
+    page = max(1, _whole_number(call.query.get("page", "1"), "page"))
+    page_size = max(1, _whole_number(call.query.get("pageSize", "100"), "pageSize"))
+    found = call.store.account_datasets(call.number("accountId")) if kind == "datasets" else []
+    return {
+        "datasets": [
+            {**_dataset_fields(each), "dataSourceId": each.data_source_id}
+            for each in found[(page - 1) * page_size : page * page_size]
+        ]
+    }
+
+
+ROUTES = (
+    Route("validate_key", "GET", "/v1/auth/validate-key", _validate_key),
+    Route("accounts", "GET", "/v1/accounts", _accounts),
+    Route("timezones", "GET", "/v1/accounts/timezones", _timezones),
+    Route("data_sources", "GET", "/v1/accounts/{accountId}/data-sources", _data_sources),
+    Route("create_data_source", "POST", "/v1/data-sources", _create_data_source),
+    Route("delete_data_source", "DELETE", "/v1/data-sources/{dataSourceId}", _delete_data_source),
+    Route("datasets", "GET", "/v1/data-sources/{dataSourceId}/datasets", _datasets),
+    Route("create_dataset", "POST", "/v1/datasets", _create_dataset),
+    Route("delete_dataset", "DELETE", "/v1/datasets/{datasetId}", _delete_dataset),
+    Route("purge", "POST", "/v1/datasets/{datasetId}/purge", _purge),
+    Route("post_rows", "POST", "/v1/datasets/{datasetId}/data", _post_rows),
+    Route("ingestions", "GET", "/v1/datasets/{datasetId}/ingestions", _ingestions),
+    Route("ingestion", "GET", "/v1/datasets/{datasetId}/ingestions/{ingestionId}", _ingestion),
+    # In no public page; the official CLI calls them (grade O).
+    Route("dataset", "GET", "/v1/datasets/{datasetId}", _dataset),
+    Route("account_datasets", "GET", "/v1/accounts/{accountId}/datasets", _account_datasets),
+)

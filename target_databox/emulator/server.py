@@ -1,0 +1,276 @@
+"""Serves the emulated API over HTTP: parses, calls the routes and serialises; knows no rules of the API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+import time
+import uuid
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from target_databox.emulator.errors import RefusedError, TooLargeError, UnknownObjectError, UnknownRouteError
+from target_databox.emulator.exchanges import Exchange, ExchangeLog
+from target_databox.emulator.faults import FaultPlan
+from target_databox.emulator.meter import Limits, Meter
+from target_databox.emulator.routes import ROUTES, Call
+from target_databox.emulator.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from target_databox.emulator.faults import Fault
+    from target_databox.emulator.routes import Route
+
+_ERROR_PAGE = "<!doctype html><title>{status}</title><h1>{status}</h1><p>The server could not answer.</p>"
+# More than any request that the API allows, so that the routes see a larger one and refuse it themselves.
+_READ_LIMIT_BYTES = 64_000_000
+
+
+class Emulator:
+    """A server of the Databox API v1 on this machine, running in a thread of its own.
+
+    May be used as a context manager.
+
+    Args:
+        store: The state to serve; an empty one in memory when it is not given. Closed by `stop` in that case.
+        host: The address to listen on.
+        port: The port to listen on; 0 finds a free one.
+        api_keys: The keys that are valid; one is made up when there are none.
+        limits: What one key may do.
+        faults: Planned failures.
+        log: Remembers the exchanges.
+        store_options: Arguments for the store in memory.
+    """
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_keys: Sequence[str] = (),
+        limits: Limits | None = None,
+        faults: FaultPlan | None = None,
+        log: ExchangeLog | None = None,
+        **store_options: Any,
+    ) -> None:
+        self._owns_store = store is None
+        self.store = store or Store(**store_options)
+        self.faults = faults or FaultPlan()
+        self.log = log or ExchangeLog()
+        self.limits = limits or Limits()
+        self.api_keys = tuple(api_keys) or (f"pak_{uuid.uuid4()}",)
+        self.host = host
+        self.port = port
+        self._meters: dict[str, Meter] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped: asyncio.Event | None = None
+        self._thread: Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The address for a client on this machine, without a slash at the end."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 -- compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def api_key(self) -> str:
+        """The first of the valid keys."""
+        return self.api_keys[0]
+
+    def start(self) -> Self:
+        """Start to serve; returns when requests are answered.
+
+        Raises:
+            OSError: The address can't be listened on.
+        """
+        ready: Future[None] = Future()
+        self._thread = Thread(target=self._run, args=(ready,), name="emulator", daemon=True)
+        self._thread.start()
+        try:
+            ready.result()
+        except BaseException:
+            self._thread.join()
+            self._thread = None
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop to serve, and close the store if this emulator made it. Stopping twice does no harm."""
+        if self._thread is not None:
+            if self._loop is not None and self._stopped is not None:
+                self._loop.call_soon_threadsafe(self._stopped.set)
+            self._thread.join()
+            self._thread = None
+        if self._owns_store:
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self, ready: Future[None]) -> None:
+        asyncio.run(self._serve(ready))
+
+    async def _serve(self, ready: Future[None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        # Clients keep their connections open, so waiting for them to close theirs would wait for nothing.
+        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.05)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, self.host, self.port).start()
+            self.port = runner.addresses[0][1]
+        except OSError as exc:
+            await runner.cleanup()
+            ready.set_exception(exc)
+            return
+        ready.set_result(None)
+        await self._stopped.wait()
+        await runner.cleanup()
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=_READ_LIMIT_BYTES)
+        for route in ROUTES:
+            application.router.add_route(route.method, route.path, self._handler(route))
+        application.router.add_route("*", "/{path:.*}", self._handler(None))
+        return application
+
+    def _handler(self, route: Route | None) -> Callable[[web.Request], Any]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            began, at = time.perf_counter(), time.time()
+            call = Call(self.store, request.match_info, request.query)
+            response = await self._answer(route, request, call)
+            self.log.add(
+                Exchange(
+                    at,
+                    time.perf_counter() - began,
+                    request.method,
+                    route.name if route else None,
+                    request.path_qs,
+                    response.status if response else None,
+                    request.headers.get("x-api-key", "")[:8],
+                    call.rows,
+                    len(call.body),
+                    call.body if self.log.keep_bodies else None,
+                )
+            )
+            if response is None:
+                _cut(request)
+                return web.Response()  # goes nowhere: its connection is cut
+            return response
+
+        return handle
+
+    async def _answer(self, route: Route | None, request: web.Request, call: Call) -> web.Response | None:
+        """The answer to a request; `None` stands for a connection that has to be cut."""
+        key = request.headers.get("x-api-key")
+        if key not in self.api_keys:
+            return _problem(401, "The API key is missing or invalid.", None, "x-api-key", "authentication")
+        wait = self._meter(key).refusal_seconds()
+        if wait is not None:
+            return self._throttled(wait)
+        faults = self.faults.struck(route.name if route else "unknown")
+        for fault in faults:
+            if fault.delay_before_seconds:
+                await asyncio.sleep(fault.delay_before_seconds)
+        if any(fault.drop == "before" for fault in faults):
+            return None
+        call.body = await request.read()
+        planned = next((fault for fault in faults if fault.status is not None), None)
+        if planned and not planned.after_write:
+            return _planned(planned)
+        call.faults = faults
+        response = self._done(route, request, call)
+        for fault in faults:
+            if fault.delay_after_seconds:
+                await asyncio.sleep(fault.delay_after_seconds)
+        if any(fault.drop == "after" for fault in faults):
+            return None
+        return _planned(planned) if planned else response
+
+    def _meter(self, key: str) -> Meter:
+        if key not in self._meters:
+            self._meters[key] = Meter(self.limits, self.store.assumptions, time.monotonic)
+        return self._meters[key]
+
+    def _throttled(self, wait_seconds: float) -> web.Response:
+        answer = self.store.assumptions.throttle_answer
+        if answer == "html":
+            return _page(429)
+        response = _problem(429, "Too many requests.", None, None, "rate_limit")
+        if answer == "retry-after":
+            response.headers["Retry-After"] = str(max(1, math.ceil(wait_seconds)))
+        return response
+
+    def _done(self, route: Route | None, request: web.Request, call: Call) -> web.Response:
+        assumptions = self.store.assumptions
+        try:
+            if route is None:
+                raise UnknownRouteError("There is no such route.")
+            if call.body and not re.match(r"application/json\b", request.headers.get("Content-Type", "")):
+                return _problem(
+                    400, "Content-Type must be application/json.", "invalid_input", "Content-Type"
+                )
+            fields = route.answer(call)
+        except RefusedError as refused:
+            status = 400
+            if isinstance(refused, UnknownRouteError):
+                status = 404
+            elif isinstance(refused, UnknownObjectError):
+                status = int(assumptions.unknown_id_status)
+            elif isinstance(refused, TooLargeError):
+                status = int(assumptions.too_large_status)
+            return _problem(status, refused.message, refused.code, refused.field, refused.type)
+        return _envelope(200, {"status": "success", **fields})
+
+
+def _envelope(status: int, fields: dict[str, Any], headers: dict[str, str] | None = None) -> web.Response:
+    body = json.dumps({"requestId": str(uuid.uuid4()), **fields}, ensure_ascii=False)
+    return web.Response(status=status, text=body, content_type="application/json", headers=headers)
+
+
+def _problem(
+    status: int, message: str, code: str | None = None, field: str | None = None, kind: str = "validation"
+) -> web.Response:
+    errors = [{"code": code, "message": message, "field": field, "type": kind}]
+    return _envelope(status, {"status": "error", "errors": errors})
+
+
+def _page(status: int, headers: dict[str, str] | None = None) -> web.Response:
+    text = _ERROR_PAGE.format(status=status)
+    return web.Response(status=status, text=text, content_type="text/html", headers=headers)
+
+
+def _planned(fault: Fault) -> web.Response:
+    status = fault.status or 500
+    headers = dict(fault.headers)
+    if fault.html:
+        return _page(status, headers)
+    if fault.body is not None:
+        headers.setdefault("Content-Type", "application/json")
+        return web.Response(status=status, body=fault.body.encode(), headers=headers)
+    response = _problem(status, "This failure was planned.", None, None, "planned")
+    response.headers.update(headers)
+    return response
+
+
+def _cut(request: web.Request) -> None:
+    """Cut a connection as a failing network would, with a reset where the system can send one."""
+    with suppress(RuntimeError):
+        if request.transport is not None:
+            request.transport.abort()

@@ -1,0 +1,194 @@
+"""The emulated API's whole state behind one door, for the server's thread and a test's at once."""
+
+from __future__ import annotations
+
+import math
+import time
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from target_databox.emulator.assumptions import Assumptions
+from target_databox.emulator.catalogue import Account, Catalogue, Dataset, DataSource
+from target_databox.emulator.database import Database
+from target_databox.emulator.ingestions import Fate, Ingestion, Ingestions, parsed_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from target_databox.emulator.rules import Rejection
+
+_DEFAULT_ACCOUNT = Account(123456, "Emulated account")
+
+
+class Store:
+    """Accounts, data sources, datasets, rows and ingestions in SQLite: state and rules, no HTTP.
+
+    Ingestions are processed lazily: whoever looks at anything first applies what is due, in order of time.
+
+    Args:
+        path: The database file, made when it is missing; `None` keeps everything in memory.
+        assumptions: What is taken for true where nobody knows.
+        accounts: The accounts to begin with; one organization when there are none.
+        clock: Tells the time, in seconds since 1970.
+        seed: Makes the processing times the same every time.
+        adopt_unknown_ids: Make an account, data source or dataset whose id is asked for and unknown.
+        keep_rows: Keep the rows of every request for the history, not only until they are processed.
+
+    Raises:
+        ValueError: The file is not an emulator's database.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        assumptions: Assumptions | None = None,
+        accounts: Sequence[Account] = (),
+        clock: Callable[[], float] = time.time,
+        seed: int = 1,
+        adopt_unknown_ids: bool = False,
+        keep_rows: bool = True,
+    ) -> None:
+        self.assumptions = assumptions or Assumptions()
+        random = Random(seed)  # noqa: S311 -- no secret: the same times every time
+        self._database = Database(path)
+        self._catalogue = Catalogue(
+            self._database, clock, self.assumptions, adopt_unknown_ids=adopt_unknown_ids
+        )
+        self._ingestions = Ingestions(
+            self._database, self._catalogue, clock, self.assumptions, random, keep_rows=keep_rows
+        )
+        for account in accounts or (() if self._catalogue.accounts() else (_DEFAULT_ACCOUNT,)):
+            self._catalogue.add_account(account)
+
+    def accounts(self) -> list[Account]:
+        """Every account, by id."""
+        return self._catalogue.accounts()
+
+    def data_sources(self, account_id: int | None = None) -> list[DataSource]:
+        """Every data source of an account, or of all, in the order of creation."""
+        with self._database.transaction():
+            return self._catalogue.data_sources(account_id)
+
+    def create_data_source(
+        self, title: str, account_id: int | None = None, timezone: str | None = None, key: str | None = None
+    ) -> DataSource:
+        """Make a data source; see `Catalogue.create_data_source`."""
+        with self._database.transaction():
+            return self._catalogue.create_data_source(title, account_id, timezone, key)
+
+    def delete_data_source(self, data_source_id: int) -> None:
+        """Delete a data source with everything in it."""
+        with self._database.transaction():
+            self._catalogue.delete_data_source(data_source_id)
+
+    def data_source(self, data_source_id: int) -> DataSource:
+        """The data source of an id."""
+        with self._database.transaction():
+            return self._catalogue.data_source(data_source_id)
+
+    def datasets(self, data_source_id: int | None = None) -> list[Dataset]:
+        """Every dataset of a data source, or of all, in the order of creation."""
+        with self._database.transaction():
+            self._ingestions.settle()
+            return self._catalogue.datasets(data_source_id)
+
+    def account_datasets(self, account_id: int) -> list[Dataset]:
+        """Every dataset of an account."""
+        with self._database.transaction():
+            sources = {each.id for each in self._catalogue.data_sources(account_id)}
+            return [each for each in self.datasets() if each.data_source_id in sources]
+
+    def dataset(self, dataset_id: str) -> Dataset:
+        """The dataset of an id."""
+        with self._database.transaction():
+            self._ingestions.settle()
+            return self._catalogue.dataset(dataset_id)
+
+    def dataset_titled(self, title: str) -> Dataset:
+        """The only dataset with a title.
+
+        Raises:
+            LookupError: There is none, or there are several.
+        """
+        found = [each for each in self.datasets() if each.title == title]
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} datasets are titled {title!r}.")
+        return found[0]
+
+    def create_dataset(
+        self,
+        title: str,
+        data_source_id: int,
+        keys: Sequence[str] = (),
+        columns: Sequence[tuple[str, str]] = (),
+    ) -> Dataset:
+        """Make an empty dataset; see `Catalogue.create_dataset`."""
+        with self._database.transaction():
+            return self._catalogue.create_dataset(title, data_source_id, keys, columns)
+
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Delete a dataset with its rows and ingestions."""
+        with self._database.transaction():
+            self._catalogue.delete_dataset(dataset_id)
+
+    def purge(self, dataset_id: str) -> None:
+        """Remove every row of a dataset; what is pending lands later, unless the assumptions say otherwise."""
+        with self._database.transaction():
+            self._ingestions.settle()
+            self._ingestions.purge(dataset_id)
+
+    def accept(self, dataset_id: str, texts: Sequence[bytes], fate: Fate | None = None) -> Ingestion:
+        """Accept rows, each as its JSON text, for processing; see `Ingestions.accept`."""
+        with self._database.transaction():
+            self._ingestions.settle()
+            return self._ingestions.accept(dataset_id, texts, fate or Fate())
+
+    def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
+        """One ingestion as the API tells it."""
+        with self._database.transaction():
+            self._ingestions.settle()
+            return self._ingestions.ingestion(dataset_id, ingestion_id)
+
+    def ingestions_page(self, dataset_id: str, page: int, page_size: int) -> tuple[list[Ingestion], int]:
+        """One page of a dataset's list of ingestions, from page 1, and how many the list has."""
+        with self._database.transaction():
+            self._ingestions.settle()
+            return self._ingestions.page(dataset_id, page, page_size)
+
+    def finish_processing(self) -> None:
+        """Process everything that is pending now, whenever it would have been due."""
+        self._ingestions.settle(math.inf)
+
+    def history(self, dataset_id: str | None = None) -> list[Ingestion]:
+        """Every ingestion so far, of a dataset or of all, in the order of acceptance, with its rows."""
+        with self._database.transaction():
+            self._ingestions.settle()
+            return self._ingestions.history(dataset_id)
+
+    def rejections(self, dataset_id: str | None = None) -> list[tuple[str, Rejection, dict[str, Any]]]:
+        """Every rejected row, of a dataset or of all: its ingestion's id, why, and the row."""
+        with self._database.transaction():
+            self._ingestions.settle()
+            return self._ingestions.rejections(dataset_id)
+
+    def rows(self, dataset_id: str) -> list[dict[str, Any]]:
+        """The rows of a dataset, in the order of their first arrival, with every digit of their numbers."""
+        return [parsed_row(text) for text in self.row_texts(dataset_id)]
+
+    def row_texts(self, dataset_id: str, offset: int = 0, limit: int = -1) -> Iterator[str]:
+        """The rows of a dataset as the JSON text in which they came, in the order of their first arrival."""
+        with self._database.transaction():
+            dataset = self.dataset(dataset_id)
+            found = self._database.all(
+                "SELECT body FROM rows WHERE dataset = ? ORDER BY seq LIMIT ? OFFSET ?",
+                dataset.seq,
+                limit,
+                offset,
+            )
+        return (row["body"] for row in found)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()

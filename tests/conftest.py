@@ -1,0 +1,46 @@
+"""Fixtures that several test modules use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from target_databox.emulator import Assumptions, Emulator
+from target_databox.emulator.meter import UNLIMITED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class EmulatorMaker(Protocol):
+    """Starts an emulator that is stopped after the test; assumptions and `Emulator` arguments by name."""
+
+    def __call__(self, **options: Any) -> Emulator:
+        """Start one."""
+
+
+QUICK = {"processing_seconds_min": 0.0, "processing_seconds_max": 0.02, "listing_lag_seconds": 0.0}
+
+
+@pytest.fixture
+def make_emulator() -> Iterator[EmulatorMaker]:
+    """Starts emulators without rate limits that process fast, unless their options say otherwise."""
+    started: list[Emulator] = []
+
+    def make(**options: Any) -> Emulator:
+        names = Assumptions.__dataclass_fields__
+        assumed = {**QUICK, **{name: options.pop(name) for name in list(options) if name in names}}
+        emulator = Emulator(**{"limits": UNLIMITED, "assumptions": Assumptions(**assumed), **options})
+        started.append(emulator.start())
+        return emulator
+
+    yield make
+    for emulator in started:
+        emulator.stop()
+
+
+@pytest.fixture
+def emulator(make_emulator: EmulatorMaker) -> Emulator:
+    """An emulator without rate limits that processes fast: `url`, `api_key`, `store`, `faults`, `log`."""
+    return make_emulator()
