@@ -1,0 +1,259 @@
+"""The kinds of values a setting can have, read from a file's JSON or from a variable's text alike."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_BOOLEANS: Final = {
+    "true": True, "yes": True, "on": True, "1": True,
+    "false": False, "no": False, "off": False, "0": False,
+}  # fmt: skip
+# Larger than any id, count or size, and still exact in every JSON reader that has 64 bits.
+MAX_INTEGER: Final = 2**63 - 1
+
+
+class ValueProblemError(ValueError):
+    """A value is not what its setting needs; the message follows the setting's name."""
+
+
+@dataclass(frozen=True)
+class Integer:
+    """Whole numbers from ``minimum`` to ``maximum``, both allowed."""
+
+    minimum: int
+    maximum: int = MAX_INTEGER
+
+    def read(self, value: Any) -> int | None:
+        """The value as an integer, None when it is empty.
+
+        Raises:
+            ValueProblemError: It is no integer, or out of range.
+        """
+        exact = _decimal(value, f"an integer, {self.range}")
+        if exact is None:
+            return None
+        if exact < self.minimum or exact > self.maximum:
+            raise ValueProblemError(f"must be an integer, {self.range}; {value} is out of range")
+        if exact != exact.to_integral_value():
+            raise ValueProblemError(f"must be an integer, {self.range}; {value} is none")
+        return int(exact)
+
+    @property
+    def range(self) -> str:
+        """The allowed values in words."""
+        if self.maximum == MAX_INTEGER:
+            return f"{self.minimum:,} or more"
+        return f"{self.minimum:,} to {self.maximum:,}"
+
+
+@dataclass(frozen=True)
+class Number:
+    """Finite numbers, zero among them only when ``zero`` says so."""
+
+    zero: bool
+
+    def read(self, value: Any) -> float | None:
+        """The value as a float, None when it is empty.
+
+        Raises:
+            ValueProblemError: It is no number, or out of range.
+        """
+        exact = _decimal(value, f"a number, {self.range}")
+        if exact is None:
+            return None
+        number = float(exact)
+        if not math.isfinite(number) or number < 0 or (number == 0 and not self.zero):
+            raise ValueProblemError(f"must be a number, {self.range}; {value} is out of range")
+        return number
+
+    @property
+    def range(self) -> str:
+        """The allowed values in words."""
+        return "0 or more" if self.zero else "greater than 0"
+
+
+@dataclass(frozen=True)
+class Boolean:
+    """True and false, also as the words that environments use for them."""
+
+    range: str = "true or false (also yes/no, on/off, 1/0)"
+
+    def read(self, value: Any) -> bool | None:
+        """The value as a boolean, None when it is empty.
+
+        Raises:
+            ValueProblemError: It is neither.
+        """
+        if isinstance(value, bool):
+            return value
+        word = str(value).strip().lower() if isinstance(value, (str, int)) else "?"
+        if word == "":
+            return None
+        if word not in _BOOLEANS:
+            raise ValueProblemError(f"must be {self.range}, not {_shown(value)}")
+        return _BOOLEANS[word]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One word of a few."""
+
+    words: tuple[str, ...]
+
+    def read(self, value: Any) -> str | None:
+        """The value, blanks around it removed.
+
+        Raises:
+            ValueProblemError: It is none of the words.
+        """
+        word = value.strip() if isinstance(value, str) else value
+        if word not in self.words:
+            raise ValueProblemError(f"must be {self.range}, not {_shown(value)}")
+        return str(word)
+
+    @property
+    def range(self) -> str:
+        """The allowed values in words."""
+        return ", ".join(self.words[:-1]) + f" or {self.words[-1]}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text of ``minimum`` to ``maximum`` characters, without the blanks around it unless ``verbatim``."""
+
+    minimum: int = 0
+    maximum: int | None = None
+    verbatim: bool = False
+
+    def read(self, value: Any) -> str | None:
+        """The value as text, None when it is empty and may be.
+
+        Raises:
+            ValueProblemError: It is no text, or too short or too long. The value is not repeated.
+        """
+        if not isinstance(value, str):
+            raise ValueProblemError(f"must be {self.range}, not {_kind(value)}")
+        text = value if self.verbatim else value.strip()
+        if len(text) < self.minimum or (self.maximum is not None and len(text) > self.maximum):
+            raise ValueProblemError(f"must be {self.range}, not {len(text):,} characters")
+        return text or None
+
+    @property
+    def range(self) -> str:
+        """The allowed values in words."""
+        if self.maximum is None:
+            return "text"
+        return f"text of {self.minimum:,} to {self.maximum:,} characters"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An object, in a file or as JSON text."""
+
+    range: str = "an object, or an object as JSON text"
+
+    def read(self, value: Any) -> dict[str, Any] | None:
+        """The value as a dict, None when it is empty text.
+
+        Raises:
+            ValueProblemError: It is no object.
+        """
+        if isinstance(value, str):
+            if not value.strip():
+                return None
+            try:
+                value = json.loads(value)
+            except ValueError:
+                raise ValueProblemError(f"must be {self.range}; this text is no JSON") from None
+        if not isinstance(value, Mapping):
+            raise ValueProblemError(f"must be {self.range}, not {_kind(value)}")
+        return dict(value)
+
+
+Kind = Integer | Number | Boolean | Choice | Text | Tree
+
+
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """An object of objects as one of dotted paths: ``{"a": {"b": 1}, "c.d": 2}`` gives ``a.b`` and ``c.d``.
+
+    Meltano delivers either form, and makes nested objects of names that hold dots. Nulls are left out:
+    Meltano passes them for what is not set.
+
+    Args:
+        tree: Objects in objects.
+        prefix: Path of the tree, with a dot at its end.
+    """
+    paths: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            paths.update(flattened(value, f"{prefix}{name}."))
+        elif value is not None:
+            paths[f"{prefix}{name}"] = value
+    return paths
+
+
+def nested_stream_maps(stream_maps: Mapping[str, Any]) -> dict[str, Any]:
+    """Stream maps in any form (``orders.total``, stream ``a.b`` as object in object) as the SDK needs them.
+
+    A dotted name is split at its last dot where its value can only be a property's: an expression, a list
+    of keys, or one of the SDK's own words such as ``__alias__``. A null or ``__NULL__`` under any other
+    name removes a stream, whose name may hold dots.
+
+    Args:
+        stream_maps: The setting, nested, dotted, or both.
+    """
+    nested: dict[str, Any] = {}
+    for name, value in stream_maps.items():
+        if isinstance(value, Mapping):
+            _nest(nested, name, value)
+            continue
+        stream, dot, member = name.rpartition(".")
+        is_word = member.startswith("__") and member.endswith("__")
+        if dot and (is_word or (isinstance(value, (str, list)) and value != "__NULL__")):
+            _nest(nested, stream, {member: value})
+        else:
+            nested[name] = value
+    return nested
+
+
+def _nest(nested: dict[str, Any], stream: str, members: Mapping[str, Any]) -> None:
+    """Add a stream's members; a member that is an object is the rest of a stream's name."""
+    plain = {name: value for name, value in members.items() if not isinstance(value, Mapping)}
+    if plain or not members:
+        known = nested.get(stream)
+        nested[stream] = {**known, **plain} if isinstance(known, dict) else plain
+    for name, value in members.items():
+        if isinstance(value, Mapping):
+            _nest(nested, f"{stream}.{name}", value)
+
+
+def _decimal(value: Any, needed: str) -> Decimal | None:
+    """A number, or the text of one, without loss; None for empty text."""
+    if isinstance(value, str):
+        stripped = value.strip()
+        if not stripped:
+            return None
+        if _NUMBER.fullmatch(stripped):
+            return Decimal(stripped)
+    elif isinstance(value, float) and math.isfinite(value):
+        return Decimal(repr(value))
+    elif isinstance(value, (int, Decimal)) and not isinstance(value, bool) and Decimal(value).is_finite():
+        return Decimal(value)
+    raise ValueProblemError(f"must be {needed}, not {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else _kind(value)
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "an array", bool: "a boolean", type(None): "null", str: "text"}
+    return names.get(type(value), "a number" if isinstance(value, (int, float, Decimal)) else "this value")

@@ -1,0 +1,375 @@
+"""The settings of a run, read from wherever they were written, checked before anything is read or sent.
+
+Configuration files, Meltano and the environment write one value in different ways (numbers and booleans as
+text, objects nested or dotted). ``read_settings`` understands all of them, and nothing behind it has to.
+What there is to set stands in ``setting_table``, what a value may be in ``setting_values``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import zoneinfo
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values, find_dotenv
+from singer_sdk import typing as th
+from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
+
+from target_databox.api import limits
+from target_databox.api.addresses import checked_api_url, is_loopback
+from target_databox.columns import Flattening
+from target_databox.conversions import column_type_problem
+from target_databox.setting_table import TABLE, Setting
+from target_databox.setting_values import (
+    Boolean,
+    Choice,
+    Integer,
+    Number,
+    Text,
+    Tree,
+    ValueProblemError,
+    flattened,
+    nested_stream_maps,
+)
+
+ENVIRONMENT_PREFIX: Final = "TARGET_DATABOX_"
+EMULATOR_URL_VARIABLE: Final = "TARGET_DATABOX_EMULATOR_URL"
+EMULATOR_KEY_VARIABLE: Final = "TARGET_DATABOX_EMULATOR_KEY"
+EVERY_STREAM: Final = "*"
+
+
+class SettingsError(ValueError):
+    """The settings can't be used; the message lists everything that is wrong with them.
+
+    Attributes:
+        problems: One sentence for each problem, without the key's value.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            "The settings can't be used:\n" + "\n".join(f"- {problem}" for problem in self.problems)
+        )
+
+
+_BY_NAME: Final = {setting.name: setting for setting in TABLE}
+
+
+def _property(setting: Setting) -> th.Property[Any]:
+    kind = setting.kind
+    wrapped: Any
+    match kind:
+        case Integer():
+            highest = {} if kind.range.endswith("more") else {"maximum": kind.maximum}
+            wrapped = th.IntegerType(minimum=kind.minimum, **highest)
+        case Number():
+            wrapped = th.NumberType(minimum=0) if kind.zero else th.NumberType(exclusive_minimum=0)
+        case Boolean():
+            wrapped = th.BooleanType()
+        case Tree():
+            wrapped = th.ObjectType()
+        case Text():
+            wrapped = th.StringType(min_length=kind.minimum or None, max_length=kind.maximum)
+        case Choice():
+            wrapped = th.StringType()
+    return th.Property(
+        setting.name,
+        wrapped,
+        required=setting.required,
+        default=setting.default,
+        description=setting.description,
+        secret=setting.secret,
+        allowed_values=list(kind.words) if isinstance(kind, Choice) else None,
+        title=setting.title,
+    )
+
+
+def _config_jsonschema() -> dict[str, Any]:
+    schema: dict[str, Any] = th.PropertiesList(
+        *(_property(setting) for setting in TABLE), additional_properties=False
+    ).to_dict()
+    schema["properties"].update(STREAM_MAPS_CONFIG["properties"])
+    return schema
+
+
+#: What a configuration is once it has been read (``Settings.config``); ``--about`` shows it.
+CONFIG_JSONSCHEMA: Final[dict[str, Any]] = _config_jsonschema()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a run, one attribute each, in their own types; see ``TABLE`` for their meaning.
+
+    Attributes:
+        api_key: Empty when it was not required and not given.
+        dataset_ids: Dataset id by stream name.
+        dataset_titles: Dataset title by stream name.
+        column_types: Type by ``stream.column``, or by ``*.column``; see ``column_types_for``.
+        config: The same settings as a configuration that ``CONFIG_JSONSCHEMA`` accepts, key included.
+        emulated: Whether the environment sends this run to an emulator, whatever its configuration says.
+    """
+
+    api_key: str = field(repr=False)
+    api_url: str
+    account_id: int | None
+    data_source_id: int | None
+    data_source_title: str
+    timezone: str
+    dataset_ids: Mapping[str, str]
+    dataset_titles: Mapping[str, str]
+    load_method: Literal["upsert", "append-only", "overwrite"]
+    column_types: Mapping[str, str]
+    schema_declaration: bool
+    boolean_format: Literal["text", "number", "boolean"]
+    batch_size_rows: int
+    batch_size_bytes: int
+    batch_age_seconds: float
+    concurrent_requests: int
+    unconfirmed_batches: int
+    unconfirmed_bytes: int
+    requests_per_second: float
+    requests_per_hour: float
+    request_timeout_seconds: float
+    retry_seconds: float
+    confirmation: Literal["rows", "status"]
+    confirmation_timeout_seconds: float
+    listing_lag_seconds: float
+    state_interval_seconds: float
+    rejects_path: Path | None
+    rejects_policy: Literal["fail", "accept"]
+    rejects_limit: int
+    shutdown_seconds: float
+    add_record_metadata: bool
+    validate_records: bool
+    stream_maps: Mapping[str, Any]
+    stream_map_config: Mapping[str, Any]
+    faker_config: Mapping[str, Any]
+    flattening_enabled: bool
+    flattening_max_depth: int
+    flattening_max_key_length: int
+    flattening_separator: str
+    emulated: bool
+    config: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def flattening(self) -> Flattening:
+        """How objects become columns."""
+        return Flattening(
+            enabled=self.flattening_enabled,
+            max_depth=self.flattening_max_depth,
+            separator=self.flattening_separator,
+            max_key_length=self.flattening_max_key_length,
+        )
+
+    def sdk_config(self) -> dict[str, Any]:
+        """The configuration for the SDK, its flattening off: rows are flattened after their validation."""
+        return {**self.config, "flattening_enabled": False}
+
+    def column_types_for(self, stream: str, columns: Collection[str] | None = None) -> dict[str, str]:
+        """Types that the settings give to a stream's columns; what names the stream wins over ``*``.
+
+        Names of streams and of columns may hold dots, so a path belongs to a stream when it starts with
+        the stream's name and a dot: ``a.b.amount`` is ``amount`` of stream ``a.b`` and ``b.amount`` of ``a``.
+
+        Args:
+            stream: Name of the stream, after stream maps.
+            columns: Names of the stream's columns; others are left out then.
+        """
+        types: dict[str, str] = {}
+        for prefix in (f"{EVERY_STREAM}.", f"{stream}."):
+            for path, column_type in self.column_types.items():
+                if path.startswith(prefix):
+                    types[path[len(prefix) :]] = column_type
+        return {name: types[name] for name in types if columns is None or name in columns}
+
+    def unused(self, streams: Iterable[str] | Mapping[str, Collection[str]]) -> list[str]:
+        """Entries of the object settings that no stream of the run had a use for, misspelt ones perhaps.
+
+        Args:
+            streams: Names of the streams that were seen; with the columns of each, entries for columns
+                that no stream has are found too.
+
+        Returns:
+            Entries such as ``dataset_ids.ordres`` or ``column_types.orders.amuont``, in order.
+        """
+        seen = set(streams)
+        columns = streams if isinstance(streams, Mapping) else {}
+        entries = [f"dataset_ids.{stream}" for stream in self.dataset_ids if stream not in seen]
+        entries += [f"dataset_titles.{stream}" for stream in self.dataset_titles if stream not in seen]
+        for path in self.column_types:
+            matches = [
+                stream
+                for stream in seen
+                for prefix in (f"{EVERY_STREAM}.", f"{stream}.")
+                if path.startswith(prefix)
+                and (stream not in columns or path[len(prefix) :] in columns[stream])
+            ]
+            if not matches:
+                entries.append(f"column_types.{path}")
+        return entries
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables, and those of the ``.env`` file of the working directory or the nearest parent with one.
+
+    As in the SDK, the file is read for ``--config ENV`` only, and a variable that is set wins over it.
+
+    Args:
+        variables: The process's environment.
+    """
+    path = find_dotenv(usecwd=True)
+    from_file = dotenv_values(path) if path else {}
+    return {**{name: value for name, value in from_file.items() if value is not None}, **variables}
+
+
+def environment_config(variables: Mapping[str, str]) -> dict[str, str]:
+    """The configuration that ``TARGET_DATABOX_*`` variables hold, as text; empty ones are not set.
+
+    Args:
+        variables: The process's environment, or what ``environment`` made of it.
+    """
+    names = ((setting.name, f"{ENVIRONMENT_PREFIX}{setting.name.upper()}") for setting in TABLE)
+    return {name: variables[variable] for name, variable in names if variables.get(variable, "").strip()}
+
+
+def read_settings(
+    config: Mapping[str, Any], variables: Mapping[str, str], *, require_key: bool = True
+) -> Settings:
+    """The settings of a run.
+
+    Args:
+        config: The configuration, of files and of ``environment_config``, later ones over earlier ones.
+        variables: The process's environment. Only the emulator's two variables are read from it, and they
+            win over the configuration.
+        require_key: Whether a run without a key makes no sense.
+
+    Raises:
+        SettingsError: A setting is unknown, missing, of the wrong type, out of range or in contradiction
+            to another one.
+    """
+    problems: list[str] = []
+    given = _given(config, problems)
+    emulator_url = variables.get(EMULATOR_URL_VARIABLE, "").strip()
+    if emulator_url:
+        given.pop("api_url", None)
+        given["api_key"] = variables.get(EMULATOR_KEY_VARIABLE, "").strip()
+        if not given["api_key"]:
+            problems.append(f"{EMULATOR_KEY_VARIABLE} must be set where {EMULATOR_URL_VARIABLE} is.")
+            require_key = False
+
+    values: dict[str, Any] = {}
+    for setting in TABLE:
+        value = given.get(setting.name)
+        try:
+            read = None if value is None else setting.kind.read(value)
+        except ValueProblemError as problem:
+            problems.append(f"{setting.name} {problem}.")
+            read = None
+        values[setting.name] = setting.default if read is None else read
+
+    if emulator_url:
+        values["api_url"] = emulator_url
+    _check_address(values, problems, emulated=bool(emulator_url))
+    _check_key(
+        values, problems, require_key=require_key and not any(p.startswith("api_key ") for p in problems)
+    )
+    _check_timezone(values, problems)
+    _read_objects(values, problems)
+    if values["rejects_policy"] == "accept" and values["rejects_path"] is None:
+        problems.append(
+            "rejects_policy accept needs rejects_path: without that file rejected records are lost."
+        )
+    if problems:
+        raise SettingsError(problems)
+
+    clean = {name: value for name, value in values.items() if value is not None}
+    values["rejects_path"] = Path(values["rejects_path"]) if values["rejects_path"] else None
+    assert set(values) | {"emulated", "config"} == {item.name for item in fields(Settings)}  # noqa: S101
+    return Settings(**values, emulated=bool(emulator_url), config=clean)
+
+
+def _given(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The known settings of a configuration; dotted names (``column_types.orders``) become objects."""
+    given: dict[str, Any] = {}
+    for name, value in config.items():
+        head, dot, rest = name.partition(".")
+        setting = _BY_NAME.get(head)
+        if setting is not None and not dot:
+            inner = given.get(name)
+            given[name] = (
+                {**value, **inner} if isinstance(inner, dict) and isinstance(value, Mapping) else value
+            )
+        elif setting is not None and isinstance(setting.kind, Tree):
+            known = given.setdefault(head, {})
+            if isinstance(known, Mapping):
+                given[head] = {**known, rest: value}
+        else:
+            nearest = difflib.get_close_matches(name, _BY_NAME, n=1)
+            hint = f"; did you mean {nearest[0]}" if nearest else ""
+            problems.append(f"{name} is no setting of target-databox{hint}{'?' if hint else '.'}")
+    return given
+
+
+def _check_address(values: dict[str, Any], problems: list[str], *, emulated: bool) -> None:
+    name = EMULATOR_URL_VARIABLE if emulated else "api_url"
+    try:
+        values["api_url"] = checked_api_url(values["api_url"])
+    except ValueError as problem:
+        problems.append(f"{name} {problem}")
+        return
+    # The variable promises that nothing reaches a real account.
+    if emulated and not is_loopback(urlsplit(values["api_url"]).hostname or ""):
+        problems.append(f"{name} must be an address of this machine, such as http://127.0.0.1:8080.")
+
+
+def _check_key(values: dict[str, Any], problems: list[str], *, require_key: bool) -> None:
+    key = values["api_key"] or ""
+    values["api_key"] = key
+    if not key and require_key:
+        problems.append("api_key is required.")
+    elif not key.isascii() or any(not character.isprintable() or character == " " for character in key):
+        problems.append(
+            "api_key holds characters that no key has: blanks, line breaks, or non-ASCII letters."
+        )
+
+
+def _check_timezone(values: dict[str, Any], problems: list[str]) -> None:
+    name = values["timezone"]
+    known = zoneinfo.available_timezones()
+    # A machine without time zone data can't judge.
+    if name in known or (not known and name.replace("/", "").replace("_", "").isascii()):
+        return
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else "."
+    problems.append(f"timezone must be an IANA name such as Europe/Berlin, not {name!r}{hint}")
+
+
+def _read_objects(values: dict[str, Any], problems: list[str]) -> None:
+    for name in ("dataset_ids", "dataset_titles", "column_types", "stream_map_config", "faker_config"):
+        values[name] = values[name] or {}
+    values["stream_maps"] = nested_stream_maps(values["stream_maps"] or {})
+    title = Text(limits.MIN_TITLE_CHARACTERS, limits.MAX_TITLE_CHARACTERS)
+    for name, kind in (
+        ("dataset_ids", Text(1, 255)),
+        ("dataset_titles", title),
+        ("column_types", Text(1, 1000)),
+    ):
+        read: dict[str, str] = {}
+        for path, value in flattened(values[name]).items():
+            try:
+                entry = kind.read(value) or ""
+            except ValueProblemError as problem:
+                problems.append(f"{name}.{path} {problem}.")
+                continue
+            problem_of_type = column_type_problem(entry) if name == "column_types" else None
+            if problem_of_type is None and name == "column_types" and "." not in path:
+                problem_of_type = 'must be an object from column to type, such as {"amount": "number"}'
+            if problem_of_type is not None:
+                problems.append(f"{name}.{path} {problem_of_type}.")
+                continue
+            read[path] = entry
+        values[name] = read
