@@ -19,9 +19,10 @@ CLOSED_ROOMS = {
     "api": ("api",),
     "emulator": ("emulator",),
     "delivery": ("delivery", "api.errors", "api.shapes", "api.limits"),
-    "columns": ("columns", "rows", "conversions", "api.limits"),
+    "columns": ("columns", "rows", "conversions", "schemas", "api.limits"),
     "rows": ("columns", "rows", "conversions", "api.limits"),
     "conversions": ("columns", "rows", "conversions", "api.limits"),
+    "schemas": (),
 }
 # Distributions that only some modules may know.
 RESERVED = {
@@ -31,7 +32,15 @@ RESERVED = {
     "jinja2": ("emulator",),
 }
 # Time, chance and the network come in as parameters here.
-PURE = ("columns", "rows", "conversions", "delivery.batches", "delivery.checkpoints", "delivery.halving")
+PURE = (
+    "columns",
+    "rows",
+    "conversions",
+    "schemas",
+    "delivery.batches",
+    "delivery.checkpoints",
+    "delivery.halving",
+)
 IMPURE = ("random", "requests", "socket", "threading", "time", "urllib")
 FORBIDDEN_NAMES = ("common", "helpers", "misc", "util", "utils")
 LONG_LINES = 400

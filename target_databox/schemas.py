@@ -1,0 +1,184 @@
+"""What a JSON Schema says a value may be, looked up through unions, references and type lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+NUMBER: Final = "number"
+STRING: Final = "string"
+DATETIME: Final = "datetime"
+BOOLEAN: Final = "boolean"
+OBJECT: Final = "object"
+ARRAY: Final = "array"
+ANY: Final = "any"
+"""Kinds of values. Null is none of them: every column may be null."""
+
+Kinds = frozenset[str]
+References = frozenset[str]
+
+_TYPE_KINDS: Final = {
+    "number": NUMBER,
+    "integer": NUMBER,
+    "string": STRING,
+    "boolean": BOOLEAN,
+    "object": OBJECT,
+    "array": ARRAY,
+}
+_UNKNOWN: Final[Kinds] = frozenset({ANY})
+_DATE_FORMATS: Final = frozenset({"date-time", "date"})
+
+
+class SchemaReader:
+    """Answers questions about the parts of one schema.
+
+    Args:
+        root: The whole schema, which references of its parts point into.
+    """
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+
+    def kinds(self, node: Any, seen: References = frozenset()) -> Kinds:
+        """The kinds of values a part of the schema allows; ``any`` when it doesn't say, empty for null only.
+
+        Args:
+            node: A part of the schema.
+            seen: References that led here, which are not followed again.
+        """
+        if node is False:
+            return frozenset()
+        if not isinstance(node, Mapping):
+            return _UNKNOWN
+        kinds = _own_kinds(node)
+        for keyword in ("anyOf", "oneOf"):
+            if branches := _branches(node, keyword):
+                kinds = _both(kinds, frozenset().union(*(self.kinds(branch, seen) for branch in branches)))
+        for part in _branches(node, "allOf"):
+            kinds = _both(kinds, self.kinds(part, seen))
+        reference = node.get("$ref")
+        if isinstance(reference, str) and reference not in seen:
+            kinds = _both(kinds, self.kinds(self._target(reference), seen | {reference}))
+        return kinds
+
+    def properties(
+        self, node: Any, seen: References = frozenset()
+    ) -> tuple[dict[str, list[Any]], References]:
+        """The members that a part of the schema names, in its order, and the references that led to them.
+
+        A member that several branches name has the schemas of all of them.
+
+        Args:
+            node: A part of the schema.
+            seen: References that led here, which are not followed again.
+        """
+        members: dict[str, list[Any]] = {}
+        used = seen
+        if not isinstance(node, Mapping):
+            return members, used
+        own = node.get("properties")
+        if isinstance(own, Mapping):
+            for name, member in own.items():
+                members.setdefault(name, []).append(member)
+        parts = [part for keyword in ("allOf", "anyOf", "oneOf") for part in _branches(node, keyword)]
+        found = [self.properties(part, seen) for part in parts]
+        reference = node.get("$ref")
+        if isinstance(reference, str) and reference not in seen:
+            found.append(self.properties(self._target(reference), seen | {reference}))
+        for inner, references in found:
+            used |= references
+            for name, schemas in inner.items():
+                members.setdefault(name, []).extend(schemas)
+        return members, used
+
+    def references(self, node: Any, seen: References = frozenset()) -> References:
+        """The references that have to be followed to learn what a part of the schema is.
+
+        Args:
+            node: A part of the schema.
+            seen: References that are not followed again.
+        """
+        if not isinstance(node, Mapping):
+            return frozenset()
+        used: References = frozenset()
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            for part in _branches(node, keyword):
+                used |= self.references(part, seen | used)
+        reference = node.get("$ref")
+        if isinstance(reference, str) and reference not in seen | used:
+            used |= {reference}
+            used |= self.references(self._target(reference), seen | used)
+        return used
+
+    def _target(self, reference: str) -> Any:
+        """What a reference points to within the schema; True, which allows anything, when to nothing."""
+        if not reference.startswith("#"):
+            return True
+        node: Any = self._root
+        for part in reference[1:].split("/")[1:]:
+            name = part.replace("~1", "/").replace("~0", "~")
+            if isinstance(node, Mapping) and name in node:
+                node = node[name]
+            elif isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+                node = node[int(name)]
+            else:
+                return True
+        return node
+
+
+def _branches(node: Mapping[str, Any], keyword: str) -> list[Any]:
+    branches = node.get(keyword)
+    return branches if isinstance(branches, list) else []
+
+
+def _own_kinds(node: Mapping[str, Any]) -> Kinds:
+    """What a part says by itself, without its unions and references."""
+    types = node.get("type")
+    if types is not None:
+        names: Iterable[Any] = [types] if isinstance(types, str) else types if isinstance(types, list) else []
+        kinds = {_TYPE_KINDS[name] for name in names if isinstance(name, str) and name in _TYPE_KINDS}
+        if STRING in kinds and node.get("format") in _DATE_FORMATS:
+            kinds = kinds - {STRING} | {DATETIME}
+        return frozenset(kinds)
+    if "const" in node:
+        return _value_kinds([node["const"]])
+    values = node.get("enum")
+    if isinstance(values, list):
+        return _value_kinds(values)
+    if node.get("format") in _DATE_FORMATS:
+        return frozenset({DATETIME})
+    if isinstance(node.get("properties"), Mapping):
+        return frozenset({OBJECT})
+    if "items" in node:
+        return frozenset({ARRAY})
+    return _UNKNOWN
+
+
+def _value_kinds(values: list[Any]) -> Kinds:
+    kinds = set()
+    for value in values:
+        if isinstance(value, bool):
+            kinds.add(BOOLEAN)
+        elif isinstance(value, str):
+            kinds.add(STRING)
+        elif isinstance(value, Mapping):
+            kinds.add(OBJECT)
+        elif isinstance(value, list):
+            kinds.add(ARRAY)
+        elif value is not None:
+            kinds.add(NUMBER)
+    return frozenset(kinds)
+
+
+def _both(one: Kinds, other: Kinds) -> Kinds:
+    """Kinds that satisfy two parts which apply at once; what contradicts itself is taken as a union."""
+    if ANY in one:
+        return other
+    if ANY in other:
+        return one
+    common = one & other
+    for narrow, wide in ((one, other), (other, one)):
+        # A date-time is a string with a format.
+        if DATETIME in narrow and STRING in wide:
+            common |= {DATETIME}
+    return common or one | other
