@@ -92,6 +92,7 @@ class Catalogue:
         self._clock = clock
         self._assumptions = assumptions
         self._adopts = adopt_unknown_ids
+        self._last_data_source_id: int | None = None
 
     def add_account(self, account: Account) -> Account:
         """Add an account, unless its id is there already; the stored one is returned."""
@@ -146,6 +147,7 @@ class Catalogue:
             data_source_id,
         )
         if row:
+            self._last_data_source_id = data_source_id
             return DataSource(*row)
         if self._adopts:
             return self._insert_data_source(
@@ -291,9 +293,11 @@ class Catalogue:
         return self.dataset(dataset_id)
 
     def _adopted_dataset(self, dataset_id: str) -> Dataset:
-        sources = self.data_sources()
-        source = sources[-1] if sources else self._insert_data_source("Data source", None, "UTC", "ingestion")
-        return self._insert_dataset(dataset_id, source.id, f"Dataset {dataset_id}", None, {})
+        # A dataset's id doesn't tell its data source: the one that was asked for last is the likeliest.
+        source_id = self._last_data_source_id
+        if source_id not in [each.id for each in self.data_sources()] or source_id is None:
+            source_id = self._insert_data_source("Data source", None, "UTC", "ingestion").id
+        return self._insert_dataset(dataset_id, source_id, f"Dataset {dataset_id}", None, {})
 
     def delete_dataset(self, dataset_id: str) -> None:
         """Delete a dataset with its rows and ingestions.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from target_databox.emulator.catalogue import Catalogue, Dataset
     from target_databox.emulator.database import Database
 
-# Rows are kept as the text in which they came, so no digit can be lost; this decoder is for judging them only.
+# Rows are kept as the text in which they came, so no digit can be lost; this decoder only judges them.
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
 _TEXTS = msgspec.json.Decoder(list[msgspec.Raw])
 _MOST_ROWS = 100  # documented for one ingestion (grade D)

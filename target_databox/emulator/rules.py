@@ -19,6 +19,11 @@ _ISO_8601 = re.compile(
 )
 
 
+# Python types whose values fit a column of this type whatever the assumptions are: most values, decided fast.
+_PLAIN: dict[type, str] = {str: "string", int: "number", Decimal: "number"}
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a dataset.
@@ -107,10 +112,12 @@ def judgement(
 
 def row_key(row: Mapping[str, Any], keys: Sequence[str]) -> str:
     """The key of a row as text, equal when the values are: 1 and 1.0 are one key, 1 and "1" are two."""
-    return json.dumps([_key_part(row.get(name)) for name in keys], ensure_ascii=False)
+    return _encoded([_key_part(row.get(name)) for name in keys])
 
 
 def _key_part(value: Any) -> str:
+    if isinstance(value, str):
+        return f"text {value}"
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
         sign, digits, exponent = Decimal(value).as_tuple()
         text = "".join(map(str, digits)).lstrip("0")
@@ -118,8 +125,6 @@ def _key_part(value: Any) -> str:
         if not bare:
             return "number 0"
         return f"number {'-' if sign else ''}{bare}e{int(exponent) + len(text) - len(bare)}"
-    if isinstance(value, str):
-        return f"text {value}"
     return json.dumps(value, default=str)
 
 
@@ -141,6 +146,8 @@ def _rejection(
     changed: dict[str, Column] = {}
     for name, value in row.items():
         column = columns.get(name)
+        if column and _PLAIN.get(type(value)) == column.type is not None:
+            continue
         if value is None:
             if assumptions.nulls == "rejected":
                 return Rejection(place, "A value is null.", name)

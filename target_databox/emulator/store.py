@@ -134,7 +134,7 @@ class Store:
             self._catalogue.delete_dataset(dataset_id)
 
     def purge(self, dataset_id: str) -> None:
-        """Remove every row of a dataset; what is pending lands later, unless the assumptions say otherwise."""
+        """Remove every row of a dataset; what is pending lands later, unless assumptions say otherwise."""
         with self._database.transaction():
             self._ingestions.settle()
             self._ingestions.purge(dataset_id)
