@@ -151,17 +151,16 @@ class KeysDifferError(DatasetError):
 
 
 def problems_text(problems: Iterable[ApiProblem], request_id: str | None) -> str:
-    """What the API said, as one clause such as `invalid_input: Bad title (field title), request id 12`.
+    """What the API said, as one clause such as `invalid_input: Bad title, field title, request id 12`.
 
     Returns:
         The clause without a full stop; empty when the API said nothing.
     """
     told = []
     for problem in problems:
-        words = (
-            ": ".join(part for part in (problem.code, problem.message) if part) or problem.type or "no reason"
-        )
-        told.append(f"{words} (field {problem.field})" if problem.field else words)
+        message = (problem.message or "").rstrip(".")
+        words = ": ".join(part for part in (problem.code, message) if part) or problem.type or "no reason"
+        told.append(f"{words}, field {problem.field}" if problem.field else words)
     clauses = ["; ".join(told)] if told else []
     if request_id:
         clauses.append(f"request id {request_id}")

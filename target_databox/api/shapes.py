@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Protocol
 
 
 class IngestionStatus(enum.Enum):
@@ -146,3 +147,15 @@ class IngestionsPage:
     page: int
     page_size: int
     total_items: int | None
+
+
+class ColumnLike(Protocol):
+    """A column that a new dataset may declare."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def data_type(self) -> str | None:
+        """`string`, `number` or `datetime` (O); None when its type is not declared."""

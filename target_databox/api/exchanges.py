@@ -1,0 +1,57 @@
+"""What one try of one request looked like, for metrics and DEBUG logs: never its rows, never the key."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MASK: Final = "***"
+_SECRET_HEADERS: Final = frozenset({"x-api-key", "authorization", "proxy-authorization", "cookie"})
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One try of one request.
+
+    Attributes:
+        method: HTTP method.
+        route: The path with names in place of ids, such as `/v1/datasets/{datasetId}/data`.
+        path: The path as it was sent, without its query.
+        status: HTTP status, or None when no answer arrived.
+        seconds: From before connecting until the last byte of the answer.
+        request_bytes: Size of the request's body.
+        response_bytes: Size of the answer's body, decompressed, as far as it was read.
+    """
+
+    method: str
+    route: str
+    path: str
+    status: int | None
+    seconds: float
+    request_bytes: int
+    response_bytes: int
+
+
+def curl(method: str, url: str, headers: Mapping[str, str], *, has_body: bool) -> str:
+    """A request as a `curl` command that a user can try, the key masked.
+
+    Args:
+        method: HTTP method.
+        url: The whole address.
+        headers: The request's headers; the values of those that carry secrets are masked.
+        has_body: Whether a body is sent; it is read from standard input and never shown.
+
+    Returns:
+        One line of shell, every argument quoted.
+    """
+    words = ["curl", "--request", method, url]
+    for name, value in headers.items():
+        shown = MASK if name.lower() in _SECRET_HEADERS else value
+        words += ["--header", f"{name}: {shown}"]
+    if has_body:
+        words += ["--data", "@-"]
+    return shlex.join(words)

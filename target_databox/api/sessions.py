@@ -1,0 +1,194 @@
+"""One thread's way to the API: it never retries by itself, and knows whether a failed request had left.
+
+The environment (proxies, certificates) is asked once, not at every request, which costs a quarter of its CPU.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.util import parse_url
+
+from target_databox.api.addresses import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class NeverLeftError(requests.ConnectionError):
+    """No byte of the request was sent: nothing can have been stored."""
+
+
+class _ThisTry(threading.local):
+    """What happens on the wire during one try; a try never changes its thread."""
+
+    has_left = False
+    silence_seconds: float | None = None
+
+
+_this_try = _ThisTry()
+
+
+# urllib3's exceptions don't tell a TLS handshake that timed out from an answer that never came, so a
+# connection notes it: once `connect` has returned, the request is on its way; a kept one is connected already.
+class _NotingConnection(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        _note_connected(self)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        _this_try.has_left = self.sock is not None
+        super().request(*args, **kwargs)
+
+
+class _NotingTlsConnection(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        _note_connected(self)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        _this_try.has_left = self.sock is not None
+        super().request(*args, **kwargs)
+
+
+def _note_connected(connection: HTTPConnection) -> None:
+    _this_try.has_left = True
+    # Else the body would have to be sent within the connect timeout, which a slow line can't do.
+    connection.timeout = _this_try.silence_seconds
+    if connection.sock is not None:
+        connection.sock.settimeout(connection.timeout)
+
+
+class _NotingPool(HTTPConnectionPool):
+    ConnectionCls = _NotingConnection
+
+
+class _NotingTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _NotingTlsConnection
+
+
+_POOLS: Final = {"http": _NotingPool, "https": _NotingTlsPool}
+
+
+class ApiAdapter(HTTPAdapter):
+    """Sends a request once over a kept connection, and says so when it never left."""
+
+    def __init__(self) -> None:
+        # Zero retries, and one connection: a session belongs to one thread.
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make direct connections note whether a request has left."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        """Make connections through an HTTP proxy note it too."""
+        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        if proxy.lower().startswith("socks"):
+            # Its connections are not ours and note nothing, so the worst is supposed.
+            _this_try.has_left = True
+        else:
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send a request once.
+
+        Args:
+            request: The request, whole.
+            stream: Whether the answer's body is left unread.
+            timeout: Longest wait for a connection and longest silence of the other side, in seconds.
+            verify: True, or the path of the certificates to trust.
+            cert: Not used by Databox.
+            proxies: Proxies by scheme.
+
+        Raises:
+            NeverLeftError: No byte of the request was sent.
+            requests.RequestException: Anything else that `requests` reports.
+            urllib3.exceptions.HTTPError: Likewise, in urllib3's own words.
+        """
+        _this_try.has_left = False
+        _this_try.silence_seconds = timeout[1] if timeout else None
+        try:
+            return super().send(
+                request,
+                stream=stream,
+                timeout=timeout,
+                verify=verify,
+                cert=cert,
+                proxies=dict(proxies) if proxies else None,
+            )
+        except (requests.RequestException, HTTPError, OSError) as exc:
+            if _this_try.has_left:
+                raise
+            raise NeverLeftError(type(exc).__name__) from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the environment says about the way to one address, looked up once.
+
+    Attributes:
+        proxies: Proxies by scheme; may hold passwords, so it is never shown.
+        verify: True for the usual certificates, else the path of a file or directory of them.
+    """
+
+    proxies: Mapping[str, str] = field(repr=False)
+    verify: bool | str
+
+
+def surroundings(api_url: str) -> Surroundings:
+    """Proxies (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) and certificates (`REQUESTS_CA_BUNDLE`) to be used.
+
+    This machine is never reached through a proxy: plain http would show it the key.
+
+    Raises:
+        ValueError: A proxy is not an address, or the certificates don't exist.
+    """
+    with requests.Session() as session:
+        found = session.merge_environment_settings(api_url, {}, None, None, None)
+    proxies = {} if is_loopback(urlsplit(api_url).hostname or "") else dict(found["proxies"])
+    verify = found["verify"]
+    if isinstance(verify, str) and not Path(verify).exists():
+        raise ValueError(
+            f"REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names {verify}, which does not exist. Mend or unset it."
+        )
+    proxy = select_proxy(api_url, proxies)
+    try:
+        is_address = not proxy or parse_url(proxy).host is not None
+    except LocationParseError:
+        is_address = False
+    if not is_address:
+        # Outside of the handler: the parser's own error repeats the proxy, which may hold a password.
+        raise ValueError(
+            "HTTPS_PROXY or ALL_PROXY is not an address such as http://proxy:3128. Mend or unset it."
+        )
+    return Surroundings(proxies=proxies, verify=True if verify is None else verify)
+
+
+def open_session() -> requests.Session:
+    """A session for one thread, which asks the environment nothing."""
+    session = requests.Session()
+    session.trust_env = False  # neither proxies nor .netrc: the latter would add an Authorization header
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, ApiAdapter())
+    return session

@@ -1,0 +1,207 @@
+"""One try of one request: bytes out, bytes in, and the difference between never sent and answer lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import HTTPError
+
+from target_databox.api.addresses import address_problem
+from target_databox.api.errors import LostAnswerError, UnreachableError
+from target_databox.api.exchanges import MASK, Exchange, curl
+from target_databox.api.sessions import NeverLeftError, open_session, surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+logger = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
+# Lists of data sources and datasets have no pages (D); at some 150 bytes a line this holds 200,000 of them.
+MAX_ANSWER_BYTES: Final = 32_000_000
+MAX_TEXT_CHARACTERS: Final = 300
+_CHUNK_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it came: any status, any body."""
+
+    status: int
+    headers: Mapping[str, str]
+    payload: bytes
+
+
+class Transport:
+    """Sends requests with the key, one session a thread.
+
+    Args:
+        api_url: Address of the API.
+        api_key: The key.
+        request_timeout_seconds: Longest silence of the API, and longest time to read an answer's body.
+        on_exchange: Called after every try, in the thread that made it.
+        user_agent: Who we say we are.
+
+    Raises:
+        ValueError: The address, the key or the environment's proxy can't be used; the message repeats none.
+    """
+
+    def __init__(
+        self,
+        api_url: str,
+        api_key: str,
+        *,
+        request_timeout_seconds: float,
+        on_exchange: Callable[[Exchange], None] | None,
+        user_agent: str,
+    ) -> None:
+        problem = address_problem(api_url)
+        if problem is not None:
+            raise ValueError(f"api_url {problem}.")
+        self.api_url = api_url.rstrip("/")
+        if not (api_key and api_key.isascii() and api_key.isprintable() and " " not in api_key):
+            raise ValueError("api_key must be plain text without blanks, as Databox shows it.")
+        self.date: str | None = None
+        self._host = urlsplit(self.api_url).netloc
+        self._key = api_key
+        self._timeout_seconds = request_timeout_seconds
+        self._on_exchange = on_exchange
+        self._surroundings = surroundings(self.api_url)
+        self._headers = {"x-api-key": api_key, "User-Agent": user_agent, "Accept": "application/json"}
+        self._of_thread = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections of every thread."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            session.close()
+
+    def clean(self, text: object) -> str | None:
+        """What the API said, fit for a log: one line, at most 300 characters, the key masked; or None."""
+        if text is None or text == "":
+            return None
+        line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+        line = line.replace(self._key, MASK)
+        return line if len(line) <= MAX_TEXT_CHARACTERS else line[: MAX_TEXT_CHARACTERS - 1] + "…"
+
+    def exchange(self, method: str, route: str, path: str, target: str, body: bytes | None) -> Reply:
+        """Send one request once.
+
+        Args:
+            method: HTTP method.
+            route: Name of the route, for metrics.
+            path: Path, for errors.
+            target: Path with its query.
+            body: JSON, or None.
+
+        Returns:
+            The answer, whatever its status.
+
+        Raises:
+            UnreachableError: No byte was sent.
+            LostAnswerError: The answer was not received whole.
+        """
+        session = self._session()
+        request = requests.PreparedRequest()
+        # Built by hand: `prepare` parses the address twice, reads .netrc and costs more than sending.
+        request.method, request.url, request.body = method, f"{self.api_url}{target}", body
+        request.headers = CaseInsensitiveDict(self._headers)
+        if body is not None:
+            request.headers["Content-Type"] = "application/json"
+        if method == "POST":
+            request.headers["Content-Length"] = str(len(body or b""))
+
+        status: int | None = None
+        payload = bytearray()
+        started = time.perf_counter()
+        try:
+            # Straight to the adapter: no redirect is looked at, no cookie kept.
+            response = session.get_adapter(request.url).send(
+                request,
+                stream=True,
+                timeout=(min(CONNECT_TIMEOUT_SECONDS, self._timeout_seconds), self._timeout_seconds),
+                verify=self._surroundings.verify,
+                proxies=self._surroundings.proxies,
+            )
+            status = response.status_code
+            self.date = response.headers.get("Date", self.date)
+            try:
+                for chunk in _chunks(response, self._timeout_seconds):
+                    payload += chunk
+            except BaseException:
+                response.raw.close()  # a connection with half an answer in it can't be used again
+                raise
+            return Reply(status, response.headers, bytes(payload))
+        except (NeverLeftError, requests.ConnectTimeout) as exc:
+            raise UnreachableError(
+                f"{method} {path} could not be sent, since {self._host} could not be reached "
+                f"({self._reason(exc)}); nothing was stored. Check the network, the proxy and the setting "
+                "api_url.",
+                method=method,
+                path=path,
+            ) from exc
+        except (requests.RequestException, HTTPError, OSError) as exc:
+            raise LostAnswerError(
+                f"{method} {path} was sent, but its answer was lost ({self._reason(exc)}); nobody knows "
+                "whether it was carried out. Check the network, or raise request_timeout_seconds.",
+                method=method,
+                path=path,
+                status=status,
+            ) from exc
+        finally:
+            seconds = time.perf_counter() - started
+            if logger.isEnabledFor(logging.DEBUG):
+                command = curl(method, request.url, request.headers, has_body=body is not None)
+                logger.debug("%s %s: status %s in %.3f seconds; %s", method, path, status, seconds, command)
+            if self._on_exchange is not None:
+                self._on_exchange(
+                    Exchange(method, route, path, status, seconds, len(body or b""), len(payload))
+                )
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._of_thread, "session", None)
+        if session is None:
+            session = self._of_thread.session = open_session()
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def _reason(self, error: BaseException) -> str:
+        """The innermost cause in a few words, without the address that `requests` repeats around it."""
+        innermost = error
+        while (deeper := _cause_of(innermost)) is not None:
+            innermost = deeper
+        if isinstance(innermost, TimeoutError) or "timed out" in str(innermost):
+            return f"no answer within {self._timeout_seconds:g} seconds"
+        told = getattr(innermost, "verify_message", None) or getattr(innermost, "strerror", None)
+        return self.clean(told or str(innermost)) or type(innermost).__name__
+
+
+def _cause_of(error: BaseException) -> BaseException | None:
+    for candidate in (getattr(error, "reason", None), *error.args, error.__cause__, error.__context__):
+        if isinstance(candidate, BaseException) and candidate is not error:
+            return candidate
+    return None
+
+
+def _chunks(response: requests.Response, timeout_seconds: float) -> Iterator[bytes]:
+    """The answer's body, as long as it keeps its time and size."""
+    deadline = time.monotonic() + timeout_seconds
+    size = 0
+    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+        size += len(chunk)
+        if size > MAX_ANSWER_BYTES:
+            raise requests.ConnectionError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise requests.ReadTimeout("timed out")
+        yield chunk
