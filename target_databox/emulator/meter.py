@@ -44,7 +44,7 @@ class Meter:
         self._strict = assumptions.rate_counting == "strict"
         self._cooldown_seconds = assumptions.cooldown_seconds
         self._clock = clock
-        self._tokens = limits.requests_per_second or 0.0
+        self._tokens = max(limits.requests_per_second or 0.0, 1.0)
         self._filled_at = clock()
         self._second: deque[float] = deque()
         self._hour: deque[float] = deque()
