@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes what `target-databox --about` says wherever else it stands, so that a setting is described once.
 
-The three places are the README's table of settings, the loader in `meltano.yml`, and
-`hub/target-databox.yml`, the definition for Meltano Hub and for `meltano add --from-ref`. Run it where the tests run:
+The three places are the README's table of settings, the loader in `meltano.yml`, and the definition for
+Meltano Hub and `meltano add --from-ref`, `hub/target-databox.yml`. Run it where the tests run:
 
     .venv-test/bin/python scripts/describe.py
 """
