@@ -91,6 +91,7 @@ def number(value: Any) -> Any:
     elif isinstance(value, bool):
         return int(value)
     elif value is None or isinstance(value, (int, float, Decimal)):
+        require_encodable(value)
         return value
     raise ConversionError("not_a_number", "is not a plain number")
 

@@ -1,0 +1,307 @@
+"""Singer records made into Databox rows: encoded once, with the key that says which row they replace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from target_databox.columns import Flattening, key_columns, open_objects
+from target_databox.columns import columns as columns_of
+from target_databox.conversions import (
+    ENCODER,
+    ConversionError,
+    converter,
+    encoded,
+    json_text,
+    require_encodable,
+    text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from target_databox.columns import BooleanFormat, Column, Path
+    from target_databox.conversions import Converter
+
+Key = tuple[Any, ...]
+
+# Values of these types go out as they are. Decimals may still be NaN, which is looked for afterwards.
+_PLAIN: Final = frozenset({str, int, Decimal, type(None)})
+_PLAIN_OR_BOOLEAN: Final = _PLAIN | {bool}
+_UNKNOWN: Final = {object}
+_PLAIN_KEYS: Final = frozenset({str, int, Decimal})
+_BOOLEANS: Final[dict[str, tuple[Any, Any]]] = {
+    "text": ("false", "true"),
+    "number": (0, 1),
+    "boolean": (False, True),
+}
+
+
+class BadRecordError(ValueError):
+    """A record can't become a row.
+
+    Attributes:
+        code: One word for machines: ``key_missing``, ``key_null``, ``key_not_scalar``, ``not_a_number``,
+            ``not_a_datetime``, ``nan``, ``unencodable``, ``too_deep`` or ``column_clash``.
+        message: A sentence for the user. It names columns, and holds no value.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """An encoded row.
+
+    Attributes:
+        key: Values of the key columns, equal where Databox would take them for the same: ``1`` and ``1.0``
+            are one, ``1`` and ``"1"`` are not. None when the stream has no keys.
+        body: The row as a JSON object in UTF-8.
+    """
+
+    key: Key | None
+    body: bytes
+
+
+@dataclass(slots=True)
+class _Leaf:
+    """A property with a column of its own."""
+
+    name: str
+    convert: Converter | None
+
+
+@dataclass(slots=True)
+class _Branch:
+    """An object that is spread over columns; ``columns`` are those that become null with it."""
+
+    name: str
+    children: dict[str, _Leaf | _Branch] = field(default_factory=dict)
+    columns: list[str] = field(default_factory=list)
+
+
+class RowEncoder:
+    """Makes rows of one stream's records.
+
+    Args:
+        schema: The stream's JSON Schema.
+        columns: What ``columns.columns`` gave for the schema; None to find them here.
+        key_properties: The stream's key properties, empty for a dataset without keys.
+        column_types: Type by column name; values of these columns are converted.
+        boolean_format: How booleans go out, alone and in arrays. Inside JSON text they stay JSON's.
+        flattening: How objects become columns.
+
+    Attributes:
+        key_columns: Names of the columns that make up the key.
+
+    Raises:
+        ColumnError: The schema can't become columns, or a key property is none of them.
+    """
+
+    def __init__(
+        self,
+        schema: Mapping[str, Any],
+        columns: Sequence[Column] | None = None,
+        key_properties: Sequence[str] = (),
+        column_types: Mapping[str, str] | None = None,
+        boolean_format: BooleanFormat = "text",
+        flattening: Flattening | None = None,
+    ) -> None:
+        flattening = flattening or Flattening()
+        overrides = column_types or {}
+        if columns is None:
+            columns = columns_of(
+                schema,
+                key_properties=key_properties,
+                column_types=overrides,
+                boolean_format=boolean_format,
+                flattening=flattening,
+            )
+        self.key_columns = key_columns(columns, key_properties)
+        self._flattening = flattening
+        self._booleans = _BOOLEANS[boolean_format]
+        self._converters: dict[str, Converter] = {
+            **{column.name: self._mixed for column in columns if column.is_mixed},
+            **{name: converter(column_type) for name, column_type in overrides.items()},
+        }
+        self._declared = frozenset(column.name for column in columns)
+        self._tree = _Branch("")
+        for path in open_objects(schema, column_types=overrides, flattening=flattening):
+            self._branch(path)
+        for column in columns:
+            branch = self._branch(column.path[:-1])
+            branch.children[column.path[-1]] = _Leaf(column.name, self._converters.get(column.name))
+            for depth in range(1, len(column.path)):
+                self._branch(column.path[:depth]).columns.append(column.name)
+        # With nothing to rename, convert or spread, a record of plain values is a row already.
+        self._is_flat = not self._converters and all(
+            isinstance(node, _Leaf) and node.name == name for name, node in self._tree.children.items()
+        )
+        self._is_flat &= not flattening.enabled or flattening.max_key_length >= Flattening.max_key_length
+
+    def encode(self, record: dict[str, Any]) -> Row:
+        """The row of a record, which is left as it is.
+
+        Args:
+            record: Decoded with its fractions as Decimal, so that every digit is there. Python's own
+                floats, dates and times, as stream maps make them, are understood too.
+
+        Raises:
+            BadRecordError: The record can't become a row.
+        """
+        kinds = set(map(type, record.values())) if self._is_flat else _UNKNOWN
+        if kinds <= _PLAIN:
+            row = record
+        elif kinds <= _PLAIN_OR_BOOLEAN:
+            row = record.copy()
+            for name, value in record.items():
+                if value is True or value is False:
+                    row[name] = self._booleans[value]
+        else:
+            row = {}
+            self._spread(record, self._tree, (), row)
+        try:
+            body = ENCODER.encode(row)
+        except (UnicodeEncodeError, TypeError, ValueError, RecursionError):
+            raise self._blamed(row) from None  # the cause may quote a value
+        # A Decimal that is NaN is written as this bare word; text that holds the word is fine. The single
+        # letters are looked for first because that is several times faster.
+        if (b"N" in body or b"I" in body) and (b"NaN" in body or b"Infinity" in body):
+            for name, value in row.items():
+                self._checked(name, value)
+        if not self.key_columns:
+            return Row(None, body)
+        values = [row.get(name) for name in self.key_columns]
+        if not _PLAIN_KEYS.issuperset(map(type, values)):
+            values = [self._key_value(row, name) for name in self.key_columns]
+        return Row(tuple(values), body)
+
+    def _branch(self, path: Path) -> _Branch:
+        """The branch at a path, grown where it is missing."""
+        branch = self._tree
+        for depth, name in enumerate(path, start=1):
+            node = branch.children.get(name)
+            if not isinstance(node, _Branch):
+                node = branch.children[name] = _Branch(self._flattening.name(path[:depth]))
+            branch = node
+        return branch
+
+    def _spread(
+        self, record: dict[str, Any], branch: _Branch | None, path: Path, row: dict[str, Any]
+    ) -> None:
+        """Add an object's values to a row, those of the objects within it too."""
+        children = branch.children if branch is not None else {}
+        booleans = self._booleans
+        for name, value in record.items():
+            kind = type(value)
+            node = children.get(name)
+            convert: Converter | None
+            if isinstance(node, _Leaf):
+                column, convert = node.name, node.convert
+            else:
+                column = node.name if node is not None else self._flattening.name((*path, name))
+                convert = self._converters.get(column)
+                if node is not None and value is None:
+                    for inner in node.columns:
+                        if inner in row:
+                            raise _clash(inner)
+                        row[inner] = None
+                    continue
+                if kind is dict and convert is None and self._is_spread(column, node, path):
+                    self._spread(value, node, (*path, name), row)
+                    continue
+            if convert is not None:
+                try:
+                    value = convert(value)
+                except ConversionError as problem:
+                    raise _bad(column, problem) from problem
+            elif kind not in _PLAIN:
+                value = booleans[value] if kind is bool else self._fitting(column, value)
+            if column in row:
+                raise _clash(column)
+            row[column] = value
+
+    def _is_spread(self, column: str, node: _Leaf | _Branch | None, path: Path) -> bool:
+        """Whether an object that came is spread: where the schema has no value column of its name."""
+        return node is not None or (len(path) < self._flattening.depth and column not in self._declared)
+
+    def _fitting(self, column: str, value: Any) -> Any:
+        """A value of no plain type as it goes out."""
+        try:
+            if isinstance(value, dict):
+                return json_text(value)
+            if isinstance(value, (list, tuple)):
+                return self._array(value)
+            require_encodable(value)
+        except ConversionError as problem:
+            raise _bad(column, problem) from problem
+        return value
+
+    def _array(self, values: Sequence[Any]) -> Any:
+        """An array of scalars as an array, any other as JSON text."""
+        if any(isinstance(value, (dict, list, tuple, set, frozenset)) for value in values):
+            return json_text(values)
+        for value in values:
+            require_encodable(value)
+        return [self._booleans[value] if isinstance(value, bool) else value for value in values]
+
+    def _mixed(self, value: Any) -> Any:
+        """A value of a string column whose schema allows numbers or booleans too: as text, to fit."""
+        kind = type(value)
+        if kind is str or value is None:
+            return value
+        return self._array(value) if kind is list else text(value)
+
+    def _key_value(self, row: dict[str, Any], name: str) -> Any:
+        """A key column's value so that Python compares it as Databox would."""
+        value = row.get(name)
+        kind = type(value)
+        if value is None:
+            if name in row:
+                raise BadRecordError("key_null", f"The key column {_safe(name)} is null.")
+            raise BadRecordError("key_missing", f"The key column {_safe(name)} is missing.")
+        if kind in _PLAIN_KEYS:
+            return value
+        if isinstance(value, bool):
+            return ("boolean", value)  # Python takes True for 1
+        if isinstance(value, float):
+            return Decimal(repr(value))  # as it is written
+        if isinstance(value, (list, dict)):
+            raise BadRecordError("key_not_scalar", f"The key column {_safe(name)} holds an array.")
+        return msgspec.json.decode(encoded(value))
+
+    def _checked(self, name: str, value: Any) -> None:
+        try:
+            require_encodable(value)
+        except ConversionError as problem:
+            raise _bad(name, problem) from problem
+
+    def _blamed(self, row: dict[str, Any]) -> BadRecordError:
+        """The error for a row that can't be encoded, with the column that is to blame."""
+        for name, value in row.items():
+            try:
+                encoded({name: value})
+            except ConversionError as problem:
+                return _bad(name, problem)
+        return BadRecordError("unencodable", "The record can't be written as JSON.")
+
+
+def _clash(column: str) -> BadRecordError:
+    return BadRecordError(
+        "column_clash", f"Two properties of the record would both become the column {_safe(column)}."
+    )
+
+
+def _bad(column: str, problem: ConversionError) -> BadRecordError:
+    return BadRecordError(problem.code, f"The column {_safe(column)} {problem.reason}.")
+
+
+def _safe(name: str) -> str:
+    """A column's name in quotes, printable even with lone surrogates in it."""
+    return repr(name.encode("utf-8", "backslashreplace").decode())
