@@ -40,6 +40,7 @@ class DataboxError(Exception):
 
     Attributes:
         message: The whole sentence for the user.
+        happened: Its part without advice and full stop, for an error that knows better advice.
         method: HTTP method, such as `POST`.
         path: The request's path, such as `/v1/datasets/…/data`; never a query with values, never the host.
         status: HTTP status, or None when no answer arrived.
@@ -56,9 +57,11 @@ class DataboxError(Exception):
         status: int | None = None,
         problems: Iterable[ApiProblem] = (),
         request_id: str | None = None,
+        happened: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.happened = happened or message
         self.method = method
         self.path = path
         self.status = status
@@ -82,10 +85,17 @@ class TransientError(DataboxError):
         status: int | None = None,
         problems: Iterable[ApiProblem] = (),
         request_id: str | None = None,
+        happened: str | None = None,
         retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(
-            message, method=method, path=path, status=status, problems=problems, request_id=request_id
+            message,
+            method=method,
+            path=path,
+            status=status,
+            problems=problems,
+            request_id=request_id,
+            happened=happened,
         )
         self.retry_after_seconds = retry_after_seconds
 
@@ -210,6 +220,7 @@ def error_of_answer(
             status=status,
             problems=problems,
             request_id=request_id,
+            happened=happened,
             retry_after_seconds=retry_after_seconds,
         )
 
@@ -234,4 +245,5 @@ def error_of_answer(
         status=status,
         problems=problems,
         request_id=request_id,
+        happened=happened,
     )

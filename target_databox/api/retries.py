@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import backoff
 
-from target_databox.api.errors import LostAnswerError, ThrottledError, TransientError
+from target_databox.api.errors import ThrottledError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -148,7 +148,6 @@ def patiently(
     *,
     budget: Budget,
     retry_seconds: float,
-    again_when_lost: bool = True,
     now: Callable[[], float] = time.monotonic,
     rest: Callable[[float], object] = time.sleep,
     rand: Callable[[], float] = random.random,
@@ -159,8 +158,6 @@ def patiently(
         call: One try of the request.
         budget: Gives every try its turn; a 429 is its to wait for.
         retry_seconds: How long the request may go on failing. Waits for the budget and 429s don't count.
-        again_when_lost: False when a second copy would do harm, as with a creation: then a lost answer is the
-            caller's to resolve.
         now: Monotonic clock, in seconds.
         rest: Waits some seconds; may raise to end the call, as a signal does.
         rand: Uniform random number in [0, 1).
@@ -191,8 +188,6 @@ def patiently(
         return result
 
     def is_hopeless(error: Exception) -> bool:
-        if isinstance(error, LostAnswerError) and not again_when_lost:
-            return True
         decision = is_worth_retrying(error, failing_seconds, retry_seconds)
         if not decision.again:
             logger.debug("No further try, since %s.", decision.reason)

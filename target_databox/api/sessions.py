@@ -40,7 +40,7 @@ _this_try = _ThisTry()
 
 
 # urllib3's exceptions don't tell a TLS handshake that timed out from an answer that never came, so a
-# connection notes it: once `connect` has returned, the request is on its way; a kept one is connected already.
+# connection notes it: once `connect` has returned the request is on its way; a kept one is connected already.
 class _NotingConnection(HTTPConnection):
     def connect(self) -> None:
         super().connect()

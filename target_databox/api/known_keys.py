@@ -1,0 +1,68 @@
+"""What can be learned of a dataset's keys from a route that no page documents, without depending on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from target_databox.api.errors import DatasetError, KeyRefusedError, LostAnswerError, RefusedError
+
+if TYPE_CHECKING:
+    from target_databox.api.client import DataboxClient
+    from target_databox.api.creation import Patience
+
+# A route that may not be there is not worth all of retry_seconds.
+DETAIL_TRIES: Final = 3
+WRONG_KEY_STATUS: Final = 401
+
+
+def known_keys(
+    client: DataboxClient, patience: Patience, dataset_id: str
+) -> tuple[tuple[str, ...] | None, bool]:
+    """A dataset's primary keys, as far as the detail route (O) tells them.
+
+    Returns:
+        The keys, empty for none, or None when they are not to be had; and whether the dataset surely exists.
+
+    Raises:
+        KeyRefusedError: The API key is wrong (401). A 403 may concern this route alone.
+        TransientError: The API can't be reached.
+    """
+    failures = 0
+
+    def one_try() -> tuple[tuple[str, ...] | None, bool]:
+        nonlocal failures
+        try:
+            return client.dataset(dataset_id).primary_keys, True
+        except LostAnswerError:
+            failures += 1
+            if failures < DETAIL_TRIES:
+                raise
+            return None, False
+
+    try:
+        return patience(one_try)
+    except LostAnswerError:
+        return None, False
+    except RefusedError as error:
+        if error.status == WRONG_KEY_STATUS:
+            raise
+        return None, False
+
+
+def check_existence(client: DataboxClient, patience: Patience, stream: str, dataset_id: str) -> None:
+    """Make sure that a configured dataset exists, by a documented route.
+
+    The list of its ingestions is asked for, since the dataset may be in any data source.
+
+    Raises:
+        DatasetError: It doesn't exist, or the key can't see it.
+    """
+    try:
+        patience(lambda: client.ingestions(dataset_id, page_size=1))
+    except KeyRefusedError:
+        raise
+    except RefusedError as error:
+        raise DatasetError(
+            f"The dataset {dataset_id} of the stream {stream!r} can't be used: {error.happened}. Correct "
+            "dataset_ids, or remove the stream there to have its dataset found by title."
+        ) from error
