@@ -1,0 +1,144 @@
+"""The request budget: one pace for every request of a run, whatever its kind.
+
+Databox counts every request of a key, 10 a second and 10,000 an hour (D), so loads, polls and listings draw from
+one budget. Requests are spaced evenly instead of sent in bursts: an even flow survives the jitter of a network and
+keeps any strict window of one second within the limit. Times are seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Spacing is this much wider than the limit asks for: room for the network's jitter in a server's strict second.
+MARGIN = 1.03
+HOUR_SECONDS = 3600.0
+# Requests of the hour are remembered in steps of this size, so memory does not grow with the limit.
+STEP_SECONDS = 1.0
+# A pause without a Retry-After grows from the first to the second, fully jittered above its half.
+SHORTEST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+# A 429 means somebody else spends of the same limit: go on with half, climb fast to just below the pace that was
+# too fast, and slowly beyond it. The pace never falls below this share of the limit.
+SLOWEST_SHARE = 1 / 64
+KNEE = 0.9
+# Refusals within this time of a lowered pace are echoes of requests that were already on their way.
+ECHO_SECONDS = 1.0
+
+
+class Budget:
+    """Turns to send a request, thread-safe.
+
+    Args:
+        per_second: Requests in any window of one second.
+        per_hour: Requests in any window of one hour.
+        rand: Uniform random number in [0, 1), for jitter.
+    """
+
+    def __init__(
+        self, per_second: float, per_hour: float, *, rand: Callable[[], float] = random.random
+    ) -> None:
+        self.per_second = per_second
+        self.per_hour = per_hour
+        self._rand = rand
+        self._lock = threading.Lock()
+        # A fractional limit keeps its meaning: 0.5 an hour is one in two hours.
+        self._hour_capacity = max(1, math.floor(per_hour))
+        self._hour_seconds = HOUR_SECONDS * self._hour_capacity / per_hour if per_hour < 1 else HOUR_SECONDS
+        self._hour: deque[list[float]] = deque()
+        self._hour_count = 0
+        self._pace = per_second
+        self._ceiling = per_second
+        self._next_at = -math.inf
+        self._paused_until = -math.inf
+        self._lowered_at = -math.inf
+        self._pauses = 0
+        self.taken = 0
+        self.throttled = 0
+
+    @property
+    def pace(self) -> float:
+        """Requests per second at present, at most the limit."""
+        return self._pace
+
+    def take(self, now: float, reserve: int = 0) -> float:
+        """Take one turn, if it may start now.
+
+        Args:
+            now: The present, in seconds.
+            reserve: Further requests that the hour must still be able to pay for.
+
+        Returns:
+            0 when the turn was taken, else the time from when to ask again.
+        """
+        with self._lock:
+            at = self._earliest(now, reserve)
+            if at > now:
+                return at
+            self._next_at = now + MARGIN / self._pace
+            self._count(now)
+            self.taken += 1
+            return 0.0
+
+    def refused(self, now: float, retry_after_seconds: float | None) -> None:
+        """Pause everything and lower the pace, after a 429."""
+        with self._lock:
+            self.throttled += 1
+            if now >= self._paused_until:
+                self._pauses += 1
+            pause = retry_after_seconds
+            if pause is None:
+                longest = min(LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS * 2 ** min(self._pauses - 1, 10))
+                pause = longest * (0.5 + self._rand() / 2)
+            self._paused_until = max(self._paused_until, now + pause)
+            if now - self._lowered_at >= ECHO_SECONDS:
+                self._lowered_at = self._paused_until
+                self._ceiling = self._pace
+                self._pace = max(self._pace / 2, self.per_second * SLOWEST_SHARE)
+
+    def succeeded(self) -> None:
+        """Let the pace recover a little, after an answer that is not a 429."""
+        if self._pace >= self.per_second and not self._pauses:
+            return
+        with self._lock:
+            self._pauses = 0
+            fast = self._pace < KNEE * self._ceiling
+            self._pace = min(self.per_second, self._pace * (1.05 if fast else 1.002))
+
+    def hour_left(self, now: float) -> int:
+        """Requests that the present hour can still pay for."""
+        with self._lock:
+            self._forget(now)
+            return self._hour_capacity - self._hour_count
+
+    def _earliest(self, now: float, reserve: int) -> float:
+        at = max(self._next_at, self._paused_until)
+        self._forget(now)
+        # A limit too small for the reserve may still be used up by what comes first.
+        room = self._hour_capacity - min(reserve, self._hour_capacity - 1)
+        excess = self._hour_count - room + 1
+        if excess > 0:
+            for step in self._hour:
+                excess -= int(step[1])
+                if excess <= 0:
+                    return max(at, step[2] + self._hour_seconds)
+        return at
+
+    def _count(self, now: float) -> None:
+        # [first, count, last]: a step leaves the hour when its newest request does, so it never counts too few.
+        if self._hour and now - self._hour[-1][0] < STEP_SECONDS:
+            self._hour[-1][1] += 1
+            self._hour[-1][2] = now
+        else:
+            self._hour.append([now, 1, now])
+        self._hour_count += 1
+
+    def _forget(self, now: float) -> None:
+        while self._hour and self._hour[0][2] + self._hour_seconds <= now:
+            self._hour_count -= int(self._hour.popleft()[1])

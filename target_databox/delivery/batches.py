@@ -1,0 +1,211 @@
+"""Rows of one dataset from their arrival to their outcome: filling batches, holding back by key. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator
+
+# What a row costs beside its bytes: the object, its key, its places in the queue (measured with tracemalloc).
+ROW_OVERHEAD_BYTES = 500
+# {"records":[ … ]}
+FRAME = (b'{"records":[', b"]}")
+FRAME_BYTES = len(FRAME[0]) + len(FRAME[1])
+
+
+class Row:
+    """One row on its way.
+
+    Attributes:
+        key: Value of the primary key, None in a dataset without keys. Compared by value.
+        body: The encoded row, one JSON object.
+        line: The Singer line it came from, where rejected records are kept, else None.
+        number: Place of its message in the input, from 1.
+        stretch: The stretch of input between two STATE messages that it belongs to.
+        since: When it could first be sent, in seconds.
+        older: The row of the same key that this one replaced before it was sent.
+    """
+
+    __slots__ = ("body", "key", "line", "number", "older", "since", "stretch")
+
+    def __init__(
+        self, key: Hashable, body: bytes, *, number: int = 0, stretch: int = 0, line: bytes | None = None
+    ) -> None:
+        self.key = key
+        self.body = body
+        self.line = line
+        self.number = number
+        self.stretch = stretch
+        self.since = 0.0
+        self.older: Row | None = None
+
+    @property
+    def cost_bytes(self) -> int:
+        """Memory that is kept for this row alone."""
+        return len(self.body) + (len(self.line) if self.line else 0) + ROW_OVERHEAD_BYTES
+
+    def replaced(self) -> Iterator[Row]:
+        """The rows that this one replaced, newest first."""
+        row = self.older
+        while row is not None:
+            yield row
+            row = row.older
+
+
+class Cut(NamedTuple):
+    """Limits of one batch."""
+
+    rows: int
+    body_bytes: int
+
+
+class RowQueue:
+    """The rows of a dataset that are not sent yet, and the keys that are.
+
+    A row whose key is in flight waits, and only it. A newer row takes the place of a waiting one, which is kept
+    behind it until the newer one has its outcome.
+    """
+
+    def __init__(self, *, keyed: bool) -> None:
+        self.keyed = keyed
+        self._ready: OrderedDict[Hashable, Row] = OrderedDict()
+        # Keys in flight, each with the row that waits for it.
+        self._busy: dict[Hashable, Row | None] = {}
+        self._waiting = 0
+        self.ready_bytes = 0
+
+    def __len__(self) -> int:
+        """Rows to be sent, those that wait for their key included; replaced ones do not count."""
+        return len(self._ready) + self._waiting
+
+    @property
+    def ready(self) -> int:
+        """Rows that could be sent now."""
+        return len(self._ready)
+
+    @property
+    def ready_since(self) -> float | None:
+        """Since when the first of them could be sent."""
+        return next(iter(self._ready.values())).since if self._ready else None
+
+    @property
+    def busy(self) -> int:
+        """Keys in flight or held."""
+        return len(self._busy)
+
+    def put(self, row: Row, now: float) -> None:
+        """Take in the newest row of its key."""
+        key = self._key(row)
+        if key in self._busy:
+            row.older = self._busy[key]
+            self._waiting += row.older is None
+            self._busy[key] = row
+            return
+        replaced = self._ready.get(key)
+        if replaced is None:
+            row.since = now
+        else:
+            row.older = replaced
+            row.since = replaced.since
+            self.ready_bytes -= len(replaced.body)
+        self._ready[key] = row
+        self.ready_bytes += len(row.body)
+
+    def is_full(self, cut: Cut) -> bool:
+        """Whether a whole batch could be cut."""
+        return (
+            len(self._ready) >= cut.rows or self.ready_bytes + len(self._ready) + FRAME_BYTES > cut.body_bytes
+        )
+
+    def cut(self, cut: Cut) -> list[Row]:
+        """Take the next batch out, oldest rows first; their keys are in flight from here on."""
+        rows: list[Row] = []
+        size = FRAME_BYTES
+        while self._ready and len(rows) < cut.rows:
+            key, row = next(iter(self._ready.items()))
+            size += len(row.body) + bool(rows)
+            if rows and size > cut.body_bytes:
+                break
+            del self._ready[key]
+            self.ready_bytes -= len(row.body)
+            self._busy[key] = None
+            rows.append(row)
+        return rows
+
+    def keys(self, rows: Iterable[Row]) -> list[Hashable]:
+        """What to free when these rows have their outcome."""
+        return [self._key(row) for row in rows]
+
+    def free(self, keys: Iterable[Hashable], now: float) -> None:
+        """Let go of keys in flight; whatever waited for them is ready."""
+        for key in keys:
+            newer = self._busy.pop(key, None)
+            if newer is not None:
+                self._waiting -= 1
+                newer.since = now
+                self._ready[key] = newer
+                self.ready_bytes += len(newer.body)
+
+    def restore(self, row: Row) -> None:
+        """Give back what a rejected row had replaced, while its key is still in flight.
+
+        It goes behind a newer row that waits for the key, or waits for it itself.
+        """
+        older, row.older = row.older, None
+        if older is None:
+            return
+        key = self._key(row)
+        newest = self._busy[key]
+        if newest is None:
+            self._busy[key] = older
+            self._waiting += 1
+            return
+        oldest = newest
+        for oldest in newest.replaced():
+            pass
+        oldest.older = older
+
+    def drop_from(self, number: int) -> list[Row]:
+        """Take out every unsent row that came at or after a place in the input.
+
+        A row from before that one of them had replaced stands in its place again.
+
+        Returns:
+            The rows taken out.
+        """
+        dropped: list[Row] = []
+        for key, row in list(self._ready.items()):
+            kept = _older_than(row, number, dropped)
+            if kept is row:
+                continue
+            self.ready_bytes -= len(row.body)
+            if kept is None:
+                del self._ready[key]
+            else:
+                kept.since = row.since
+                self._ready[key] = kept
+                self.ready_bytes += len(kept.body)
+        for key, waiting in self._busy.items():
+            if waiting is not None:
+                self._busy[key] = _older_than(waiting, number, dropped)
+                self._waiting -= self._busy[key] is None
+        return dropped
+
+    def _key(self, row: Row) -> Hashable:
+        # Without keys every row is one of its own.
+        return row.key if self.keyed else row
+
+
+def _older_than(row: Row, number: int, dropped: list[Row]) -> Row | None:
+    kept: Row | None = row
+    while kept is not None and kept.number >= number:
+        dropped.append(kept)
+        kept = kept.older
+    return kept
+
+
+def body(rows: Iterable[Row]) -> bytes:
+    """One request body: the rows as they were encoded, joined."""
+    return FRAME[0] + b",".join([row.body for row in rows]) + FRAME[1]

@@ -1,0 +1,273 @@
+"""What a dataset needs beside its rows: leftovers waited for, a purge, lost answers found. Pure; one request at a time.
+
+An errand says when its next request is due and which one, and takes in the answer. What follows for the dataset is the
+dispatcher's business: an errand only ends, with its finding in `ended`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from target_databox.api.shapes import IngestionStatus
+from target_databox.delivery.model import Attempts, Purge, ReadIngestion, ReadList
+from target_databox.delivery.survey import Survey
+
+if TYPE_CHECKING:
+    from target_databox.api.shapes import Ingestion, IngestionsPage
+    from target_databox.delivery.lane import Lane
+    from target_databox.delivery.model import Batch, Hold, Request
+
+# The server's clock is known from the Date header of an answer, perhaps of another machine of theirs.
+CLOCK_TOLERANCE_SECONDS = 1.0
+# Ingestions this old are taken for forgotten, not for pending, where the list's order allows to leave them unread.
+LEFTOVER_HORIZON_SECONDS = 3600.0
+LEFTOVER_MOST_PAGES = 50
+FIRST_LOOK_SECONDS = 1.0
+LONGEST_LOOK_SECONDS = 15.0
+LOOK_GROWTH = 1.5
+
+
+class Errand:
+    """One thing to be done for a dataset.
+
+    Attributes:
+        attempts: When its next request is due.
+        is_away: Whether a request of it is on its way.
+        ended: None while it goes on.
+    """
+
+    def __init__(self, lane: Lane, due_at: float) -> None:
+        self.lane = lane
+        self.attempts = Attempts(due_at)
+        self.is_away = False
+        self.ended: Literal["done", "late"] | None = None
+        self._began_at = due_at
+        self._waited_seconds = 0.0
+        self._look_seconds = FIRST_LOOK_SECONDS
+
+    def started(self, now: float) -> None:
+        """Its request starts."""
+        self.is_away = True
+        self._waited_seconds += max(0.0, now - self.attempts.due_at)
+        self.attempts.started(now)
+
+    def request(self) -> Request:
+        """The request that is due."""
+        raise NotImplementedError
+
+    def _look_again(self, now: float, timeout_seconds: float) -> None:
+        if now - self._began_at - self._waited_seconds >= timeout_seconds:
+            self.ended = "late"
+            return
+        self.attempts.due_at = now + self._look_seconds
+        self._look_seconds = min(self._look_seconds * LOOK_GROWTH, LONGEST_LOOK_SECONDS)
+
+
+class PurgeOnce(Errand):
+    """Removes every row of the dataset; doing it twice before the first row is as good as once."""
+
+    def request(self) -> Request:
+        """The purge."""
+        return Purge(self.lane, self)
+
+    def purged(self) -> None:
+        """The purge was done."""
+        self.ended = "done"
+
+
+class Settling(Errand):
+    """Waits until ingestions that this run doesn't know are no longer pending.
+
+    Only those that the first walk finds count: a second writer may always have new ones.
+
+    Args:
+        lane: The dataset.
+        due_at: When the first walk may start.
+        since: Server's time before which nothing matters; None when all does.
+        timeout_seconds: How long to wait for what is pending.
+        holds: Held keys that this walk can release.
+        most_pages: Pages after which a walk stops all the same.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        due_at: float,
+        *,
+        since: float | None,
+        timeout_seconds: float,
+        holds: tuple[Hold, ...] = (),
+        most_pages: int | None = None,
+    ) -> None:
+        super().__init__(lane, due_at)
+        self.holds = holds
+        self.found: set[str] | None = None
+        self.is_cut_short = False
+        self._since = since
+        self._timeout_seconds = timeout_seconds
+        self._most_pages = most_pages
+        self._survey = Survey(since, most_pages=most_pages)
+
+    def request(self) -> Request:
+        """The next page."""
+        return ReadList(self.lane, self, self._survey.page() or 1)
+
+    def listed(self, page: IngestionsPage, now: float) -> None:
+        """Take in a page."""
+        self._survey.read(page)
+        self.attempts.due_at = now
+        if self._survey.page() is not None:
+            return
+        self.is_cut_short = self._survey.is_cut_short
+        pending = {
+            entry.id
+            for entry in self._survey.entries.values()
+            if entry.status in (IngestionStatus.PENDING, IngestionStatus.UNKNOWN)
+            and entry.id not in self.lane.accepted
+        }
+        self.found = pending if self.found is None else self.found & pending
+        self._survey = Survey(self._since, most_pages=self._most_pages, before=self._survey)
+        if not self.found:
+            self.ended = "done"
+        else:
+            self._look_again(now, self._timeout_seconds)
+
+
+class Search(Errand):
+    """Looks for a batch whose answer was lost in the list of ingestions, where it must not be sent twice.
+
+    Exactly one unknown ingestion that is as large as the batch and not older than its request is the lost one.
+
+    Attributes:
+        matches: The ingestions that could be the lost one, once the search has ended.
+    """
+
+    def __init__(self, lane: Lane, batch: Batch, due_at: float, *, timeout_seconds: float) -> None:
+        super().__init__(lane, due_at)
+        self.batch = batch
+        self.matches: list[str] = []
+        self._timeout_seconds = timeout_seconds
+        self._since = None if batch.posted_after is None else batch.posted_after - CLOCK_TOLERANCE_SECONDS
+        self._survey: Survey | None = Survey(self._since)
+        self._unread: list[str] = []
+        self._pending: list[str] = []
+
+    def request(self) -> Request:
+        """The next page, or the next ingestion that could be the lost one."""
+        if self._survey is not None:
+            return ReadList(self.lane, self, self._survey.page() or 1)
+        return ReadIngestion(self.lane, self, self._unread[0])
+
+    def listed(self, page: IngestionsPage, now: float) -> None:
+        """Take in a page."""
+        survey = self._survey
+        if survey is None:
+            return
+        survey.read(page)
+        self.attempts.due_at = now
+        if survey.page() is not None:
+            return
+        self._unread = [
+            entry.id
+            for entry in survey.entries.values()
+            if entry.id not in self.lane.accepted
+            and entry.id not in self.lane.recent
+            and (entry.timestamp is None or self._since is None or entry.timestamp >= self._since)
+        ]
+        self._survey = None
+        self._finish_if_read(now)
+
+    def read(self, ingestion: Ingestion | None, now: float) -> None:
+        """Take in an ingestion; None when it is gone."""
+        read = self._unread.pop(0)
+        self.attempts.due_at = now
+        if ingestion is not None:
+            if ingestion.received == len(self.batch.rows):
+                self.matches.append(read)
+            elif ingestion.received is None:
+                # A failed one without counts can't be told from ours.
+                (self.matches if ingestion.status is IngestionStatus.FAILED else self._pending).append(read)
+        self._finish_if_read(now)
+
+    def _finish_if_read(self, now: float) -> None:
+        if self._unread:
+            return
+        if not self._pending:
+            self.ended = "done"
+            return
+        self._unread, self._pending = self._pending, []
+        self._look_again(now, self._timeout_seconds)
+
+
+class StatusReading(Errand):
+    """Reads the list of ingestions again and again, to confirm many batches with one request.
+
+    Attributes:
+        is_blind: Whether the list's order hides new ingestions, so that each has to be read by itself.
+    """
+
+    MOST_BATCHES = 20
+    LONGEST_INTERVAL_SECONDS = 2.0
+
+    def __init__(self, lane: Lane, *, lag_seconds: float) -> None:
+        super().__init__(lane, 0.0)
+        self.is_blind = False
+        self._lag_seconds = lag_seconds
+        self._read_at = float("-inf")
+        self._survey: Survey | None = None
+        self._last: Survey | None = None
+        self._seen_own = False
+        self._was_fruitful = True
+
+    def due_at(self, delay_seconds: float) -> float:
+        """When the list should be read next; infinite while nothing is unconfirmed."""
+        if self._survey is not None or self.attempts.tries:
+            return self.attempts.due_at
+        oldest = next(iter(self.lane.accepted.values()), None)
+        if oldest is None:
+            return float("inf")
+        at = oldest.accepted_at + delay_seconds
+        if len(self.lane.accepted) < self.MOST_BATCHES or not self._was_fruitful:
+            at = max(at, self._read_at + self.LONGEST_INTERVAL_SECONDS)
+        self.attempts.due_at = max(at, self._read_at + 0.05)
+        return self.attempts.due_at
+
+    def request(self) -> Request:
+        """The next page."""
+        if self._survey is None:
+            oldest = next(iter(self.lane.accepted.values()))
+            since = None if oldest.posted_after is None else oldest.posted_after - CLOCK_TOLERANCE_SECONDS
+            self._survey = Survey(since, before=self._last)
+            self._seen_own = False
+            self._was_fruitful = False
+        return ReadList(self.lane, self, self._survey.page() or 1)
+
+    def listed(self, page: IngestionsPage, now: float, *, due: set[str]) -> None:
+        """Take in a page.
+
+        Args:
+            page: The page.
+            now: The present.
+            due: Ingestions whose outcome is expected, before this page is taken for what it says of them.
+        """
+        survey = self._survey
+        if survey is None:
+            return
+        own = [entry for entry in page.entries if entry.id in self.lane.accepted]
+        survey.read(page)
+        self._seen_own |= bool(own)
+        self._was_fruitful |= any(
+            entry.status in (IngestionStatus.DONE, IngestionStatus.FAILED) for entry in own
+        )
+        self.attempts.due_at = now
+        unseen = due - survey.entries.keys()
+        if unseen and survey.page() is not None and (self._seen_own or survey.pages_read < 2):  # noqa: PLR2004
+            return
+        overdue = any(
+            self.lane.accepted[missing].age_seconds(now) > self._lag_seconds
+            for missing in unseen
+            if missing in self.lane.accepted
+        )
+        self.is_blind = overdue and survey.pages_read > 1
+        self._last, self._survey = survey, None
+        self._read_at = now

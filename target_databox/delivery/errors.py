@@ -1,0 +1,30 @@
+"""Why a delivery ends early.
+
+DeliveryError
+├── UnconfirmedError     an ingestion's outcome could not be learned
+├── RefusesAllError      the API takes no row of a dataset
+├── RejectedError        a record was rejected and there is no file to keep it in
+└── RejectsLimitError    more records were rejected than the limit allows
+"""
+
+from __future__ import annotations
+
+
+class DeliveryError(Exception):
+    """The run ends; its message says what happened, where, and what to do."""
+
+
+class UnconfirmedError(DeliveryError):
+    """An ingestion's outcome could not be learned in time, so it is never taken for success."""
+
+
+class RefusesAllError(DeliveryError):
+    """The API takes no row of a dataset: the cause is not in single rows."""
+
+
+class RejectedError(DeliveryError):
+    """A record was rejected and there is no file to keep it in."""
+
+
+class RejectsLimitError(DeliveryError):
+    """More records were rejected than `rejects_limit` allows."""

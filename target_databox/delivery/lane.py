@@ -1,0 +1,103 @@
+"""One dataset's part of a delivery: its queue, its batches on their way, its errands."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING
+
+from target_databox.delivery.batches import RowQueue
+from target_databox.delivery.model import Batch, Counts, Slot
+
+if TYPE_CHECKING:
+    from target_databox.delivery.errands import Errand, PurgeOnce, Search, Settling, StatusReading
+    from target_databox.delivery.model import Destination, Hold, Policy
+
+# Own ingestions that are remembered after their outcome, to tell them from a lost one: more than a dataset without
+# keys, loaded one POST at a time, accepts within the tolerance of the server's clock.
+RECENT_INGESTIONS = 2000
+
+NEVER = float("inf")
+
+
+class Lane:
+    """One dataset.
+
+    Attributes:
+        accepted: Batches that are accepted and unconfirmed, by ingestion, oldest first.
+        resends: Batches that go first: halves, and those whose POST failed.
+        posting: POSTs on their way.
+        opening: What has to be done before the first row: leftovers waited for, a purge.
+        search: The search for a batch whose answer was lost and that must not be sent twice.
+        copies: The wait for first copies, which holds keys.
+        status: The reading of the list of ingestions, where that is how batches are confirmed.
+        holds: Keys held because a first copy may still land.
+        is_open: Whether leftovers were waited for and the dataset is purged, if it has to be.
+        is_flushing: Whether its rows go out without waiting for a full batch.
+        refusals: POSTs refused while none was ever accepted.
+    """
+
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
+        self.counts = Counts()
+        self.queue = RowQueue(keyed=destination.is_keyed)
+        self.accepted: OrderedDict[str, Batch] = OrderedDict()
+        self.recent: OrderedDict[str, None] = OrderedDict()
+        self.resends: deque[Batch] = deque()
+        self.posting = 0
+        self.opening: Settling | PurgeOnce | None = None
+        self.search: Search | None = None
+        self.copies: Settling | None = None
+        self.status: StatusReading | None = None
+        self.holds: list[Hold] = []
+        self.is_open = False
+        self.is_flushing = False
+        self.was_accepted = False
+        self.refusals = 0
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether one POST at a time may be on its way, so that a lost one can be told from the others."""
+        return not self.destination.resends_safely
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every row has its outcome."""
+        return not (len(self.queue) or self.accepted or self.resends or self.posting or self.search)
+
+    def errands(self) -> list[Errand]:
+        """What is under way beside the rows, the list of ingestions excepted."""
+        return [errand for errand in (self.opening, self.search, self.copies) if errand is not None]
+
+    def may_post(self) -> bool:
+        """Whether a POST may start now."""
+        if not self.is_open:
+            return False
+        return not (self.is_serial and (self.posting or self.search is not None))
+
+    def next_resend(self) -> Batch | None:
+        """The batch that goes first and is due earliest."""
+        return min(self.resends, key=lambda batch: batch.posting.due_at, default=None)
+
+    def fresh_due_at(self, policy: Policy, *, is_pressed: bool) -> float:
+        """When the next new batch should be cut."""
+        queue = self.queue
+        since = queue.ready_since
+        if since is None:
+            return NEVER
+        if is_pressed or self.is_flushing or queue.is_full(policy.cut):
+            return since
+        return since + policy.batch_age_seconds
+
+    def cut(self, policy: Policy, now: float) -> Batch:
+        """Cut a new batch; its place in the window is its own."""
+        return Batch(self, self.queue.cut(policy.cut), Slot(), now)
+
+    def remember(self, batch: Batch) -> None:
+        """Note an accepted ingestion as this run's own."""
+        if batch.ingestion_id is None:
+            return
+        self.accepted[batch.ingestion_id] = batch
+        if self.is_serial:
+            self.recent[batch.ingestion_id] = None
+            while len(self.recent) > RECENT_INGESTIONS:
+                self.recent.popitem(last=False)

@@ -1,0 +1,91 @@
+"""Walking a dataset's list of ingestions, whatever its order, with as few pages as that order allows. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from target_databox.api.shapes import IngestionEntry, IngestionsPage
+
+# Fewer time stamps than this can be in order by chance.
+FEWEST_IN_ORDER = 10
+
+Order = Literal["newest-first", "oldest-first", "unknown"]
+
+
+def order(entries: tuple[IngestionEntry, ...]) -> Order:
+    """The order that the time stamps of a page show; Databox documents none."""
+    stamps = [entry.timestamp for entry in entries]
+    known = [stamp for stamp in stamps if stamp is not None]
+    if len(known) < len(stamps) or len(set(known)) < FEWEST_IN_ORDER:
+        return "unknown"
+    if known == sorted(known):
+        return "oldest-first"
+    return "newest-first" if known == sorted(known, reverse=True) else "unknown"
+
+
+class Survey:
+    """One walk over the list, until everything that is not older than `since` has been seen.
+
+    Args:
+        since: Time stamp, in epoch seconds, before which nothing matters; None when all of it does.
+        most_pages: Pages after which to stop all the same; None for no bound.
+        before: An earlier walk over the same list, whose order and length tell where to start.
+    """
+
+    def __init__(
+        self, since: float | None = None, *, most_pages: int | None = None, before: Survey | None = None
+    ) -> None:
+        self._since = since
+        self._most_pages = most_pages
+        self._order: Order | None = before._order if before else None
+        self._pages: int | None = before._pages if before else None
+        self._read: set[int] = set()
+        self._complete = False
+        self.entries: dict[str, IngestionEntry] = {}
+        self.is_cut_short = False
+
+    def page(self) -> int | None:
+        """Number of the page to read next; None when the walk is over."""
+        if self._complete:
+            return None
+        if not self._read:
+            return self._pages if self._order == "oldest-first" and self._pages else 1
+        if self._most_pages is not None and len(self._read) >= self._most_pages:
+            self.is_cut_short = True
+            return None
+        if self._order == "oldest-first" and self._pages is not None:
+            return next((page for page in range(self._pages, 0, -1) if page not in self._read), None)
+        page = next(number for number in range(1, len(self._read) + 2) if number not in self._read)
+        return page if self._pages is None or page <= self._pages else None
+
+    @property
+    def pages_read(self) -> int:
+        """Pages read so far."""
+        return len(self._read)
+
+    def read(self, page: IngestionsPage) -> None:
+        """Take in one page."""
+        number, entries = page.page, page.entries
+        self._read.add(number)
+        self.entries.update((entry.id, entry) for entry in entries)
+        if page.total_items is not None:
+            self._pages = math.ceil(page.total_items / max(1, page.page_size))
+        elif len(entries) < page.page_size:
+            self._pages = max(self._read)
+        shown = order(entries)
+        if self._order is None:
+            self._order = shown
+        elif len(entries) > 1 and shown != self._order:
+            self._order = "unknown"
+        if not entries:
+            self._complete = self._pages is None or number == 1
+        elif self._reaches_back(entries):
+            # The first page of a list that starts with the oldest says nothing about its end.
+            self._complete = self._order == "newest-first" or (self._order == "oldest-first" and number > 1)
+
+    def _reaches_back(self, entries: tuple[IngestionEntry, ...]) -> bool:
+        if self._since is None:
+            return False
+        return min(entry.timestamp for entry in entries if entry.timestamp is not None) < self._since

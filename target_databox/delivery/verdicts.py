@@ -1,0 +1,209 @@
+"""What is done about batches that the API doesn't take whole: halved until the bad rows stand alone, sent once more,
+or reported.
+
+A batch that was refused, or whose ingestion rejected rows, is halved where that is safe: nothing of it is stored, or the
+dataset has keys, so that a row may be sent again. Elsewhere the whole batch is *suspect*.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from target_databox.delivery import halving
+from target_databox.delivery.errors import RefusesAllError, RejectedError, RejectsLimitError
+from target_databox.delivery.model import Batch, Reject, Verdict
+
+if TYPE_CHECKING:
+    from target_databox.api.errors import RefusedError
+    from target_databox.api.shapes import ApiProblem, Ingestion
+    from target_databox.delivery.batches import Row
+    from target_databox.delivery.dispatcher import Dispatcher
+    from target_databox.delivery.lane import Lane
+
+# So many refusals of a dataset that never accepted anything, and the cause is not in its rows.
+SYSTEMIC_REFUSALS = 12
+
+
+class Verdicts:
+    """Judges bad batches on behalf of a dispatcher.
+
+    Attributes:
+        outbox: Rejected rows that are not written down yet.
+        cutoff: Place in the input of the record that ends the run; only rows before it are still sent.
+    """
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.outbox: list[Reject] = []
+        self.cutoff: int | None = None
+        self._dispatcher = dispatcher
+        self._rejected = 0
+
+    def unsendable(self, lane: Lane, row: Row, reason: str, code: str, message: str, now: float) -> None:
+        """A record is bad before it is sent."""
+        self._reject(lane, row, Verdict(reason, code, message), now)
+
+    def must_wait(self, batch: Batch) -> bool:
+        """Whether a half waits for another batch to show that the dataset takes anything at all."""
+        lane = batch.lane
+        return (
+            lane.refusals >= SYSTEMIC_REFUSALS
+            and not lane.was_accepted
+            and bool(lane.queue.ready or lane.posting)
+        )
+
+    def must_wait_for_halves(self, lane: Lane) -> bool:
+        """Whether new batches wait because halves go first."""
+        return lane.is_serial and any(not self.must_wait(batch) for batch in lane.resends)
+
+    def refused(self, batch: Batch, error: RefusedError, now: float) -> None:
+        """A POST was answered with a final error: nothing of it is stored."""
+        lane = batch.lane
+        if not lane.was_accepted:
+            lane.refusals += 1
+            if lane.refusals > SYSTEMIC_REFUSALS and not (lane.queue.ready or lane.posting):
+                self._dispatcher.fail(
+                    RefusesAllError(
+                        f"Databox refuses every row of {lane.destination}, and has accepted none: {error} "
+                        "The cause is not in single rows: check the dataset in Databox and the settings of the stream."
+                    ),
+                    now,
+                )
+                return
+        code, message = _said(error.problems, f"status {error.status}")
+        self._bad(batch, None, Verdict("refused", code, message, error.request_id), now)
+
+    def rejected(self, batch: Batch, ingestion: Ingestion, now: float) -> None:
+        """An ingestion rejected some of its rows."""
+        count = ingestion.rejected or 0
+        code, message = _said(
+            ingestion.errors, f"{count} of {len(batch.rows)} rows of the ingestion were rejected"
+        )
+        verdict = Verdict("rejected", code, message, ingestion.request_id, ingestion.id)
+        batch.was_counted = True
+        self._bad(batch, count, verdict, now)
+
+    def failed(self, batch: Batch, ingestion: Ingestion | None, stored: int | None, now: float) -> None:
+        """An ingestion failed: it is sent once more where that is safe, then counts as refused."""
+        is_safe = stored == 0 or batch.lane.destination.resends_safely
+        if is_safe and not batch.was_resent:
+            batch.was_resent = True
+            self._dispatcher.unlist(batch)
+            batch.posting.due_at = now
+            batch.lane.resends.append(batch)
+            return
+        problems = ingestion.errors if ingestion is not None else ()
+        request_id = ingestion.request_id if ingestion is not None else None
+        code, message = _said(problems, "the ingestion failed")
+        verdict = Verdict("failed", code, message, request_id, batch.ingestion_id)
+        if is_safe:
+            self._bad(batch, None, verdict, now)
+        else:
+            self._suspect(batch, verdict, now)
+
+    def confirmed(self, batch: Batch, now: float) -> None:
+        """Every row of a batch is stored: that says something of its other half."""
+        self._judge_twin(batch, 0, now)
+
+    def _bad(self, batch: Batch, rejected: int | None, verdict: Verdict, now: float) -> None:
+        # `rejected` rows of the batch were not stored; None: it was refused, for the sake of at least one.
+        self._dispatcher.unlist(batch)
+        self._judge_twin(batch, rejected, now)
+        if len(batch.rows) == 1 or rejected == len(batch.rows):
+            for row in batch.rows:
+                self._reject(batch.lane, row, verdict, now, is_in_flight=True)
+            self._dispatcher.release(batch, now)
+        elif rejected is not None and not batch.lane.destination.resends_safely:
+            self._suspect(batch, verdict, now)
+        elif self._is_worth_halving(batch):
+            self._halve(batch, rejected, verdict, now)
+        else:
+            # The run ends before these rows: they stay without an outcome.
+            self._dispatcher.give_up(batch)
+
+    def _suspect(self, batch: Batch, verdict: Verdict, now: float) -> None:
+        suspect = Verdict("suspect", verdict.code, verdict.message, verdict.request_id, verdict.ingestion_id)
+        self._dispatcher.unlist(batch)
+        self._judge_twin(batch, None, now)
+        for row in batch.rows:
+            self._reject(batch.lane, row, suspect, now, is_in_flight=True)
+        self._dispatcher.release(batch, now)
+
+    def _is_worth_halving(self, batch: Batch) -> bool:
+        if self._dispatcher.is_settling:
+            return False
+        return self.cutoff is None or any(row.number < self.cutoff for row in batch.rows)
+
+    def _halve(self, batch: Batch, rejected: int | None, verdict: Verdict, now: float) -> None:
+        first, second = (self._part(batch, rows, now) for rows in halving.halves(batch.rows))
+        batch.slot.parts += 1
+        first.twin, first.whole_rejected, first.verdict = second, rejected, verdict
+        batch.lane.resends.append(first)
+
+    @staticmethod
+    def _part(batch: Batch, rows: list[Row], now: float) -> Batch:
+        part = Batch(batch.lane, rows, batch.slot, now)
+        part.hold = batch.hold
+        part.was_counted = batch.was_counted
+        part.posted_after = batch.posted_after
+        return part
+
+    def _judge_twin(self, batch: Batch, rejected: int | None, now: float) -> None:
+        second, batch.twin = batch.twin, None
+        if second is None or batch.verdict is None:
+            return
+        found = halving.twin(batch.whole_rejected, rejected, len(second.rows))
+        if found.verdict == "stored":
+            self._dispatcher.confirm(second, now)
+        elif found.verdict == "rejected":
+            self._bad(second, found.rejected, batch.verdict, now)
+        elif found.verdict == "refused":
+            self._bad(second, None, batch.verdict, now)
+        else:
+            second.posting.due_at = now
+            second.lane.resends.append(second)
+
+    def _reject(
+        self, lane: Lane, row: Row, verdict: Verdict, now: float, *, is_in_flight: bool = False
+    ) -> None:
+        if is_in_flight:
+            lane.queue.restore(row)
+        self._rejected += 1
+        lane.counts.rejected += 1
+        reject = Reject(lane.destination, row, verdict)
+        policy = self._dispatcher.policy
+        if policy.keeps_rejects:
+            self.outbox.append(reject)
+            if self._rejected > policy.rejects_limit and not self._dispatcher.is_settling:
+                self._dispatcher.stop_for(
+                    RejectsLimitError(
+                        f"{self._rejected} records were rejected, more than rejects_limit ({policy.rejects_limit}) allows; "
+                        f"the last one of {lane.destination}: {verdict.message}. What was rejected is in rejects_path; "
+                        "mend the cause, or raise rejects_limit."
+                    )
+                )
+            return
+        if self.cutoff is None or row.number < self.cutoff:
+            self.cutoff = row.number
+            self._dispatcher.cut_off(row.number, _rejected_error(reject))
+
+
+def _said(problems: tuple[ApiProblem, ...], otherwise: str) -> tuple[str | None, str]:
+    """The code and the words of the first problem that the API names."""
+    for problem in problems:
+        if problem.code or problem.message:
+            where = f" (field {problem.field})" if problem.field else ""
+            return problem.code, f"{problem.message or problem.code}{where}"
+    return None, otherwise
+
+
+def _rejected_error(reject: Reject) -> RejectedError:
+    verdict = reject.verdict
+    by = {"refused": "refused by Databox", "rejected": "rejected by Databox", "failed": "not processed by Databox",
+          "suspect": "perhaps not stored by Databox"}.get(verdict.reason, "rejected")  # fmt: skip
+    request = f", request id {verdict.request_id}" if verdict.request_id else ""
+    code = f"{verdict.code}: " if verdict.code else ""
+    return RejectedError(
+        f"Record {reject.row.number} of {reject.destination} was {by} ({code}{verdict.message}{request}). Rows before it are "
+        "delivered, no STATE passes it, and the next run meets it again. Mend it at its source, or set rejects_path to "
+        "keep rejected records in a file and go on."
+    )
