@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from target_databox.api.errors import LostAnswerError
+from target_databox.api.errors import KeyRefusedError, LostAnswerError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,6 +58,14 @@ def create_once(
         made, is_certain = patience(one_try)
     except LostAnswerError:
         found = choose(read_list()) if is_lost else None
+        if found is None:
+            raise
+        return found, False
+    except KeyRefusedError:
+        raise
+    except RefusedError:
+        # Perhaps refused because another run was faster, if the API takes a title only once (A).
+        found = choose(read_list())
         if found is None:
             raise
         return found, False

@@ -367,9 +367,10 @@ class Resources:
 
     def _unknown_data_source(self, known: Iterable[DataSource], said: str = "") -> DataSourceError:
         source = self._source[0].id if self._source else self._data_source_id
+        what = f"The data source {source} does not exist, or the API key can't see it"
         return DataSourceError(
-            f"The data source {source} does not exist, or the API key can't see it"
-            f"{f': {said}' if said else ''}. Known are: {named(known)}. Correct data_source_id, or remove it to use data_source_title."
+            f"{what}{f': {said}' if said else ''}. Known are: {named(known)}. Correct data_source_id, or "
+            "remove it to use data_source_title."
         )
 
 
