@@ -141,7 +141,7 @@ def columns(
                 "flattening_max_key_length."
             )
     result = tuple(found.values())
-    _require_keys(result, key_properties, schema)
+    _require_keys(result, key_properties)
     return result
 
 
@@ -188,16 +188,14 @@ def key_columns(all_columns: Iterable[Column], key_properties: Iterable[str]) ->
     return tuple(names[key] for key in key_properties)
 
 
-def _require_keys(
-    found: tuple[Column, ...], key_properties: Sequence[str], schema: Mapping[str, Any]
-) -> None:
+def _require_keys(found: tuple[Column, ...], key_properties: Sequence[str]) -> None:
     try:
         key_columns(found, key_properties)
     except KeyColumnError as exc:
-        objects = [key for key in key_properties if key in (schema.get("properties") or {})]
+        names = {column.path[0] for column in found if len(column.path) > 1}
         hint = (
             "An object can't be a key: name one of its columns, or give it the type string in column_types."
-            if objects
+            if names.intersection(key_properties)
             else "Name columns of the stream, with a stream map's __key_properties__ if need be."
         )
         raise KeyColumnError(f"{exc} {hint}") from exc

@@ -53,7 +53,8 @@ class SchemaReader:
         kinds = _own_kinds(node)
         for keyword in ("anyOf", "oneOf"):
             if branches := _branches(node, keyword):
-                kinds = _both(kinds, frozenset().union(*(self.kinds(branch, seen) for branch in branches)))
+                union = frozenset().union(*(self.kinds(branch, seen) for branch in branches))
+                kinds = _both(kinds, _UNKNOWN if ANY in union else union)
         for part in _branches(node, "allOf"):
             kinds = _both(kinds, self.kinds(part, seen))
         reference = node.get("$ref")

@@ -1,0 +1,191 @@
+"""Facts on how schemas become columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from singer_sdk.helpers._flattening import flatten_key
+
+from target_databox.columns import (
+    Column,
+    ColumnClashError,
+    Flattening,
+    KeyColumnError,
+    columns,
+    key_columns,
+    open_objects,
+)
+
+
+def types(properties: dict[str, Any], **options: Any) -> dict[str, str | None]:
+    """Type by column name."""
+    return {column.name: column.data_type for column in columns({"properties": properties}, **options)}
+
+
+@pytest.mark.parametrize(
+    ("schema", "data_type", "is_mixed"),
+    [
+        ({"type": ["number", "null"]}, "number", False),
+        ({"type": "integer"}, "number", False),
+        ({"type": "string", "format": "date-time"}, "datetime", False),
+        ({"type": "string"}, "string", False),
+        ({"type": "boolean"}, "string", False),
+        ({"type": "array", "items": {"type": "integer"}}, "string", False),
+        ({"type": "null"}, "string", False),
+        ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string"}]}, "string", False),
+        ({"type": ["string", "integer"]}, "string", True),
+        ({"type": ["string", "object"], "properties": {"a": {}}}, "string", False),
+        ({}, "string", True),
+    ],
+)
+def test_types_follow_the_schema(schema: dict[str, Any], data_type: str, is_mixed: bool) -> None:
+    """Numbers and dates have types of their own; everything else and every mix is a string."""
+    (column,) = columns({"properties": {"x": schema}})
+    assert column == Column("x", data_type, ("x",), is_mixed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("boolean_format", "data_type"), [("text", "string"), ("number", "number"), ("boolean", None)]
+)
+def test_boolean_columns_follow_their_setting(boolean_format: Any, data_type: str | None) -> None:
+    """A boolean column has the type of what is sent, and none for JSON booleans."""
+    assert types({"x": {"type": ["boolean", "null"]}}, boolean_format=boolean_format) == {"x": data_type}
+
+
+def test_objects_become_columns() -> None:
+    """Objects are spread in the schema's order, nullable ones and those in unions too."""
+    properties = {
+        "id": {"type": "integer"},
+        "address": {
+            "anyOf": [
+                {"type": "object", "properties": {"city": {"type": "string"}, "since": {"format": "date"}}},
+                {"type": "null"},
+            ]
+        },
+        "geo": {
+            "type": ["null", "object"],
+            "properties": {"at": {"type": "object", "properties": {"lat": {}}}},
+        },
+        "open": {"type": "object"},
+    }
+    assert list(types(properties)) == ["id", "address__city", "address__since", "geo__at__lat"]
+    assert types(properties)["address__since"] == "datetime"
+    assert open_objects({"properties": properties}) == {("open",)}
+
+
+@pytest.mark.parametrize(
+    ("flattening", "names"),
+    [
+        (Flattening(enabled=False), ["a", "open"]),
+        (Flattening(max_depth=0), ["a", "open"]),
+        (Flattening(max_depth=1), ["a__b", "a__n"]),
+        (Flattening(max_depth=2, separator="."), ["a.b.c", "a.n"]),
+    ],
+)
+def test_depth_bounds_flattening(flattening: Flattening, names: list[str]) -> None:
+    """Objects beyond the depth are one string column, all of them without flattening."""
+    properties = {
+        "a": {
+            "type": "object",
+            "properties": {"b": {"type": "object", "properties": {"c": {}}}, "n": {"type": "string"}},
+        },
+        "open": {"type": "object"},
+    }
+    assert list(types(properties, flattening=flattening)) == names
+
+
+def test_overrides_win() -> None:
+    """A type of the settings wins, and makes an object one column."""
+    properties = {
+        "a": {"type": "object", "properties": {"b": {}, "c": {"type": "string"}}},
+        "day": {"type": "string"},
+        "whole": {"type": "object", "properties": {"x": {}}},
+    }
+    overrides = {"a__c": "number", "day": "datetime:%d.%m.%Y", "whole": "string", "never": "number"}
+    assert types(properties, column_types=overrides) == {
+        "a__b": "string",
+        "a__c": "number",
+        "day": "datetime",
+        "whole": "string",
+    }
+
+
+def test_recursive_schemas_end() -> None:
+    """An object within itself is spread once; its inner copies are taken as they come."""
+    schema = {
+        "$defs": {
+            "node": {
+                "properties": {
+                    "n": {"type": "integer"},
+                    "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]},
+                }
+            }
+        },
+        "properties": {
+            "first": {"$ref": "#/$defs/node"},
+            "self": {"$ref": "#"},
+            "all": {"type": "object", "allOf": [{"$ref": "#"}]},
+        },
+    }
+    assert [column.name for column in columns(schema)] == ["first__n"]
+    assert open_objects(schema) == {("first", "next"), ("self",), ("all",)}
+
+
+@pytest.mark.parametrize(
+    ("properties", "origins"),
+    [
+        ({"a": {"properties": {"b": {}}}, "a__b": {}}, ["'a' > 'b'", "'a__b'"]),
+        ({"a": {}, "a ": {}}, ["'a'", "'a '"]),
+        ({"x" * 300: {}, "x" * 299: {}}, ["x" * 300, "x" * 299]),
+    ],
+)
+def test_clashes_name_both_origins(properties: dict[str, Any], origins: list[str]) -> None:
+    """Two properties that would share a column are an error that names both."""
+    with pytest.raises(ColumnClashError) as caught:
+        columns({"properties": properties})
+    assert all(origin in str(caught.value) for origin in origins)
+
+
+@pytest.mark.parametrize("key", ["id", "address__city"])
+def test_keys_must_be_columns(key: str) -> None:
+    """Key properties are columns, flattened ones too."""
+    properties = {"id": {}, "address": {"properties": {"city": {}}}}
+    found = columns({"properties": properties}, key_properties=[key])
+    assert key_columns(found, [key]) == (key,)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"), [("nope", "'nope'.*Name columns"), ("address", "An object can't be a key")]
+)
+def test_other_keys_are_refused(key: str, hint: str) -> None:
+    """A key property that is missing, or is an object, is an error that says what to do."""
+    with pytest.raises(KeyColumnError, match=hint):
+        columns(
+            {"properties": {"id": {}, "address": {"properties": {"city": {}}}}}, key_properties=["id", key]
+        )
+
+
+def test_shortened_keys_are_found() -> None:
+    """A key property whose name is too long is the column that it became."""
+    flattening = Flattening(max_key_length=10)
+    found = columns({"properties": {"customerAccountId": {}}}, flattening=flattening)
+    assert key_columns(found, ["customerAccountId"]) == ("cai",)
+
+
+@pytest.mark.parametrize("schema", [{}, {"properties": None}, {"type": "object"}, {"properties": []}])
+def test_empty_schemas_have_no_columns(schema: dict[str, Any]) -> None:
+    """A schema without properties has no columns."""
+    assert columns(schema) == ()
+
+
+NAMES = st.text("abcXYZ_é9", min_size=1, max_size=12)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5), st.sampled_from(["__", ".", "-"]), st.integers(1, 40))
+def test_names_are_the_sdks(path: list[str], separator: str, length: int) -> None:
+    """A flattened name is the SDK's, shortened in the same way."""
+    expected = flatten_key(path[-1], path[:-1], separator, max_key_length=length)
+    assert Flattening(separator=separator, max_key_length=length).name(path) == expected

@@ -1,0 +1,87 @@
+"""Facts on what a JSON Schema is read to allow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from target_databox.schemas import SchemaReader
+
+
+@pytest.mark.parametrize(
+    ("schema", "kinds"),
+    [
+        ({"type": "string"}, "string"),
+        ({"type": "integer"}, "number"),
+        ({"type": ["null", "integer", "number"]}, "number"),
+        ({"type": "null"}, ""),
+        ({"type": ["string", "null"], "format": "date-time"}, "datetime"),
+        ({"type": "string", "format": "date"}, "datetime"),
+        ({"type": "string", "format": "time"}, "string"),
+        ({"type": "integer", "format": "date-time"}, "number"),
+        ({"type": ["string", "integer"]}, "number string"),
+        ({"type": "unheard-of"}, ""),
+        ({}, "any"),
+        (True, "any"),
+        (False, ""),
+        (None, "any"),
+        ({"format": "date-time"}, "datetime"),
+        ({"properties": {}}, "object"),
+        ({"items": {}}, "array"),
+        ({"enum": ["a", None]}, "string"),
+        ({"enum": [1, 2.5]}, "number"),
+        ({"enum": [True, False]}, "boolean"),
+        ({"enum": ["a", 1, [], {}]}, "array number object string"),
+        ({"const": 3}, "number"),
+        ({"type": "string", "enum": ["1"]}, "string"),
+        ({"anyOf": [{"type": "number"}, {"type": "null"}]}, "number"),
+        ({"oneOf": [{"type": "number"}, {"type": "string"}]}, "number string"),
+        ({"anyOf": [{"type": "number"}, {}]}, "any"),
+        ({"anyOf": []}, "any"),
+        ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string"}]}, "datetime string"),
+        ({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]}, "datetime"),
+        ({"type": ["string", "number"], "anyOf": [{"type": "number"}]}, "number"),
+        ({"allOf": [{"type": ["string", "integer"]}, {"type": "integer"}]}, "number"),
+        ({"allOf": [{"type": "object"}, {"description": "x"}]}, "object"),
+        ({"allOf": [{"type": "string"}, {"type": "number"}]}, "number string"),
+        ({"$ref": "#/definitions/money"}, "number"),
+        ({"$ref": "#/$defs/day"}, "datetime"),
+        ({"anyOf": [{"$ref": "#/definitions/money"}, {"type": "null"}]}, "number"),
+        ({"$ref": "#/definitions/a~1b~0c"}, "boolean"),
+        ({"$ref": "#/$defs/list/1"}, "array"),
+        ({"$ref": "#/definitions/self"}, "any"),
+        ({"$ref": "#/definitions/missing"}, "any"),
+        ({"$ref": "#/$defs/list/9"}, "any"),
+        ({"$ref": "https://example.com/schema"}, "any"),
+        ({"anyOf": "nonsense", "allOf": 3, "$ref": 4}, "any"),
+    ],
+)
+def test_kinds_are_looked_through(schema: Any, kinds: str) -> None:
+    """Unions, references, type lists and enumerations are looked through; null is no kind."""
+    root = {
+        "definitions": {
+            "money": {"type": ["null", "number"]},
+            "a/b~c": {"type": "boolean"},
+            "self": {"$ref": "#/definitions/self"},
+        },
+        "$defs": {"day": {"type": "string", "format": "date"}, "list": [{}, {"type": "array"}]},
+    }
+    assert " ".join(sorted(SchemaReader(root).kinds(schema))) == kinds
+
+
+def test_properties_of_branches_are_joined() -> None:
+    """An object has the members that any of its branches and references name."""
+    root = {"definitions": {"base": {"properties": {"id": {"type": "integer"}}}}}
+    node = {
+        "properties": {"name": {"type": "string"}},
+        "allOf": [{"$ref": "#/definitions/base"}],
+        "anyOf": [{"properties": {"name": {"type": "null"}, "size": {}}}, {"type": "null"}],
+    }
+    members, references = SchemaReader(root).properties(node)
+    assert members == {
+        "name": [{"type": "string"}, {"type": "null"}],
+        "id": [{"type": "integer"}],
+        "size": [{}],
+    }
+    assert references == {"#/definitions/base"}
