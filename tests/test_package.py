@@ -1,0 +1,116 @@
+"""The package says of itself what is true, and nothing that builds or publishes it can change unnoticed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import target_databox
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PINS = {
+    "dev.txt": (
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["emulator"],
+        *(PROJECT["dependency-groups"][group] for group in ("test", "lint", "build")),
+    ),
+    "audit.txt": (PROJECT["dependency-groups"]["audit"],),
+    "meltano.txt": (PROJECT["dependency-groups"]["meltano"],),
+}
+
+
+def distribution_name(requirement: str) -> str:
+    """The normalised name of a requirement such as `Foo_bar[extra]>=1`."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\s\[<>=!~;]", requirement, maxsplit=1)[0]).lower()
+
+
+def wanted_names(wishes: tuple[Any, ...]) -> set[str]:
+    """The names in requirements and in lists of them."""
+    flat = [each for wish in wishes for each in (wish if isinstance(wish, list) else [wish])]
+    return {distribution_name(each) for each in flat}
+
+
+@pytest.mark.parametrize("file", sorted(PINS))
+def test_requirements_are_pinned_with_hashes(file: str) -> None:
+    """Everything that pyproject.toml asks for is pinned, and every pin has hashes."""
+    text = (ROOT / "requirements" / file).read_text(encoding="utf-8")
+    entries = re.findall(r"^[a-z][^\n]*(?:\n {4}--hash[^\n]*)*", text, re.MULTILINE)
+    assert all(" \\\n    --hash=sha256:" in entry for entry in entries)
+    assert wanted_names(PINS[file]) <= {distribution_name(entry) for entry in entries}
+
+
+@pytest.mark.parametrize("file", sorted(PINS))
+def test_requirements_name_no_registry(file: str) -> None:
+    """Pinned requirements work with any mirror, since they name no place to get them from."""
+    text = (ROOT / "requirements" / file).read_text(encoding="utf-8")
+    assert not re.search(r"(https?|file)://|--(extra-)?index-url|--find-links|--trusted-host", text)
+
+
+def test_remake_knows_every_file() -> None:
+    """The script that makes the pins again makes all of them."""
+    remake = (ROOT / "requirements" / "remake").read_text(encoding="utf-8")
+    assert set(re.findall(r"requirements/([a-z]+\.txt)", remake)) == set(PINS)
+    assert {path.name for path in (ROOT / "requirements").glob("*.txt")} == set(PINS)
+
+
+def test_version_is_told_alike() -> None:
+    """The command, the module and the installed metadata tell one version."""
+    command = [str(Path(sys.executable).parent / "target-databox"), "--version"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert target_databox.__version__ in told
+    assert metadata.version("target-databox") == target_databox.__version__
+
+
+def test_changelog_begins_with_unreleased() -> None:
+    """The changelog has a place for what comes next, before all releases."""
+    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+
+
+def test_python_versions_agree() -> None:
+    """What the classifiers promise is what CI tests."""
+    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["project"]["classifiers"]))
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"))
+    assert workflow["jobs"]["tests"]["strategy"]["matrix"]["python-version"] == promised
+    assert PROJECT["project"]["requires-python"] == f">={promised[0]}"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit(path: Path) -> None:
+    """Every action of others is named by its commit, with the version beside it."""
+    uses = re.findall(r"uses: (\S+)(.*)", path.read_text(encoding="utf-8"))
+    assert uses
+    for action, comment in uses:
+        if not action.startswith("./"):
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action)
+            assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_may_only_read(path: Path) -> None:
+    """A workflow's token reads the repository; only publishing may do more, and only for its signatures."""
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    for name, job in workflow["jobs"].items():
+        extra = {right: level for right, level in job.get("permissions", {}).items() if level != "read"}
+        assert extra == ({"id-token": "write", "attestations": "write"} if name == "publish" else {})
+
+
+def test_gate_waits_for_every_job() -> None:
+    """The one job that branch protection looks at depends on all others."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"))["jobs"]
+    assert set(jobs["gate"]["needs"]) == set(jobs) - {"gate"}
