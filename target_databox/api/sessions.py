@@ -102,6 +102,13 @@ class ApiAdapter(HTTPAdapter):
             manager.pool_classes_by_scheme = _POOLS
         return manager
 
+    def close(self) -> None:
+        """Close every connection now; urllib3 alone would leave that to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 -- a container that can't be iterated over otherwise
+                manager.pools[key].close()
+        super().close()
+
     def send(
         self,
         request: requests.PreparedRequest,

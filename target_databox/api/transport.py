@@ -48,6 +48,7 @@ class Transport:
         request_timeout_seconds: Longest silence of the API, and longest time to read an answer's body.
         on_exchange: Called after every try, in the thread that made it.
         user_agent: Who we say we are.
+        connect_timeout_seconds: Longest wait for a connection; less when a request has less.
 
     Raises:
         ValueError: The address, the key or the environment's proxy can't be used; the message repeats none.
@@ -61,6 +62,7 @@ class Transport:
         request_timeout_seconds: float,
         on_exchange: Callable[[Exchange], None] | None,
         user_agent: str,
+        connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
     ) -> None:
         problem = address_problem(api_url)
         if problem is not None:
@@ -72,6 +74,7 @@ class Transport:
         self._host = urlsplit(self.api_url).netloc
         self._key = api_key
         self._timeout_seconds = request_timeout_seconds
+        self._connect_seconds = min(connect_timeout_seconds, request_timeout_seconds)
         self._on_exchange = on_exchange
         self._surroundings = surroundings(self.api_url)
         self._headers = {"x-api-key": api_key, "User-Agent": user_agent, "Accept": "application/json"}
@@ -129,7 +132,7 @@ class Transport:
             response = session.get_adapter(request.url).send(
                 request,
                 stream=True,
-                timeout=(min(CONNECT_TIMEOUT_SECONDS, self._timeout_seconds), self._timeout_seconds),
+                timeout=(self._connect_seconds, self._timeout_seconds),
                 verify=self._surroundings.verify,
                 proxies=self._surroundings.proxies,
             )
