@@ -149,7 +149,7 @@ class Text:
     def range(self) -> str:
         """The allowed values in words."""
         if self.maximum is None:
-            return "text"
+            return f"text of {self.minimum:,} or more characters" if self.minimum else "text"
         return f"text of {self.minimum:,} to {self.maximum:,} characters"
 
 

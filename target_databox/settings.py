@@ -20,7 +20,7 @@ from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
 
 from target_databox.api import limits
-from target_databox.api.addresses import checked_api_url, is_loopback
+from target_databox.api.addresses import address_problem, is_loopback
 from target_databox.columns import Flattening
 from target_databox.conversions import column_type_problem
 from target_databox.setting_table import TABLE, Setting
@@ -316,14 +316,14 @@ def _given(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
 
 def _check_address(values: dict[str, Any], problems: list[str], *, emulated: bool) -> None:
     name = EMULATOR_URL_VARIABLE if emulated else "api_url"
-    try:
-        values["api_url"] = checked_api_url(values["api_url"])
-    except ValueError as problem:
-        problems.append(f"{name} {problem}")
-        return
+    url = values["api_url"]
+    problem = address_problem(url)
     # The variable promises that nothing reaches a real account.
-    if emulated and not is_loopback(urlsplit(values["api_url"]).hostname or ""):
-        problems.append(f"{name} must be an address of this machine, such as http://127.0.0.1:8080.")
+    if problem is None and emulated and not is_loopback(urlsplit(url).hostname or ""):
+        problem = "must be an address of this machine, such as http://127.0.0.1:8080"
+    if problem is not None:
+        problems.append(f"{name} {problem}.")
+    values["api_url"] = url.rstrip("/")
 
 
 def _check_key(values: dict[str, Any], problems: list[str], *, require_key: bool) -> None:

@@ -17,8 +17,9 @@ def address_problem(url: str) -> str | None:
     Returns:
         A clause that follows the setting's name, such as "must be https, ...".
     """
-    if any(character.isspace() or not character.isprintable() for character in url):
-        return "must not hold blanks or control characters"
+    # Nothing that two parsers of addresses could read in two ways.
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return "must not hold blanks, backslashes, control characters or non-ASCII letters"
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -1,0 +1,380 @@
+"""Facts on how settings are read: from files, Meltano and the environment, and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_databox.setting_table import TABLE
+from target_databox.settings import (
+    CONFIG_JSONSCHEMA,
+    Settings,
+    SettingsError,
+    environment,
+    environment_config,
+    read_settings,
+)
+
+KEY = {"api_key": "pak_made-up"}
+DEFAULTS = {setting.name: setting.default for setting in TABLE}
+
+
+def settings(**config: Any) -> Settings:
+    """Settings of a configuration that has a key."""
+    return read_settings({**KEY, **config}, {})
+
+
+def problems(config: dict[str, Any], variables: dict[str, str] | None = None) -> tuple[str, ...]:
+    """What is wrong with a configuration."""
+    with pytest.raises(SettingsError) as caught:
+        read_settings(config, variables or {})
+    assert all(problem in str(caught.value) for problem in caught.value.problems)
+    return caught.value.problems
+
+
+def test_defaults_are_those_of_the_table() -> None:
+    """Without a configuration every setting has its default."""
+    read = settings()
+    for name, default in DEFAULTS.items():
+        if name != "api_key":
+            assert getattr(read, name) == ({} if default is None and name in OBJECTS else default), name
+    assert not read.emulated
+
+
+OBJECTS = (
+    "dataset_ids",
+    "dataset_titles",
+    "column_types",
+    "stream_maps",
+    "stream_map_config",
+    "faker_config",
+)
+
+
+def test_passed_defaults_are_accepted() -> None:
+    """Meltano passes every default and null for the others: that is the same as passing nothing."""
+    assert settings(**{name: value for name, value in DEFAULTS.items() if name != "api_key"}) == settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("batch_size_rows", "10", 10),
+        ("batch_size_rows", " 10 ", 10),
+        ("batch_size_rows", 10.0, 10),
+        ("batch_size_rows", "1e1", 10),
+        ("account_id", "123", 123),
+        ("account_id", "", None),
+        ("account_id", None, None),
+        ("rejects_limit", 0, 0),
+        ("requests_per_second", "0.5", 0.5),
+        ("requests_per_second", 3, 3.0),
+        ("retry_seconds", "0", 0.0),
+        ("batch_age_seconds", "", 30.0),
+        ("schema_declaration", "false", False),
+        ("schema_declaration", "No", False),
+        ("schema_declaration", "OFF", False),
+        ("schema_declaration", 0, False),
+        ("schema_declaration", "0", False),
+        ("add_record_metadata", "True", True),
+        ("add_record_metadata", "yes", True),
+        ("add_record_metadata", 1, True),
+        ("schema_declaration", "", True),
+        ("load_method", " overwrite ", "overwrite"),
+        ("boolean_format", "number", "number"),
+        ("data_source_title", "  Sales  ", "Sales"),
+        ("timezone", "Europe/Berlin", "Europe/Berlin"),
+        ("rejects_path", "out/rejects.singer", Path("out/rejects.singer")),
+        ("rejects_path", "", None),
+        ("api_url", "https://api.example.com/", "https://api.example.com"),
+        ("api_key", " pak_1 ", "pak_1"),
+        ("flattening_separator", " ", " "),
+        ("flattening_max_depth", "0", 0),
+        ("unconfirmed_bytes", 10**12, 10**12),
+        ("dataset_ids", '{"orders": "abc"}', {"orders": "abc"}),
+        ("dataset_ids", {"a": {"b": "abc"}}, {"a.b": "abc"}),
+        ("dataset_ids", {"orders": None}, {}),
+        ("dataset_titles", {"a.b": " T "}, {"a.b": "T"}),
+        ("dataset_titles", "", {}),
+        ("column_types", {"orders": {"amount": "number"}}, {"orders.amount": "number"}),
+        ("column_types", {"orders.amount": "number"}, {"orders.amount": "number"}),
+        ("column_types", '{"*": {"day": "datetime:%d.%m.%Y"}}', {"*.day": "datetime:%d.%m.%Y"}),
+        ("stream_map_config", '{"a": 1}', {"a": 1}),
+    ],
+)
+def test_values_are_understood(name: str, given: Any, read: Any) -> None:
+    """Values are understood as files, Meltano and the environment write them."""
+    value = getattr(settings(**{name: given}), name)
+    assert value == read
+    assert type(value) is type(read)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("batch_size_rows", 0, "1 to 100"),
+        ("batch_size_rows", 101, "1 to 100"),
+        ("batch_size_rows", "ten", "1 to 100"),
+        ("batch_size_rows", 1.5, "must be an integer"),
+        ("batch_size_rows", True, "not True"),
+        ("batch_size_rows", "1_0", "not '1_0'"),
+        ("batch_size_rows", "1e999", "out of range"),
+        ("batch_size_rows", [1], "must be an integer"),
+        ("batch_size_bytes", 999, "1,000 to 1,000,000"),
+        ("unconfirmed_bytes", 1_999_999, "2,000,000 or more"),
+        ("account_id", 0, "1 or more"),
+        ("account_id", float("nan"), "must be an integer"),
+        ("concurrent_requests", 33, "1 to 32"),
+        ("batch_age_seconds", 0, "greater than 0"),
+        ("batch_age_seconds", -1, "greater than 0"),
+        ("retry_seconds", -1, "0 or more"),
+        ("request_timeout_seconds", "inf", "must be a number"),
+        ("request_timeout_seconds", float("inf"), "must be a number"),
+        ("request_timeout_seconds", "1e999", "out of range"),
+        ("request_timeout_seconds", {}, "must be a number"),
+        ("schema_declaration", "maybe", "true or false"),
+        ("schema_declaration", 2, "true or false"),
+        ("schema_declaration", [], "true or false"),
+        ("load_method", "replace", "upsert, append-only or overwrite"),
+        ("load_method", 3, "upsert"),
+        ("load_method", "", "upsert"),
+        ("confirmation", "none", "rows or status"),
+        ("data_source_title", "   ", "1 to 255 characters"),
+        ("data_source_title", "x" * 256, "256 characters"),
+        ("data_source_title", 5, "not a number"),
+        ("timezone", "Europe/Berln", "did you mean Europe/Berlin?"),
+        ("timezone", "../etc/passwd", "IANA name"),
+        ("api_url", "http://api.databox.com", "must be https"),
+        ("api_url", "https://u:secret@x", "user name"),
+        ("flattening_max_depth", -1, "0 to 100"),
+        ("flattening_separator", "", "1"),
+        ("dataset_ids", "[1]", "must be an object"),
+        ("dataset_ids", "{", "no JSON"),
+        ("dataset_ids", {"orders": 5}, "dataset_ids.orders must be text"),
+        ("dataset_titles", {"orders": ""}, "dataset_titles.orders must be text of 1 to 255"),
+        ("column_types", {"orders": "number"}, "column_types.orders must be an object from column to type"),
+        ("column_types", {"orders": {"a": "int"}}, "column_types.orders.a must be string, number, datetime"),
+        (
+            "column_types",
+            {"orders": {"a": "datetime:%H"}},
+            "column_types.orders.a needs a date format with a year",
+        ),
+        ("column_types", {"orders": {"a": ["number"]}}, "not an array"),
+        ("rejects_policy", "accept", "needs rejects_path"),
+        ("api_key", "pak secret", "characters that no key has"),
+        ("api_key", "pak\nsecret", "characters"),
+        ("api_key", 7, "must be text"),
+    ],
+)
+def test_bad_values_are_told(name: str, given: Any, words: str) -> None:
+    """A bad value is an error that names the setting, the problem and the allowed range, and no secret."""
+    (problem,) = problems({**KEY, name: given})
+    assert problem.startswith(name)
+    assert words in problem
+    assert "secret" not in problem
+    assert problem[-1] in ".?"
+
+
+def test_every_problem_is_listed() -> None:
+    """All problems are told at once."""
+    told = problems({"batch_size_rows": 0, "timezone": "x", "api_kee": "k"})
+    assert [problem.split()[0] for problem in told] == ["api_kee", "batch_size_rows", "api_key", "timezone"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("batch_size_row", "batch_size_row is no setting of target-databox; did you mean batch_size_rows?"),
+        ("zzz", "zzz is no setting of target-databox."),
+        (
+            "load_method.orders",
+            "load_method.orders is no setting of target-databox; did you mean load_method?",
+        ),
+    ],
+)
+def test_unknown_settings_are_named(name: str, told: str) -> None:
+    """An unknown setting is an error that names it and the nearest known one."""
+    assert problems({**KEY, name: 1}) == (told,)
+
+
+def test_key_is_required_and_hidden() -> None:
+    """A run needs a key unless told otherwise, and no text that describes the settings holds it."""
+    assert problems({}) == ("api_key is required.",)
+    assert problems({"api_key": " "}) == ("api_key is required.",)
+    assert read_settings({}, {}, require_key=False).api_key == ""
+    assert "pak_made-up" not in repr(settings())
+
+
+def test_emulator_wins_over_everything() -> None:
+    """Where the environment names an emulator, its address and key are used whatever else is set."""
+    variables = {
+        "TARGET_DATABOX_EMULATOR_URL": "http://127.0.0.1:8123",
+        "TARGET_DATABOX_EMULATOR_KEY": "pak_emulator",
+    }
+    read = read_settings({"api_key": "pak_real", "api_url": "https://api.databox.com"}, variables)
+    assert (read.api_url, read.api_key, read.emulated) == ("http://127.0.0.1:8123", "pak_emulator", True)
+    assert read.config["api_key"] == "pak_emulator"
+    assert read.config["api_url"] == "http://127.0.0.1:8123"
+    assert read_settings({"api_url": "nonsense"}, variables).api_key == "pak_emulator"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.databox.com", "http://10.0.0.1:80", "nonsense", "https://user:x@localhost"]
+)
+def test_emulators_are_on_this_machine(url: str) -> None:
+    """The emulator's address can't lead to another machine."""
+    variables = {"TARGET_DATABOX_EMULATOR_URL": url, "TARGET_DATABOX_EMULATOR_KEY": "k"}
+    (problem,) = problems(KEY, variables)
+    assert problem.startswith("TARGET_DATABOX_EMULATOR_URL must")
+
+
+def test_emulators_need_their_own_key() -> None:
+    """The configured key, which may be a real one, is never sent to an emulator."""
+    (problem,) = problems(KEY, {"TARGET_DATABOX_EMULATOR_URL": "http://localhost:1"})
+    assert problem == "TARGET_DATABOX_EMULATOR_KEY must be set where TARGET_DATABOX_EMULATOR_URL is."
+
+
+def test_environment_holds_any_setting() -> None:
+    """Every setting is a variable; empty ones and unknown ones are not settings."""
+    variables = {f"TARGET_DATABOX_{setting.name.upper()}": "x" for setting in TABLE}
+    assert set(environment_config(variables)) == set(DEFAULTS)
+    variables = {
+        "TARGET_DATABOX_API_KEY": "pak_1",
+        "TARGET_DATABOX_BATCH_SIZE_ROWS": "10",
+        "TARGET_DATABOX_ACCOUNT_ID": "",
+        "TARGET_DATABOX_COLUMN_TYPES": '{"orders.amount": "number"}',
+        "TARGET_DATABOX_EMULATOR_URL": "",
+        "TARGET_DATABOX_LOG_LEVEL": "debug",
+        "BATCH_SIZE_BYTES": "5",
+    }
+    read = read_settings(environment_config(variables), variables)
+    assert read.batch_size_rows == 10
+    assert read.account_id is None
+    assert read.column_types == {"orders.amount": "number"}
+    assert not read.emulated
+
+
+def test_dotenv_fills_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A .env file of the working directory or a parent is read, and variables that are set win over it."""
+    (tmp_path / ".env").write_text(
+        "TARGET_DATABOX_API_KEY=from-file\nTARGET_DATABOX_TIMEZONE='Europe/Kyiv'\nEMPTY\n"
+    )
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    read = environment({"TARGET_DATABOX_API_KEY": "set"})
+    assert read == {"TARGET_DATABOX_API_KEY": "set", "TARGET_DATABOX_TIMEZONE": "Europe/Kyiv"}
+
+
+def test_streams_may_hold_dots() -> None:
+    """Types of columns find their stream however they are nested and wherever the dots are."""
+    types = {"a": {"b": {"amount": "number"}}, "a.b.day": "datetime", "*": {"day": "string", "x.y": "number"}}
+    read = settings(column_types=types)
+    assert read.column_types_for("a.b") == {"day": "datetime", "amount": "number", "x.y": "number"}
+    assert read.column_types_for("a") == {
+        "day": "string", "x.y": "number", "b.amount": "number", "b.day": "datetime",
+    }  # fmt: skip
+    assert read.column_types_for("a.b", ["amount"]) == {"amount": "number"}
+    assert read.column_types_for("other") == {"day": "string", "x.y": "number"}
+
+
+def test_unused_entries_are_found() -> None:
+    """Entries for streams or columns that never came are found, for a warning."""
+    read = settings(
+        dataset_ids={"ordres": "1", "orders": "2"},
+        dataset_titles={"a": {"b": "T"}},
+        column_types={"orders": {"amuont": "number"}, "*.day": "datetime", "gone.x": "string"},
+    )
+    assert read.unused(["orders", "a.b"]) == ["dataset_ids.ordres", "column_types.gone.x"]
+    assert read.unused({"orders": {"amount"}, "a.b": {"day"}}) == [
+        "dataset_ids.ordres",
+        "column_types.orders.amuont",
+        "column_types.gone.x",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"orders": {"total": "a * b"}}, {"orders": {"total": "a * b"}}),
+        ({"orders.total": "a * b"}, {"orders": {"total": "a * b"}}),
+        ({"a.b.total": "x", "a.b": {"__alias__": "c"}}, {"a.b": {"total": "x", "__alias__": "c"}}),
+        ({"a": {"b": {"__alias__": "c"}}}, {"a.b": {"__alias__": "c"}}),
+        ({"a": {"x": "y", "b": {"z": None}}}, {"a": {"x": "y"}, "a.b": {"z": None}}),
+        ({"orders.__key_properties__": ["id"]}, {"orders": {"__key_properties__": ["id"]}}),
+        ({"orders.__else__": None}, {"orders": {"__else__": None}}),
+        (
+            {"a.b": None, "c.d": "__NULL__", "__else__": None},
+            {"a.b": None, "c.d": "__NULL__", "__else__": None},
+        ),
+        ({"orders": {}}, {"orders": {}}),
+    ],
+)
+def test_stream_maps_are_nested(given: dict[str, Any], read: dict[str, Any]) -> None:
+    """Stream maps are understood nested and dotted, as the SDK's own form."""
+    assert settings(stream_maps=given).stream_maps == read
+    assert settings(stream_maps=json.dumps(given)).config["stream_maps"] == read
+
+
+def test_dotted_settings_join_their_object() -> None:
+    """A dotted setting is an entry of its object, beside those that came nested."""
+    read = settings(
+        **{"column_types.orders.amount": "number", "column_types": {"orders": {"day": "datetime"}}}
+    )
+    assert read.column_types == {"orders.amount": "number", "orders.day": "datetime"}
+
+
+def test_read_configuration_fits_the_schema() -> None:
+    """What has been read is a configuration that the published schema accepts, and reads the same again."""
+    read = settings(
+        batch_size_rows="10", requests_per_hour="5000", schema_declaration="off", stream_maps={"a.b": "c"},
+        column_types={"a": {"b": {"c": "number"}}}, rejects_path="x", account_id="7",
+    )  # fmt: skip
+    for config in (read.config, read.sdk_config(), read_settings({}, {}, require_key=False).config):
+        jsonschema.Draft202012Validator(CONFIG_JSONSCHEMA).validate(config)
+    assert read_settings(read.config, {}) == read
+    assert read.flattening_enabled
+    assert read.flattening.enabled
+    assert read.sdk_config()["flattening_enabled"] is False
+
+
+def test_schema_describes_every_setting() -> None:
+    """Every setting has a title, a description and its default in the schema; the key is a secret."""
+    properties = CONFIG_JSONSCHEMA["properties"]
+    assert list(properties) == [setting.name for setting in TABLE]
+    for setting in TABLE:
+        assert properties[setting.name]["title"], setting.name
+        assert properties[setting.name]["description"].endswith("."), setting.name
+        assert properties[setting.name].get("default") == setting.default, setting.name
+    assert properties["api_key"]["secret"]
+    assert CONFIG_JSONSCHEMA["required"] == ["api_key"]
+    assert CONFIG_JSONSCHEMA["additionalProperties"] is False
+    assert properties["batch_size_rows"]["maximum"] == 100
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(sorted(DEFAULTS)), ANYTHING)
+def test_any_value_is_read_or_told(name: str, value: Any) -> None:
+    """Whatever a configuration holds, it is read or told as a problem of that setting."""
+    try:
+        config = read_settings({**KEY, name: value}, {}).config
+    except SettingsError as error:
+        told = error.problems
+    else:
+        told = ()
+        # The SDK's own objects are for the SDK to judge.
+        if not name.startswith(("stream_map", "faker")):
+            jsonschema.Draft202012Validator(CONFIG_JSONSCHEMA).validate(config)
+    assert all(problem.startswith((name, "api_key")) for problem in told)
