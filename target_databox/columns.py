@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from target_databox.schemas import (
     ANY,
+    ARRAY,
     BOOLEAN,
     DATETIME,
     NUMBER,
@@ -52,12 +53,15 @@ class Column:
         data_type: The type that is declared; None where none fits, as for JSON booleans.
         path: Names of the properties that lead to the value; the last one is its own.
         is_mixed: Whether values of several types may come, so that they must be made text to fit.
+        is_nested: Whether its arrays hold objects or arrays by the schema, so that all of them, empty ones
+            too, are made JSON text to fit.
     """
 
     name: str
     data_type: DataType | None
     path: Path = ()
     is_mixed: bool = False
+    is_nested: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,16 +131,16 @@ def columns(
     flattening = flattening or Flattening()
     overrides = column_types or {}
     found: dict[str, Column] = {}
-    for path, kinds, is_open in _leaves(schema, flattening, overrides):
-        if is_open:
+    for leaf in _leaves(schema, flattening, overrides):
+        if leaf.is_open:
             continue
-        name = flattening.name(path)
-        column = _column(name, path, kinds, overrides.get(name), boolean_format)
+        name = flattening.name(leaf.path)
+        column = _column(name, leaf, overrides.get(name), boolean_format)
         # Names that differ in blanks around them would look like one column to everybody.
         other = found.setdefault(name.strip(), column)
         if other is not column:
             raise ColumnClashError(
-                f"The properties {_shown(other.path)} and {_shown(path)} would both become the column "
+                f"The properties {_shown(other.path)} and {_shown(leaf.path)} would both become the column "
                 f"{name!r}. Rename one with a stream map, or choose another flattening_separator or "
                 "flattening_max_key_length."
             )
@@ -158,11 +162,8 @@ def open_objects(
         column_types: Type by column name.
         flattening: How objects become columns.
     """
-    return frozenset(
-        path
-        for path, _, is_open in _leaves(schema, flattening or Flattening(), column_types or {})
-        if is_open
-    )
+    leaves = _leaves(schema, flattening or Flattening(), column_types or {})
+    return frozenset(leaf.path for leaf in leaves if leaf.is_open)
 
 
 def key_columns(all_columns: Iterable[Column], key_properties: Iterable[str]) -> tuple[str, ...]:
@@ -201,28 +202,42 @@ def _require_keys(found: tuple[Column, ...], key_properties: Sequence[str]) -> N
         raise KeyColumnError(f"{exc} {hint}") from exc
 
 
-def _column(
-    name: str, path: Path, kinds: Kinds, override: str | None, boolean_format: BooleanFormat
-) -> Column:
+class _Leaf(NamedTuple):
+    """A property that is spread no further; ``is_open`` when it is an object of unknown members."""
+
+    path: Path
+    kinds: Kinds
+    item_kinds: Kinds
+    is_open: bool
+
+
+def _column(name: str, leaf: _Leaf, override: str | None, boolean_format: BooleanFormat) -> Column:
+    path = leaf.path
     if override is not None:
         return Column(name, _OVERRIDES[override.partition(":")[0]], path)
-    types = {_BOOLEAN_KINDS[boolean_format] if kind == BOOLEAN else kind for kind in kinds}
+    types = {_BOOLEAN_KINDS[boolean_format] if kind == BOOLEAN else kind for kind in leaf.kinds}
     if types == {NUMBER}:
         return Column(name, "number", path)
     if types == {DATETIME}:
         return Column(name, "datetime", path)
     if types == {BOOLEAN}:
         return Column(name, None, path)
-    return Column(name, "string", path, is_mixed=bool(types & {NUMBER, BOOLEAN, ANY}))
+    return Column(
+        name,
+        "string",
+        path,
+        is_mixed=bool(types & {NUMBER, BOOLEAN, ANY}),
+        is_nested=bool(leaf.item_kinds & {OBJECT, ARRAY}),
+    )
 
 
 def _leaves(
     schema: Mapping[str, Any], flattening: Flattening, overrides: Mapping[str, str]
-) -> Iterator[tuple[Path, Kinds, bool]]:
-    """Every property that is spread no further: its path, its kinds, and whether it is an open object."""
+) -> Iterator[_Leaf]:
+    """Every property that is spread no further, in the schema's order."""
     reader = SchemaReader(schema)
 
-    def walk(node: Any, path: Path, seen: References) -> Iterator[tuple[Path, Kinds, bool]]:
+    def walk(node: Any, path: Path, seen: References) -> Iterator[_Leaf]:
         members, seen = reader.properties(node, seen)
         for name, schemas in members.items():
             inner = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
@@ -236,7 +251,7 @@ def _leaves(
             # An object within itself has no end: its inner copies are taken as they come.
             is_recursive = bool(reader.references(inner) & seen)
             if not is_spread or is_recursive or not reader.properties(inner)[0]:
-                yield inner_path, kinds, is_spread
+                yield _Leaf(inner_path, kinds, reader.item_kinds(inner), is_spread)
             else:
                 yield from walk(inner, inner_path, seen)
 

@@ -128,6 +128,7 @@ class RowEncoder:
         self._booleans = _BOOLEANS[boolean_format]
         self._converters: dict[str, Converter] = {
             **{column.name: self._mixed for column in columns if column.is_mixed},
+            **{column.name: self._nested for column in columns if column.is_nested},
             **{name: converter(column_type) for name, column_type in overrides.items()},
         }
         self._declared = frozenset(column.name for column in columns)
@@ -257,6 +258,10 @@ class RowEncoder:
         if kind is str or value is None:
             return value
         return self._array(value) if kind is list else text(value)
+
+    def _nested(self, value: Any) -> Any:
+        """A value of a column whose arrays hold objects: as text, empty arrays too, to be alike."""
+        return value if value is None or type(value) is str else text(value)
 
     def _key_value(self, row: dict[str, Any], name: str) -> Any:
         """A key column's value so that Python compares it as Databox would."""

@@ -92,6 +92,28 @@ class SchemaReader:
                 members.setdefault(name, []).extend(schemas)
         return members, used
 
+    def item_kinds(self, node: Any, seen: References = frozenset()) -> Kinds:
+        """The kinds of values that arrays of this part of the schema hold; empty when it doesn't say.
+
+        Args:
+            node: A part of the schema.
+            seen: References that led here, which are not followed again.
+        """
+        if not isinstance(node, Mapping):
+            return frozenset()
+        found: Kinds = frozenset()
+        for keyword in ("items", "prefixItems"):
+            items = node.get(keyword)
+            for item in items if isinstance(items, list) else [] if items is None else [items]:
+                found |= self.kinds(item)
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            for part in _branches(node, keyword):
+                found |= self.item_kinds(part, seen)
+        reference = node.get("$ref")
+        if isinstance(reference, str) and reference not in seen:
+            found |= self.item_kinds(self._target(reference), seen | {reference})
+        return found
+
     def references(self, node: Any, seen: References = frozenset()) -> References:
         """The references that have to be followed to learn what a part of the schema is.
 

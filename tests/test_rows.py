@@ -92,6 +92,8 @@ def problem(record: dict[str, Any], schema: dict[str, Any] | None = None, **opti
             '{"lines":[{"p":1.10,"n":"é","b":true}]}',
             '{"lines":"[{\\"p\\":1.10,\\"n\\":\\"é\\",\\"b\\":true}]"}',
         ),
+        ('{"lines":[]}', '{"lines":"[]"}'),
+        ('{"lines":null}', '{"lines":null}'),
         ('{"anything":5}', '{"anything":"5"}'),
         ('{"anything":1.50}', '{"anything":"1.50"}'),
         ('{"anything":true}', '{"anything":"true"}'),

@@ -70,6 +70,32 @@ def test_kinds_are_looked_through(schema: Any, kinds: str) -> None:
     assert " ".join(sorted(SchemaReader(root).kinds(schema))) == kinds
 
 
+@pytest.mark.parametrize(
+    ("schema", "kinds"),
+    [
+        ({"items": {"type": "string"}}, "string"),
+        ({"items": [{"type": "string"}, {"type": "object"}]}, "object string"),
+        ({"prefixItems": [{"type": "integer"}], "items": False}, "number"),
+        ({"anyOf": [{"items": {"$ref": "#/definitions/line"}}, {"type": "null"}]}, "object"),
+        ({"$ref": "#/definitions/lines"}, "object"),
+        ({"$ref": "#/definitions/self"}, ""),
+        ({"type": "array"}, ""),
+        ({"items": {}}, "any"),
+        (True, ""),
+    ],
+)
+def test_items_are_looked_through(schema: Any, kinds: str) -> None:
+    """What arrays hold is found through unions, tuples and references."""
+    root = {
+        "definitions": {
+            "line": {"type": "object"},
+            "lines": {"items": {"$ref": "#/definitions/line"}},
+            "self": {"$ref": "#/definitions/self"},
+        }
+    }
+    assert " ".join(sorted(SchemaReader(root).item_kinds(schema))) == kinds
+
+
 def test_properties_of_branches_are_joined() -> None:
     """An object has the members that any of its branches and references name."""
     root = {"definitions": {"base": {"properties": {"id": {"type": "integer"}}}}}
