@@ -12,6 +12,7 @@ from target_databox.api import answers
 from target_databox.api.errors import LostAnswerError, RefusedError, error_of_answer, problems_text
 from target_databox.api.limits import FIRST_PAGE, PAGE_SIZE
 from target_databox.api.retries import epoch_of_http_date, retry_after_seconds
+from target_databox.api.sessions import open_session
 from target_databox.api.shapes import (
     Accepted,
     Account,
@@ -26,6 +27,8 @@ from target_databox.api.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    import requests
 
     from target_databox.api.exchanges import Exchange
     from target_databox.api.shapes import ColumnLike
@@ -45,6 +48,7 @@ class DataboxClient:
         request_timeout_seconds: Longest silence of the API, and longest time to read an answer.
         on_exchange: Called after every try, in the thread that made it.
         user_agent: Who we say we are.
+        new_session: Makes the session of a thread; its adapters carry the requests.
 
     Raises:
         ValueError: The address, the key or the environment's proxy can't be used; the message repeats none.
@@ -58,6 +62,7 @@ class DataboxClient:
         request_timeout_seconds: float,
         on_exchange: Callable[[Exchange], None] | None = None,
         user_agent: str = "target-databox",
+        new_session: Callable[[], requests.Session] = open_session,
     ) -> None:
         self._transport = Transport(
             api_url,
@@ -65,6 +70,7 @@ class DataboxClient:
             request_timeout_seconds=request_timeout_seconds,
             on_exchange=on_exchange,
             user_agent=user_agent,
+            new_session=new_session,
         )
 
     def __repr__(self) -> str:

@@ -49,6 +49,7 @@ class Transport:
         on_exchange: Called after every try, in the thread that made it.
         user_agent: Who we say we are.
         connect_timeout_seconds: Longest wait for a connection; less when a request has less.
+        new_session: Makes the session of a thread; its adapters carry the requests.
 
     Raises:
         ValueError: The address, the key or the environment's proxy can't be used; the message repeats none.
@@ -63,6 +64,7 @@ class Transport:
         on_exchange: Callable[[Exchange], None] | None,
         user_agent: str,
         connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
+        new_session: Callable[[], requests.Session] = open_session,
     ) -> None:
         problem = address_problem(api_url)
         if problem is not None:
@@ -76,6 +78,7 @@ class Transport:
         self._timeout_seconds = request_timeout_seconds
         self._connect_seconds = min(connect_timeout_seconds, request_timeout_seconds)
         self._on_exchange = on_exchange
+        self._new_session = new_session
         self._surroundings = surroundings(self.api_url)
         self._headers = {"x-api-key": api_key, "User-Agent": user_agent, "Accept": "application/json"}
         self._of_thread = threading.local()
@@ -174,7 +177,7 @@ class Transport:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._of_thread, "session", None)
         if session is None:
-            session = self._of_thread.session = open_session()
+            session = self._of_thread.session = self._new_session()
             with self._lock:
                 self._sessions.append(session)
         return session
