@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import zoneinfo
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -263,13 +263,12 @@ def read_settings(
 
     values: dict[str, Any] = {}
     for setting in TABLE:
-        value = given.get(setting.name)
         try:
-            read = None if value is None else setting.kind.read(value)
+            read = _read(setting, given.get(setting.name))
         except ValueProblemError as problem:
             problems.append(f"{setting.name} {problem}.")
-            read = None
-        values[setting.name] = setting.default if read is None else read
+            read = _read(setting, None)
+        values[setting.name] = read
 
     if emulator_url:
         values["api_url"] = emulator_url
@@ -288,8 +287,13 @@ def read_settings(
 
     clean = {name: value for name, value in values.items() if value is not None}
     values["rejects_path"] = Path(values["rejects_path"]) if values["rejects_path"] else None
-    assert set(values) | {"emulated", "config"} == {item.name for item in fields(Settings)}  # noqa: S101
     return Settings(**values, emulated=bool(emulator_url), config=clean)
+
+
+def _read(setting: Setting, value: Any) -> Any:
+    """A setting's value in its type, or its default for what is not set: null, or text that is empty."""
+    read = None if value is None else setting.kind.read(value)
+    return setting.kind.read(setting.default) if read is None and setting.default is not None else read
 
 
 def _given(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
