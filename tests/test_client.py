@@ -197,8 +197,8 @@ def test_errors_without_ingestion_refuse(
     with pytest.raises(RefusedError) as caught:
         client.post_rows("d", b"{}")
     assert str(caught.value) == (
-        "POST /v1/datasets/d/data was answered with status 200 but with errors (c: Bad, request id r-1); the API "
-        "refused it."
+        "POST /v1/datasets/d/data was answered with status 200 but with errors (c: Bad, request id r-1); the "
+        "API refused it."
     )
 
 

@@ -1,0 +1,488 @@
+"""Facts on how a run finds what it loads into, creates it once, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from target_databox.api.client import DataboxClient
+from target_databox.api.errors import (
+    AccountError,
+    DatasetError,
+    DataSourceError,
+    KeyRefusedError,
+    KeysDifferError,
+    LostAnswerError,
+)
+from target_databox.api.resources import ResolvedDataset, Resources
+from target_databox.api.retries import patiently
+from target_databox.api.titles import with_title
+from target_databox.emulator.catalogue import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from target_databox.emulator import Emulator
+    from tests.conftest import EmulatorMaker
+
+
+class Column(NamedTuple):
+    """A column to declare."""
+
+    name: str
+    data_type: str | None
+
+
+COLUMNS = (Column("id", "number"), Column("ok", None))
+
+
+class Turns:
+    """A budget without limits that counts its turns."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def wait_turn(self) -> None:
+        """Take a turn."""
+        self.taken += 1
+
+    def refused(self, retry_after_seconds: float | None) -> None:
+        """Learn of a 429."""
+
+    def succeeded(self) -> None:
+        """Learn of an answer."""
+
+
+class Run:
+    """What one run of the target has: a client, patience without waits, and its resources."""
+
+    def __init__(self, emulator: Emulator, *, retry_seconds: float = 5.0, **settings: Any) -> None:
+        self.meanwhile: dict[str, Callable[[], object]] = {}
+        self.turns = Turns()
+        self.client = DataboxClient(
+            emulator.url, emulator.api_key, request_timeout_seconds=5, on_exchange=self._pass
+        )
+        patience = functools.partial(
+            patiently, budget=self.turns, retry_seconds=retry_seconds, rest=lambda _: None, now=lambda: 0.0
+        )
+        self.resources = Resources(self.client, patience, **settings)
+        self.dataset = self.resources.resolve_dataset
+
+    def _pass(self, exchange: Any) -> None:
+        happening = self.meanwhile.pop(f"{exchange.method} {exchange.route}", None)
+        if happening:
+            happening()
+
+
+@pytest.fixture
+def run_on() -> Iterator[Callable[..., Run]]:
+    """Starts runs, and closes their clients."""
+    runs: list[Run] = []
+
+    def start(emulator: Emulator, **options: Any) -> Run:
+        runs.append(Run(emulator, **options))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.client.close()
+
+
+def asked(emulator: Emulator) -> list[str]:
+    """The routes that were asked, in order."""
+    return [str(each.route) for each in emulator.log]
+
+
+def test_first_run_creates_everything(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A first run creates data source and dataset with its title, zone, keys and columns."""
+    run = run_on(emulator, data_source_title=" Shop ", timezone="Europe/Berlin")
+    found = run.dataset("orders", "Orders", primary_keys=["id"], columns=COLUMNS)
+    [source], [dataset] = emulator.store.data_sources(), emulator.store.datasets()
+    assert (source.title, source.timezone) == ("Shop", "Europe/Berlin")
+    assert (dataset.title, dataset.keys, dataset.data_source_id) == ("Orders", ("id",), source.id)
+    assert found == ResolvedDataset(dataset.id, "Orders", created=True, keys=("id",), keys_known=True)
+    assert run.resources.resolve_data_source()[1]
+    assert asked(emulator) == [
+        "accounts",
+        "data_sources",
+        "create_data_source",
+        "data_sources",
+        "datasets",
+        "create_dataset",
+        "datasets",
+    ]
+    assert run.turns.taken == len(asked(emulator))
+
+
+def test_second_run_finds_everything(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A second run finds what the first made, with as few requests as that takes."""
+    first = run_on(emulator).dataset("orders", "Orders", primary_keys=["id"])
+    emulator.log.clear()
+    run = run_on(emulator)
+    second = run.dataset("orders", " Orders ", primary_keys=["id"])
+    assert second == ResolvedDataset(first.id, "Orders", created=False, keys=("id",), keys_known=True)
+    assert not run.resources.resolve_data_source()[1]
+    assert asked(emulator) == ["accounts", "data_sources", "datasets", "dataset"]
+
+
+def test_lists_are_read_once(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """Further streams cost no further listing while theirs exist."""
+    names = ["a", "b", "c"]
+    for name in names:
+        run_on(emulator).dataset(name, name)
+    emulator.log.clear()
+    run = run_on(emulator, account_id=123456)
+    for name in names:
+        run.dataset(name, name)
+    assert asked(emulator) == ["data_sources", "datasets", "dataset", "dataset", "dataset"]
+
+
+def test_configured_sources_cost_no_lookup(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A data source by id is used without listing accounts or data sources."""
+    source = emulator.store.create_data_source("Other")
+    found = run_on(emulator, data_source_id=source.id).dataset("s", "S")
+    assert emulator.store.dataset(found.id).data_source_id == source.id
+    assert asked(emulator) == ["datasets", "create_dataset", "datasets"]
+
+
+def test_configured_datasets_cost_one_request(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A dataset by id is used without creating, or even looking for, a data source."""
+    dataset = emulator.store.create_dataset("D", emulator.store.create_data_source("Other").id, ["id"])
+    found = run_on(emulator).dataset("s", "ignored", dataset_id=dataset.id, primary_keys=["id"])
+    assert found == ResolvedDataset(dataset.id, None, created=False, keys=("id",), keys_known=True)
+    assert asked(emulator) == ["dataset"]
+
+
+@pytest.mark.parametrize("status", ["404", "400"])
+def test_unknown_datasets_are_named(
+    make_emulator: EmulatorMaker, run_on: Callable[..., Run], status: str
+) -> None:
+    """A configured dataset that doesn't exist is an error that names the setting."""
+    emulator = make_emulator(unknown_id_status=status)
+    with pytest.raises(
+        DatasetError, match=r"The dataset nope of the stream 's' can't be used: .* Correct dataset_ids"
+    ):
+        run_on(emulator).dataset("s", "S", dataset_id="nope")
+    assert not emulator.store.data_sources()
+
+
+@pytest.mark.parametrize("dataset_id", ["", " ", "."])
+def test_dataset_ids_must_be_ids(emulator: Emulator, run_on: Callable[..., Run], dataset_id: str) -> None:
+    """What can't be an id is refused without a request."""
+    with pytest.raises(DatasetError, match="dataset_ids names"):
+        run_on(emulator).dataset("s", "S", dataset_id=dataset_id)
+    assert not asked(emulator)
+
+
+@pytest.mark.parametrize("status", ["404", "400"])
+def test_unknown_data_sources_are_named(
+    make_emulator: EmulatorMaker, run_on: Callable[..., Run], status: str
+) -> None:
+    """A configured data source that doesn't exist is an error that lists those that do."""
+    emulator = make_emulator(unknown_id_status=status)
+    source = emulator.store.create_data_source("Shop")
+    known = rf'Known are: {source.id} "Shop"\. Correct data_source_id'
+    with pytest.raises(DataSourceError, match=known):
+        run_on(emulator, data_source_id=99).dataset("s", "S")
+    with pytest.raises(DataSourceError, match=known):
+        run_on(emulator, data_source_id=99).resources.find_data_source()
+
+
+@pytest.mark.parametrize("status", ["404", "400"])
+def test_unknown_accounts_are_named(
+    make_emulator: EmulatorMaker, run_on: Callable[..., Run], status: str
+) -> None:
+    """A configured account that doesn't exist is an error that lists those that do."""
+    emulator = make_emulator(unknown_id_status=status)
+    with pytest.raises(AccountError) as caught:
+        run_on(emulator, account_id=5).resources.resolve_data_source()
+    assert str(caught.value) == (
+        "The account 5 does not exist, or the API key can't see it. The key's accounts are: 123456 "
+        '"Emulated account". Set account_id to one of them.'
+    )
+
+
+def test_forbidden_accounts_are_named(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """An account that is answered with 403 is named when the key can't see it, else the key is refused."""
+    emulator.faults.add("data_sources", status=403)
+    with pytest.raises(AccountError, match="The account 5 does not exist"):
+        run_on(emulator, account_id=5).resources.resolve_data_source()
+    with pytest.raises(KeyRefusedError):
+        run_on(emulator, account_id=123456).resources.resolve_data_source()
+
+
+def test_several_accounts_need_a_choice(make_emulator: EmulatorMaker, run_on: Callable[..., Run]) -> None:
+    """With several accounts and no setting, an error lists them; with the setting it is that one."""
+    emulator = make_emulator(accounts=[Account(1, "A"), Account(2, "B")])
+    with pytest.raises(AccountError) as caught:
+        run_on(emulator).resources.resolve_data_source()
+    assert str(caught.value) == (
+        'The API key can see several accounts: 1 "A", 2 "B". Set account_id to one of them.'
+    )
+    source, _ = run_on(emulator, account_id=2).resources.resolve_data_source()
+    assert [each.id for each in emulator.store.data_sources(2)] == [source.id]
+
+
+def test_no_account_is_an_error(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A key without accounts is told so."""
+    emulator.faults.add("accounts", status=200, body='{"accounts": []}')
+    with pytest.raises(AccountError, match="can see no account"):
+        run_on(emulator).resources.resolve_account()
+
+
+def test_oldest_of_several_is_used(
+    emulator: Emulator, run_on: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of several with one title the oldest is used, with a warning that names the setting."""
+    sources = [emulator.store.create_data_source(" Shop") for _ in range(2)]
+    datasets = [emulator.store.create_dataset("S", sources[0].id, []) for _ in range(3)]
+    run = run_on(emulator, data_source_title="Shop")
+    assert run.dataset("s", "S").id == datasets[0].id
+    assert f"The oldest, {sources[0].id}, is used; set data_source_id" in caplog.text
+    assert f"The oldest, {datasets[0].id}, is used; set dataset_ids" in caplog.text
+    assert all(each.id in caplog.text for each in datasets)
+
+
+def test_age_is_by_creation_then_id() -> None:
+    """The oldest is the same whatever the list's order; what has no time comes last."""
+
+    class Thing(NamedTuple):
+        id: int
+        title: str
+        created: str | None
+
+    late = "2025-10-01T12:00:00.000001Z"
+    things = [
+        Thing(1, "T", None),
+        Thing(2, "T", late),
+        Thing(10, "T", "2025-10-01T12:00:00Z"),
+        Thing(3, "T", late),
+    ]
+    assert [each.id for each in with_title(things, "T")] == [10, 2, 3, 1]
+    assert [each.id for each in with_title(reversed(things), " T ")] == [10, 2, 3, 1]
+    assert with_title(things, "t") == []
+
+
+def test_racing_runs_agree(
+    emulator: Emulator, run_on: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    """When another run creates the same meanwhile, the older one is used, whoever made it."""
+    run = run_on(emulator)
+    theirs: list[Any] = []
+    run.meanwhile["GET /v1/accounts/{accountId}/data-sources"] = lambda: theirs.append(
+        emulator.store.create_data_source("target-databox")
+    )
+    source, is_ours = run.resources.resolve_data_source()
+    assert (source.id, is_ours) == (theirs[0].id, False)
+    run.meanwhile["GET /v1/data-sources/{dataSourceId}/datasets"] = lambda: theirs.append(
+        emulator.store.create_dataset("S", source.id, ["id"])
+    )
+    found = run.dataset("s", "S", primary_keys=["id"])
+    assert found == ResolvedDataset(theirs[1].id, "S", created=False, keys=("id",), keys_known=True)
+    run.meanwhile["POST /v1/datasets"] = lambda: emulator.store.create_dataset("T", source.id, [])
+    assert run.dataset("t", "T").created
+
+
+def test_taken_titles_are_found(make_emulator: EmulatorMaker, run_on: Callable[..., Run]) -> None:
+    """Where a title may be taken only once, a lost race finds the winner's."""
+    emulator = make_emulator(same_titles="refused")
+    run = run_on(emulator)
+    source, _ = run.resources.resolve_data_source()
+    run.meanwhile["GET /v1/data-sources/{dataSourceId}/datasets"] = lambda: emulator.store.create_dataset(
+        "S", source.id, []
+    )
+    assert run.dataset("s", "S", columns=COLUMNS).id == emulator.store.datasets()[0].id
+
+
+@pytest.mark.parametrize("fault", [{"drop": "after"}, {"status": 503, "after_write": True}])
+@pytest.mark.parametrize("retry_seconds", [0, 5])
+def test_lost_creations_are_found(
+    emulator: Emulator, run_on: Callable[..., Run], fault: dict[str, Any], retry_seconds: float
+) -> None:
+    """A creation whose answer is lost after it was done is found in the list, not made twice."""
+    emulator.faults.add("create_data_source", times=1, **fault)
+    emulator.faults.add("create_dataset", times=1, **fault)
+    found = run_on(emulator, retry_seconds=retry_seconds).dataset("s", "S", primary_keys=["id"])
+    assert (len(emulator.store.data_sources()), len(emulator.store.datasets())) == (1, 1)
+    assert (found.created, found.keys) == (False, ("id",))
+
+
+@pytest.mark.parametrize("fault", [{"drop": "before"}, {"status": 503}])
+def test_undone_creations_are_repeated(
+    emulator: Emulator, run_on: Callable[..., Run], fault: dict[str, Any]
+) -> None:
+    """A creation whose answer is lost before it was done is made after the list doesn't show it."""
+    emulator.faults.add("create_data_source", times=2, **fault)
+    emulator.faults.add("create_dataset", times=2, **fault)
+    assert run_on(emulator).dataset("s", "S").created
+    assert (len(emulator.store.data_sources()), len(emulator.store.datasets())) == (1, 1)
+    assert asked(emulator).count("create_dataset") == 3
+
+
+def test_undone_creations_end(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A creation that is never done is an error once patience is over."""
+    emulator.faults.add("create_data_source", status=503)
+    with pytest.raises(LostAnswerError, match="status 503"):
+        run_on(emulator, retry_seconds=0).resources.resolve_data_source()
+
+
+def test_lagging_lists_are_not_trusted(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """What was just created is used although the list doesn't show it, also by the next stream."""
+    emulator.faults.add("datasets", status=200, body='{"datasets": []}')
+    run = run_on(emulator)
+    found = run.dataset("s", "S")
+    assert found.created
+    with pytest.raises(DatasetError, match="The streams 's' and 't' would both load"):
+        run.dataset("t", "S")
+    assert len(emulator.store.datasets()) == 1
+
+
+def test_refused_schema_is_left_out(
+    make_emulator: EmulatorMaker, run_on: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the API refuses declared columns, datasets are created without, from then on at once."""
+    caplog.set_level(logging.INFO)
+    emulator = make_emulator(schema_field="refused")
+    run = run_on(emulator)
+    assert run.dataset("a", "A", columns=COLUMNS).created
+    assert run.dataset("b", "B", columns=COLUMNS).created
+    assert asked(emulator).count("create_dataset") == 3
+    assert "Column types are no longer declared" in caplog.text
+
+
+def test_schema_is_declared_on_demand(make_emulator: EmulatorMaker, run_on: Callable[..., Run]) -> None:
+    """Typed columns are declared, unless the setting says otherwise."""
+    emulator = make_emulator(log=None)
+    emulator.log.keep_bodies = True
+    run = run_on(emulator)
+    run.dataset("a", "A", columns=COLUMNS)
+    run.dataset("b", "B", columns=COLUMNS, declare=False)
+    run.dataset("c", "C", columns=[Column("ok", None)])
+    bodies = [json.loads(each.body or b"") for each in emulator.log.of("create_dataset")]
+    assert [body.get("schema") for body in bodies] == [[{"name": "id", "dataType": "number"}], None, None]
+
+
+def test_refused_creations_name_the_stream(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A dataset that the API won't create is an error with its stream; a key without permission stays one."""
+    emulator.faults.add("create_dataset", status=400)
+    run = run_on(emulator)
+    with pytest.raises(
+        DatasetError, match=r"The dataset 'S' of the stream 's' could not be created in the data source"
+    ):
+        run.dataset("s", "S", columns=COLUMNS)
+    emulator.faults.clear()
+    emulator.faults.add("create_dataset", status=403)
+    with pytest.raises(KeyRefusedError):
+        run.dataset("s", "S", columns=COLUMNS)
+
+
+def test_refused_sources_name_the_settings(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A data source that the API won't create is an error that names title and time zone."""
+    with pytest.raises(
+        DataSourceError, match=r"with the time zone Mars/Base: .*Check data_source_title and timezone\."
+    ):
+        run_on(emulator, timezone="Mars/Base").resources.resolve_data_source()
+
+
+def test_other_keys_are_an_error(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """Keys that differ are an error that names both; their order doesn't matter."""
+    run_on(emulator).dataset("s", "S", primary_keys=["a", "b"])
+    assert run_on(emulator).dataset("s", "S", primary_keys=["b", "a"]).keys == ("a", "b")
+    with pytest.raises(KeysDifferError) as caught:
+        run_on(emulator).dataset("s", "S")
+    error = caught.value
+    assert str(error) == (
+        f"The dataset {error.dataset_id} of the stream 's' has the primary keys a, b, and the "
+        "stream would have no "
+        "primary keys. A dataset's keys can't be changed: choose another dataset with "
+        "dataset_titles or dataset_ids, "
+        "or another load_method."
+    )
+    assert (error.stream, error.wanted, error.found) == ("s", (), ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 404},
+        {"status": 405},
+        {"status": 403},
+        {"status": 500},
+        {"status": 200, "body": "<html>"},
+        {"status": 200, "body": '{"id": "x"}'},
+        {"status": 200, "body": '{"primaryKeys": null}'},
+        {"drop": "before"},
+    ],
+)
+@pytest.mark.parametrize("by_id", [False, True])
+def test_unknown_keys_are_a_warning(
+    emulator: Emulator,
+    run_on: Callable[..., Run],
+    caplog: pytest.LogCaptureFixture,
+    fault: dict[str, Any],
+    by_id: bool,
+) -> None:
+    """Whatever the undocumented route does, the run goes on, with one warning."""
+    first = run_on(emulator).dataset("s", "S", primary_keys=["id"])
+    emulator.faults.add("dataset", **fault)
+    found = run_on(emulator).dataset("s", "S", dataset_id=first.id if by_id else None, primary_keys=["id"])
+    assert (found.id, found.keys, found.keys_known) == (first.id, None, False)
+    assert [
+        each.message for each in caplog.records if each.levelname == "WARNING" and "primary" in each.message
+    ] == [
+        f"The primary keys of the dataset {first.id} of the stream 's' could not be read. Rows "
+        "keep their order as "
+        "with keys; after a lost answer they are recovered as without keys."
+    ]
+    assert asked(emulator).count("dataset") <= 3
+
+
+def test_wrong_keys_end_everything(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A 401 is never taken for anything else, also on the undocumented route."""
+    run_on(emulator).dataset("s", "S")
+    emulator.faults.add("dataset", status=401)
+    with pytest.raises(KeyRefusedError):
+        run_on(emulator).dataset("s", "S")
+
+
+@pytest.mark.parametrize("capitals", [False, True])
+def test_streams_share_no_dataset(emulator: Emulator, run_on: Callable[..., Run], capitals: bool) -> None:
+    """Two streams on one dataset are an error that names both; the same stream again is not."""
+    run = run_on(emulator)
+    first = run.dataset("s", "S")
+    assert run.dataset("s", "S").id == first.id
+    with pytest.raises(DatasetError, match="The streams 's' and 't' would both load into"):
+        run.dataset("t", "T", dataset_id=first.id.upper() if capitals else first.id)
+
+
+@pytest.mark.parametrize("title", ["", "  ", "x" * 256])
+def test_titles_have_limits(emulator: Emulator, run_on: Callable[..., Run], title: str) -> None:
+    """A title must have 1 to 255 characters after trimming, and the setting is named."""
+    with pytest.raises(DatasetError, match=r"must have 1 to 255 characters.*dataset_titles"):
+        run_on(emulator).dataset("s", title)
+    with pytest.raises(DataSourceError, match="data_source_title must have 1 to 255 characters"):
+        run_on(emulator, data_source_title=title).resources.resolve_data_source()
+    assert not emulator.store.data_sources()
+
+
+def test_finding_changes_nothing(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """Looking for a data source or a dataset creates none."""
+    run = run_on(emulator)
+    assert run.resources.find_data_source() is None
+    assert run.resources.find_dataset("S") is None
+    assert not emulator.store.data_sources()
+    source = emulator.store.create_data_source("target-databox")
+    dataset = emulator.store.create_dataset("S", source.id, [])
+    for settings in ({}, {"data_source_id": source.id}, {"data_source_id": source.id, "account_id": 123456}):
+        resources = run_on(emulator, **settings).resources
+        found = resources.find_data_source()
+        assert found is not None
+        assert found.id == source.id
+        one = resources.find_dataset(" S ")
+        assert one is not None
+        assert one.id == dataset.id
+    assert not [route for route in asked(emulator) if route.startswith("create")]
