@@ -38,7 +38,7 @@ def test_probability_repeats_with_its_seed() -> None:
     """Draws with one seed are the same every time."""
     drawn = [
         [fault.strikes("x") for _ in range(50)]
-        for fault in (Fault(probability=0.5, seed=7) for _ in range(2))
+        for fault in (Fault(probability=0.5, seed=7, status=500) for _ in range(2))
     ]
     assert drawn[0] == drawn[1]
     assert 10 < sum(drawn[0]) < 40
@@ -65,7 +65,7 @@ def test_patterns_match_routes() -> None:
         ("ok=true", {"ok": True}, True),
         ("*", {}, True),
         (lambda row: row["n"] > 1, {"n": 2}, True),
-        (None, {"n": 2}, False),
+        ("n=2", {"n": [2]}, False),
     ],
 )
 def test_rows_are_rejected_by_rule(rule: Any, row: dict[str, Any], rejected: bool) -> None:
@@ -90,6 +90,7 @@ def test_faults_read_from_text() -> None:
         ("post_rows,status=99", "from 200 to 599"),
         ("post_rows,status=often", "is no fault"),
         ("post_rows,drop=never", "before or after"),
+        ("post_rows,nth=1", "does nothing"),
         ("post_rows,nth=0", "at least 1"),
         ("post_rows,reject_rows=all", "column=value"),
         ("{nonsense", "is no fault"),

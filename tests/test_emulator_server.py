@@ -18,7 +18,7 @@ from target_databox.emulator.routes import ROUTES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import EmulatorMaker
+    from tests.conftest import EmulatorMaker
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")

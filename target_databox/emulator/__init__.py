@@ -9,9 +9,33 @@ Example:
     True
 """
 
-from target_databox.emulator.assumptions import Assumptions
-from target_databox.emulator.faults import Fault, FaultPlan
-from target_databox.emulator.server import Emulator
-from target_databox.emulator.store import Store
+from __future__ import annotations
 
-__all__ = ["Assumptions", "Emulator", "Fault", "FaultPlan", "Store"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from target_databox.emulator.assumptions import Assumptions
+    from target_databox.emulator.faults import Fault, FaultPlan
+    from target_databox.emulator.meter import UNLIMITED, Limits
+    from target_databox.emulator.server import Emulator
+    from target_databox.emulator.store import Store
+
+__all__ = ["UNLIMITED", "Assumptions", "Emulator", "Fault", "FaultPlan", "Limits", "Store"]
+
+_MODULES = {
+    "Assumptions": "assumptions",
+    "Emulator": "server",
+    "Fault": "faults",
+    "FaultPlan": "faults",
+    "Limits": "meter",
+    "Store": "store",
+    "UNLIMITED": "meter",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # The HTTP server is an extra: importing it only when it is asked for lets the command explain that.
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -75,7 +75,10 @@ class Fault:
         for name in ("nth", "every"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1; got {value!r}.")
-        self._random = Random(self.seed)  # noqa: S311 -- no secret: the same draws every time
+        acts = self.status or self.delay_before_seconds or self.delay_after_seconds or self.drop
+        if not (acts or self.fail_ingestion or self.reject_rows or self.processing_seconds is not None):
+            raise ValueError("this fault does nothing; give it a status, a delay, a drop or another effect.")
+        self._random = Random(self.seed)
 
     def strikes(self, route: str) -> bool:
         """Whether the next request on a route is struck; counts it."""
@@ -100,6 +103,10 @@ class Fault:
             column, _, value = self.reject_rows.partition("=")
             return column in row and _text(row[column]) == value
         return self.reject_rows(row)
+
+
+ATTRIBUTES = tuple(each.name for each in fields(Fault) if each.init)
+"""What a fault may be given, by name."""
 
 
 def _text(value: Any) -> str:
@@ -157,10 +164,9 @@ def fault_from_text(text: str) -> Fault:
         given = json.loads(text) if text.lstrip().startswith("{") else _pairs(text)
     except ValueError as exc:
         raise ValueError(f"{text!r} is no fault: {exc}") from exc
-    known = [each.name for each in fields(Fault) if each.init]
     for name in given:
-        if name not in known:
-            raise ValueError(f"A fault has no attribute {name!r}; it may have {', '.join(known)}.")
+        if name not in ATTRIBUTES:
+            raise ValueError(f"A fault has no attribute {name!r}; it may have {', '.join(ATTRIBUTES)}.")
     try:
         return Fault(**given)
     except TypeError as exc:

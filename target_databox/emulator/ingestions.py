@@ -65,6 +65,19 @@ class Ingestion:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums over the ingestions of a dataset: how many there are, and their rows by outcome."""
+
+    ingestions: int
+    received: int
+    appended: int
+    overwritten: int
+    rejected: int
+    failed: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fate:
     """What a planned fault has in store for an ingestion.
 
@@ -237,7 +250,7 @@ class Ingestions:
         known = {
             row["key"]: row["body"]
             for row in self._database.all(
-                f"SELECT key, body FROM rows WHERE dataset = ? AND key IN ({','.join('?' * len(wanted))})",  # noqa: S608 -- question marks only
+                f"SELECT key, body FROM rows WHERE dataset = ? AND key IN ({','.join('?' * len(wanted))})",
                 dataset.seq,
                 *wanted,
             )
@@ -331,6 +344,19 @@ class Ingestions:
             "SELECT count(*) FROM ingestions WHERE dataset = ? AND listed_at <= ?", dataset.seq, now
         )[0]
         return [_ingestion(row) for row in rows], total
+
+    def totals(self, dataset_id: str) -> Totals:
+        """The sums over a dataset's ingestions.
+
+        Raises:
+            UnknownObjectError: The dataset does not exist.
+        """
+        row = self._database.one(
+            "SELECT count(*), sum(received), sum(appended), sum(overwritten), sum(rejected),"
+            " sum(status = 'failed'), sum(status = 'pending') FROM ingestions WHERE dataset = ?",
+            self._catalogue.dataset(dataset_id).seq,
+        )
+        return Totals(*(each or 0 for each in row))
 
     def history(self, dataset_id: str | None = None) -> list[Ingestion]:
         """Every ingestion ever accepted, of a dataset or of all, in order of acceptance, with its rows."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from target_databox.emulator.ingestions import Totals
     from target_databox.emulator.rules import Rejection
 
 _DEFAULT_ACCOUNT = Account(123456, "Emulated account")
@@ -51,7 +52,7 @@ class Store:
         keep_rows: bool = True,
     ) -> None:
         self.assumptions = assumptions or Assumptions()
-        random = Random(seed)  # noqa: S311 -- no secret: the same times every time
+        random = Random(seed)
         self._database = Database(path)
         self._catalogue = Catalogue(
             self._database, clock, self.assumptions, adopt_unknown_ids=adopt_unknown_ids
@@ -160,6 +161,12 @@ class Store:
     def finish_processing(self) -> None:
         """Process everything that is pending now, whenever it would have been due."""
         self._ingestions.settle(math.inf)
+
+    def totals(self, dataset_id: str) -> Totals:
+        """The sums over a dataset's ingestions."""
+        with self._database.transaction():
+            self._ingestions.settle()
+            return self._ingestions.totals(dataset_id)
 
     def history(self, dataset_id: str | None = None) -> list[Ingestion]:
         """Every ingestion so far, of a dataset or of all, in the order of acceptance, with its rows."""

@@ -1,0 +1,34 @@
+"""The command `databox-emulator`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+_MISSING = """databox-emulator needs packages that are not installed: {name}.
+Install them with: pip install 'target-databox[emulator]'"""
+
+
+def main() -> None:
+    """Run the command `databox-emulator`."""
+    try:
+        from target_databox.emulator.run import run
+        from target_databox.emulator.serve import serve
+    except ModuleNotFoundError as exc:
+        if exc.name not in {"aiohttp", "jinja2"}:
+            raise
+        sys.exit(_MISSING.format(name=exc.name))
+
+    @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.version_option(package_name="target-databox")
+    def databox_emulator() -> None:
+        """The Databox API v1 on this machine: try and test target-databox without an account."""
+
+    databox_emulator.add_command(serve)
+    databox_emulator.add_command(run)
+    databox_emulator(prog_name="databox-emulator")
+
+
+if __name__ == "__main__":
+    main()
