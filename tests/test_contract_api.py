@@ -1,7 +1,7 @@
-"""What the client takes for true of the API, held against the emulator and, marked `live`, against Databox itself.
+"""What the client takes for true of the API, held against the emulator and, marked `live`, against Databox.
 
-The live half needs DATABOX_LIVE_API_KEY, and DATABOX_LIVE_ACCOUNT_ID where the key can see several accounts. It
-creates one data source, and deletes it with everything in it.
+The live half needs DATABOX_LIVE_API_KEY, and DATABOX_LIVE_ACCOUNT_ID where the key can see several accounts.
+It creates one data source for each test, and deletes it with everything in it.
 """
 
 from __future__ import annotations

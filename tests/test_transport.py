@@ -277,9 +277,17 @@ def test_large_body_is_a_lost_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer beyond the limit is given up, and the next request starts afresh."""
     monkeypatch.setattr(transport_module, "MAX_ANSWER_BYTES", 1000)
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b" " * 200_000
-    with serving(forever(large), forever(OK)) as server, talking(server.url) as transport:
-        with pytest.raises(LostAnswerError, match="larger than 1000 bytes"):
+    gone = threading.Event()
+
+    def until_gone(connection: socket.socket, server: Server) -> None:
+        with contextlib.suppress(OSError):
+            forever(large)(connection, server)
+        gone.set()
+
+    with serving(until_gone, forever(OK)) as server, talking(server.url) as transport:
+        with pytest.raises(LostAnswerError, match="larger than 1000 bytes") as caught:
             ask(transport)
+        assert gone.wait(2), f"the connection outlived {caught.value}"
         assert ask(transport).payload == b"{}"
 
 

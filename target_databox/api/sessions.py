@@ -105,7 +105,7 @@ class ApiAdapter(HTTPAdapter):
     def close(self) -> None:
         """Close every connection now; urllib3 alone would leave that to the garbage collector."""
         for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in manager.pools.keys():  # noqa: SIM118 -- a container that can't be iterated over otherwise
+            for key in tuple(manager.pools.keys()):  # the container refuses to be iterated over
                 manager.pools[key].close()
         super().close()
 
