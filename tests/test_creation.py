@@ -37,7 +37,7 @@ def oldest(things: Iterable[Thing]) -> Thing | None:
 
 
 def test_own_creation_takes_part() -> None:
-    """What was created here is used when it is the oldest, also while a lagging list shows only another one."""
+    """What was created here is used when it is the oldest, also while a list shows only another one."""
     assert create_once(at_once, lambda: OLD, lambda: [NEW], oldest) == (OLD, True)
     assert create_once(at_once, lambda: NEW, lambda: [OLD], oldest) == (OLD, False)
     assert create_once(at_once, lambda: NEW, list, oldest) == (NEW, True)
