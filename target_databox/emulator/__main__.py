@@ -13,6 +13,7 @@ Install them with: pip install 'target-databox[emulator]'"""
 def main() -> None:
     """Run the command `databox-emulator`."""
     try:
+        from target_databox.emulator.demo import demo
         from target_databox.emulator.run import run
         from target_databox.emulator.serve import serve
     except ModuleNotFoundError as exc:
@@ -27,6 +28,7 @@ def main() -> None:
 
     databox_emulator.add_command(serve)
     databox_emulator.add_command(run)
+    databox_emulator.add_command(demo)
     databox_emulator(prog_name="databox-emulator")
 
 

@@ -250,7 +250,7 @@ class Ingestions:
         known = {
             row["key"]: row["body"]
             for row in self._database.all(
-                f"SELECT key, body FROM rows WHERE dataset = ? AND key IN ({','.join('?' * len(wanted))})",
+                f"SELECT key, body FROM rows WHERE dataset = ? AND key IN ({','.join('?' * len(wanted))})",  # noqa: S608 -- question marks only
                 dataset.seq,
                 *wanted,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import contextmanager
 from threading import Event
@@ -32,7 +33,9 @@ def serve(port: int, **options: Any) -> None:
             emulator.start()
         except OSError as exc:
             store.close()
-            raise click.ClickException(f"Can't listen on {options['host']}:{port}: {exc.strerror}.") from exc
+            # asyncio wraps the system's words in its own, which say the address again.
+            reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
+            raise click.ClickException(f"Can't listen on {options['host']}:{port}: {reason}.") from exc
         click.echo(f"Serving the Databox API v1 at {emulator.url} (stop with Ctrl-C).")
         click.echo("To load into it, whatever the target's configuration says:")
         click.echo(f"  export TARGET_DATABOX_EMULATOR_URL={emulator.url}")

@@ -52,7 +52,7 @@ class Store:
         keep_rows: bool = True,
     ) -> None:
         self.assumptions = assumptions or Assumptions()
-        random = Random(seed)
+        random = Random(seed)  # noqa: S311 -- no secret: the same times every time
         self._database = Database(path)
         self._catalogue = Catalogue(
             self._database, clock, self.assumptions, adopt_unknown_ids=adopt_unknown_ids
