@@ -145,22 +145,29 @@ def _load(
 
 def _piped(tap: list[Any], target: list[Any], tap_log: Path, variables: Mapping[str, str]) -> Loaded:
     """Run `tap | target`; the target's messages go to standard error as always, the tap's to a file."""
-    with tap_log.open("w") as log:
-        # Commands of this installation with configuration files of our own, no shell.
+    # Commands of this installation with configuration files of our own, no shell.
+    with ExitStack() as stack:
+        log = stack.enter_context(tap_log.open("w"))
         source = subprocess.Popen(tap, stdout=subprocess.PIPE, stderr=log)  # noqa: S603
-        try:
-            sink = subprocess.Popen(  # noqa: S603
-                target, stdin=source.stdout, stdout=subprocess.PIPE, env=dict(variables), text=True
-            )
-            if source.stdout is not None:
-                source.stdout.close()  # only the target holds it now: the tap notices when that is gone
-            output, _ = sink.communicate()
-        except BaseException:
-            source.kill()
-            raise
-        finally:
-            source.wait()
+        stack.callback(_end, source)
+        sink = subprocess.Popen(  # noqa: S603
+            target, stdin=source.stdout, stdout=subprocess.PIPE, env=dict(variables), text=True
+        )
+        stack.callback(_end, sink)
+        if source.stdout is not None:
+            source.stdout.close()  # only the target holds it now: the tap notices when that is gone
+        output, _ = sink.communicate()
+        source.wait()
     return Loaded(source.returncode, sink.returncode, output.splitlines())
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    """End a process that still runs, as after Ctrl-C, and give it the time that it needs for that."""
+    if process.poll() is None:
+        process.terminate()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _check(store: Store, console: Console) -> None:
