@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import random
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -142,3 +143,41 @@ class Budget:
     def _forget(self, now: float) -> None:
         while self._hour and self._hour[0][2] + self._hour_seconds <= now:
             self._hour_count -= int(self._hour.popleft()[1])
+
+
+class Turnstile:
+    """The same budget for whoever can wait for its turn.
+
+    Args:
+        budget: What everybody draws from.
+        clock: Monotonic seconds.
+        rest: Waits some seconds; may raise to end the wait.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        rest: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._budget = budget
+        self._clock = clock
+        self._rest = rest
+
+    def wait_turn(self) -> None:
+        """Return when a request may be sent."""
+        while True:
+            now = self._clock()
+            at = self._budget.take(now)
+            if at <= now:
+                return
+            self._rest(at - now)
+
+    def refused(self, retry_after_seconds: float | None) -> None:
+        """Note a 429."""
+        self._budget.refused(self._clock(), retry_after_seconds)
+
+    def succeeded(self) -> None:
+        """Note an answer that is not a 429."""
+        self._budget.succeeded()

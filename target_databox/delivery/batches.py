@@ -15,6 +15,13 @@ FRAME = (b'{"records":[', b"]}")
 FRAME_BYTES = len(FRAME[0]) + len(FRAME[1])
 
 
+class Origin(NamedTuple):
+    """Where records came from: the tap's stream, and the SCHEMA line under which they were read."""
+
+    stream: str
+    schema: bytes
+
+
 class Row:
     """One row on its way.
 
@@ -22,22 +29,30 @@ class Row:
         key: Value of the primary key, None in a dataset without keys. Compared by value.
         body: The encoded row, one JSON object.
         line: The Singer line it came from, where rejected records are kept, else None.
+        origin: Where that line came from; shared by all rows read under one SCHEMA.
         number: Place of its message in the input, from 1.
         stretch: The stretch of input between two STATE messages that it belongs to.
         since: When it could first be sent, in seconds.
         older: The row of the same key that this one replaced before it was sent.
     """
 
-    __slots__ = ("body", "key", "line", "number", "older", "since", "stretch")
+    __slots__ = ("body", "key", "line", "number", "older", "origin", "since", "stretch")
 
     def __init__(
-        self, key: Hashable, body: bytes, *, number: int = 0, stretch: int = 0, line: bytes | None = None
+        self,
+        key: Hashable,
+        body: bytes,
+        *,
+        number: int = 0,
+        line: bytes | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.key = key
         self.body = body
         self.line = line
+        self.origin = origin
         self.number = number
-        self.stretch = stretch
+        self.stretch = 0
         self.since = 0.0
         self.older: Row | None = None
 

@@ -28,9 +28,9 @@ from target_databox.api.errors import (
 from target_databox.api.shapes import Accepted, Ingestion, IngestionsPage, IngestionStatus
 from target_databox.delivery.checkpoints import Checkpoints
 from target_databox.delivery.errands import (
+    CLOCK_TOLERANCE_SECONDS,
     LEFTOVER_HORIZON_SECONDS,
     LEFTOVER_MOST_PAGES,
-    CLOCK_TOLERANCE_SECONDS,
     Errand,
     PurgeOnce,
     Search,
@@ -89,7 +89,7 @@ class Dispatcher:
     Args:
         policy: How to deliver.
         turns: The request budget.
-        wait: Seconds to wait before another try, from the number of failed ones.
+        wait: Seconds to wait before another try, from the number of failed ones and what the API asked for.
 
     Attributes:
         error: Why the run ends early; None while it doesn't.
@@ -97,7 +97,7 @@ class Dispatcher:
         deadline: When a run that is ending stops waiting.
     """
 
-    def __init__(self, policy: Policy, turns: Turns, *, wait: Callable[[int], float]) -> None:
+    def __init__(self, policy: Policy, turns: Turns, *, wait: Callable[[int, float | None], float]) -> None:
         self.policy = policy
         self.mode = Mode.RUNNING
         self.error: BaseException | None = None
@@ -156,7 +156,11 @@ class Dispatcher:
         """Take in rows, in the order of the input."""
         stretch = self._checkpoints.stretch
         count = 0
+        cutoff = self._verdicts.cutoff
         for row in rows:
+            if cutoff is not None and row.number >= cutoff:
+                # The run ends before it.
+                continue
             row.stretch = stretch
             self._row_bytes += row.cost_bytes
             lane.queue.put(row, now)
@@ -254,8 +258,13 @@ class Dispatcher:
     @property
     def wake_at(self) -> float:
         """When to ask for a request again, after `next` gave none."""
+        return min(self._wake_at, self.deadline)
+
+    @property
+    def output_at(self) -> float:
+        """When something is to be written."""
         due = self._checkpoints.due_at()
-        return min(self._wake_at, self.deadline, NEVER if due is None else due)
+        return 0.0 if self._verdicts.outbox else NEVER if due is None else due
 
     def next(self, now: float) -> Request | None:
         """The request that starts now; None when none may, see `wake_at`."""
@@ -299,7 +308,7 @@ class Dispatcher:
             self._wake_at = min(self._wake_at, due_at)
             return None
         batch = again[2] if again is not None and again_at <= first_at else first
-        assert batch is not None  # noqa: S101 - one of the two is due
+        assert batch is not None
         if not self._turn(batch.lane, due_at, now):
             return _BLOCKED
         if batch is first:
@@ -310,7 +319,7 @@ class Dispatcher:
         else:
             heapq.heappop(self._again)
         batch.asking.started(now)
-        return AskOutcome(batch.lane, batch)
+        return AskOutcome(batch.lane, batch, batch.ingestion_id or "")
 
     def _errand(self, now: float) -> Request | _Blocked | None:
         for lane in self.lanes:
@@ -533,9 +542,8 @@ class Dispatcher:
             # The budget knows how long to wait, and waiting for it is no failure.
             attempts.due_at = now
             return
-        failing_seconds = attempts.failed(now, self._wait)
-        if error.retry_after_seconds is not None:
-            attempts.due_at = max(attempts.due_at, now + error.retry_after_seconds)
+        asked = error.retry_after_seconds
+        failing_seconds = attempts.failed(now, lambda tries: self._wait(tries, asked))
         if failing_seconds > self.policy.retry_seconds:
             self.fail(error, now)
 

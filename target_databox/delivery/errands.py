@@ -261,7 +261,7 @@ class StatusReading(Errand):
         )
         self.attempts.due_at = now
         unseen = due - survey.entries.keys()
-        if unseen and survey.page() is not None and (self._seen_own or survey.pages_read < 2):  # noqa: PLR2004
+        if unseen and survey.page() is not None and (self._seen_own or survey.pages_read < 2):
             return
         overdue = any(
             self.lane.accepted[missing].age_seconds(now) > self._lag_seconds

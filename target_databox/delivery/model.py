@@ -208,7 +208,7 @@ class Attempts:
         self.tries = 0
 
     def failed(self, now: float, wait: Callable[[int], float]) -> float:
-        """A try failed; the next is due after a wait.
+        """A try failed; the next is due after a wait, which depends on how many have.
 
         Returns:
             For how long tries have been failing, in seconds.
@@ -276,6 +276,7 @@ class AskOutcome:
 
     lane: Lane
     batch: Batch
+    ingestion_id: str
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,11 @@ class Verdicts:
 
     def must_wait(self, batch: Batch) -> bool:
         """Whether a half waits for another batch to show that the dataset takes anything at all."""
-        lane = batch.lane
-        return (
-            lane.refusals >= SYSTEMIC_REFUSALS
-            and not lane.was_accepted
-            and bool(lane.queue.ready or lane.posting)
-        )
+        lane, dispatcher = batch.lane, self._dispatcher
+        if lane.was_accepted or lane.refusals < SYSTEMIC_REFUSALS:
+            return False
+        has_place = dispatcher.unconfirmed_batches < dispatcher.policy.unconfirmed_batches
+        return lane.posting > 0 or (lane.queue.ready > 0 and has_place)
 
     def must_wait_for_halves(self, lane: Lane) -> bool:
         """Whether new batches wait because halves go first."""

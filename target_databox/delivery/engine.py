@@ -1,0 +1,291 @@
+"""Runs a dispatcher: worker threads for its requests, one thread that writes what is due, the caller's thread reading.
+
+One lock guards the dispatcher; nothing slow happens under it. Of the idle workers one minds the clock, the others sleep
+until it has found a request. No STATE is written but by the writer, and the last one by `finish`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from target_databox.api.errors import DataboxError
+from target_databox.api.limits import PAGE_SIZE
+from target_databox.delivery.batches import body
+from target_databox.delivery.lane import NEVER
+from target_databox.delivery.model import AskOutcome, PostRows, ReadIngestion, ReadList
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from target_databox.delivery.batches import Row
+    from target_databox.delivery.dispatcher import Dispatcher
+    from target_databox.delivery.lane import Lane
+    from target_databox.delivery.model import Api, Destination, Reject, Request
+
+logger = logging.getLogger(__name__)
+
+# How long the end of a run waits for threads that have nothing more to do.
+JOIN_SECONDS = 1.0
+
+
+class Engine:
+    """Delivers rows while the caller reads more of them; all methods are for the caller's thread.
+
+    Args:
+        dispatcher: What decides.
+        api: Databox.
+        workers: Requests at the same time.
+        write_state: Writes one STATE value where the orchestrator reads it.
+        write_rejects: Writes rejected rows to disk, and returns when they are safe there.
+        interruptible: Entered where the caller's thread waits and may be interrupted by an exception.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        api: Api,
+        *,
+        workers: int,
+        write_state: Callable[[bytes], None],
+        write_rejects: Callable[[Sequence[Reject]], None],
+        interruptible: AbstractContextManager[None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._api = api
+        self._write_state = write_state
+        self._write_rejects = write_rejects
+        self._interruptible = interruptible or contextlib.nullcontext()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._minding = threading.Condition(self._lock)
+        self._idle = threading.Condition(self._lock)
+        self._caller = threading.Condition(self._lock)
+        self._due = threading.Condition(self._lock)
+        self._is_minded = False
+        self._minded_until = NEVER
+        self._is_ending = False
+        self._can_write = True
+        self._server_date: float | None = None
+        self._server_date_at = 0.0
+        self._threads = [
+            threading.Thread(target=self._work, name=f"databox-{number}", daemon=True)
+            for number in range(1, workers + 1)
+        ]
+        self._threads.append(threading.Thread(target=self._write, name="databox-writer", daemon=True))
+        self._is_started = False
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more needs to be read."""
+        return self._dispatcher.error is not None or self._dispatcher.is_settling
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why the run ends early."""
+        return self._dispatcher.error
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """The datasets, with their counts."""
+        return self._dispatcher.lanes
+
+    def open(self, destination: Destination) -> Lane:
+        """Add a dataset."""
+        with self._lock:
+            return self._dispatcher.open_lane(destination)
+
+    def put(self, lane: Lane, rows: Iterable[Row]) -> None:
+        """Take in rows in the order of the input, and return when there is room for more."""
+        with self._lock:
+            self._start()
+            self._dispatcher.put(lane, rows, self._clock())
+            self._minding.notify()
+            self._await(lambda: self._dispatcher.has_room)
+
+    def reject(self, lane: Lane, row: Row, reason: str, code: str, message: str) -> None:
+        """Take in a record that can't be sent."""
+        with self._lock:
+            self._start()
+            self._dispatcher.reject(lane, row, reason, code, message, self._clock())
+            self._due.notify()
+
+    def state(self, value: bytes) -> None:
+        """Take in a STATE: it is written when everything before it has its outcome."""
+        with self._lock:
+            self._start()
+            self._dispatcher.ended(value)
+            self._due.notify()
+
+    def flush(self, lane: Lane) -> None:
+        """Return when every row of a dataset has its outcome, or the run ends early."""
+        with self._lock:
+            lane.is_flushing = True
+            self._minding.notify()
+            self._await(lambda: lane.is_idle)
+            lane.is_flushing = False
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """Send nothing new; what is on its way has `shutdown_seconds` to get its outcome.
+
+        Args:
+            error: Why; None when the run was told to stop.
+        """
+        with self._lock:
+            now = self._clock()
+            if error is None:
+                self._dispatcher.settle(now + self._dispatcher.policy.shutdown_seconds)
+            else:
+                self._dispatcher.fail(error, now)
+
+    def finish(self) -> None:
+        """Wait until everything has its outcome, or the run is over otherwise; write the last STATE.
+
+        Raises:
+            BaseException: Why the run ended early.
+        """
+        dispatcher = self._dispatcher
+        if not self._is_started and dispatcher.error is None:
+            return
+        with self._lock:
+            dispatcher.drain()
+            self._start()
+            self._minding.notify()
+            self._due.notify()
+            self._await(lambda: dispatcher.is_over(self._clock()), to_the_end=True)
+            self._is_ending = True
+            for condition in (self._minding, self._idle, self._due):
+                condition.notify_all()
+        self._threads[-1].join(max(JOIN_SECONDS, min(dispatcher.policy.shutdown_seconds, 5.0)))
+        with self._lock:
+            state = dispatcher.state(self._clock(), last=True) if self._can_write else None
+            dispatcher.close()
+        if state is not None and not self._threads[-1].is_alive():
+            self._write_state(state)
+        for thread in self._threads[:-1]:
+            thread.join(JOIN_SECONDS if dispatcher.error is None else 0.05)
+        if dispatcher.error is not None:
+            raise dispatcher.error
+
+    # Under the lock
+
+    def _start(self) -> None:
+        if not self._is_started:
+            self._is_started = True
+            for thread in self._threads:
+                thread.start()
+
+    def _await(self, is_so: Callable[[], bool], *, to_the_end: bool = False) -> None:
+        while not is_so() and (to_the_end or not self.is_stopping):
+            deadline = self._dispatcher.deadline
+            with self._interruptible:
+                self._caller.wait(None if deadline == NEVER else max(0.0, deadline - self._clock()))
+
+    def _server_time(self, now: float) -> float | None:
+        # A lower bound: the server's clock was at least there when its answer came, and has gone on since.
+        date = self._api.server_time()
+        if date is not None and date != self._server_date:
+            self._server_date, self._server_date_at = date, now
+        return None if self._server_date is None else self._server_date + now - self._server_date_at
+
+    # Worker threads
+
+    def _work(self) -> None:
+        while True:
+            request = self._next()
+            if request is None:
+                return
+            answer = self._answer(request)
+            with self._lock:
+                try:
+                    self._dispatcher.done(request, answer, self._clock())
+                except BaseException as error:
+                    self._can_write = False
+                    self._dispatcher.fail(error, self._clock())
+                    self._dispatcher.close()
+                self._caller.notify()
+                if self._dispatcher.output_at < NEVER:
+                    self._due.notify()
+
+    def _next(self) -> Request | None:
+        with self._lock:
+            while not self._is_ending:
+                now = self._clock()
+                self._dispatcher.server_time = self._server_time(now)
+                request = self._dispatcher.next(now)
+                if request is not None:
+                    # There may be another one for somebody who is idle.
+                    (self._minding if self._is_minded else self._idle).notify()
+                    return request
+                wake_at = self._dispatcher.wake_at
+                if self._is_minded:
+                    if wake_at < self._minded_until:
+                        self._minding.notify()
+                    self._idle.wait()
+                    continue
+                self._is_minded, self._minded_until = True, wake_at
+                self._minding.wait(None if wake_at == NEVER else max(0.0, wake_at - now))
+                self._is_minded = False
+            self._idle.notify_all()
+            return None
+
+    def _answer(self, request: Request) -> object:
+        dataset_id = request.lane.destination.dataset_id
+        try:
+            if isinstance(request, PostRows):
+                return self._api.post_rows(dataset_id, body(request.batch.rows))
+            if isinstance(request, AskOutcome):
+                return self._api.ingestion(dataset_id, request.ingestion_id)
+            if isinstance(request, ReadIngestion):
+                return self._api.ingestion(dataset_id, request.ingestion_id)
+            if isinstance(request, ReadList):
+                return self._api.ingestions(dataset_id, request.page, PAGE_SIZE)
+            self._api.purge(dataset_id)
+        except DataboxError as error:
+            return error
+        except BaseException as error:
+            return error
+        return None
+
+    # The writer's thread
+
+    def _write(self) -> None:
+        while True:
+            with self._lock:
+                rejects, state = self._output()
+            if rejects is None:
+                return
+            try:
+                if rejects:
+                    self._write_rejects(rejects)
+                if state is not None:
+                    self._write_state(state)
+            except BaseException as error:
+                with self._lock:
+                    self._can_write = False
+                    self._dispatcher.fail(error, self._clock())
+                    self._caller.notify()
+                return
+            with self._lock:
+                self._dispatcher.written(rejects)
+                self._caller.notify()
+
+    def _output(self) -> tuple[list[Reject] | None, bytes | None]:
+        """What is due next: rejected rows before any STATE that they hold back. None when the run ends."""
+        dispatcher = self._dispatcher
+        while True:
+            now = self._clock()
+            rejects = dispatcher.rejects()
+            state = None if rejects else dispatcher.state(now)
+            if rejects or state is not None:
+                return rejects, state
+            if self._is_ending:
+                return None, None
+            at = dispatcher.output_at
+            self._due.wait(None if at == NEVER else max(0.0, at - now))

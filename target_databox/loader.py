@@ -1,0 +1,222 @@
+"""Puts a run together: the API, its request budget, the delivery, the rejects file; and ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import random
+import sys
+import time
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+from target_databox import __version__
+from target_databox.api.client import DataboxClient
+from target_databox.api.pacing import Budget, Turnstile
+from target_databox.api.resources import Resources
+from target_databox.api.retries import patiently, wait_seconds
+from target_databox.delivery.batches import Cut
+from target_databox.delivery.dispatcher import Dispatcher
+from target_databox.delivery.engine import Engine
+from target_databox.delivery.model import Destination, Policy
+from target_databox.interrupts import Interrupted
+from target_databox.messages import InputError
+from target_databox.rejects import RejectsFile, RejectsLeftError
+from target_databox.report import summarise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from target_databox.delivery.lane import Lane
+    from target_databox.delivery.model import Reject
+    from target_databox.interrupts import Interrupts
+    from target_databox.settings import Settings
+    from target_databox.sinks import DatasetSink
+
+logger = logging.getLogger("target-databox")
+
+T = TypeVar("T")
+
+
+class OutputClosedError(RuntimeError):
+    """Whoever should read STATE has gone."""
+
+
+class Loader:
+    """One run's way to Databox.
+
+    Args:
+        settings: The run's settings.
+        interrupts: Where waiting may be interrupted by a signal.
+    """
+
+    def __init__(self, settings: Settings, interrupts: Interrupts) -> None:
+        self._settings = settings
+        self._interrupts = interrupts
+        self._client = DataboxClient(
+            settings.api_url,
+            settings.api_key,
+            request_timeout_seconds=settings.request_timeout_seconds,
+            user_agent=f"target-databox/{__version__}",
+        )
+        self.budget = Budget(settings.requests_per_second, settings.requests_per_hour)
+        self._turnstile = Turnstile(self.budget, rest=self._rest)
+        self.resources = Resources(
+            self._client,
+            self._patiently,
+            account_id=settings.account_id,
+            data_source_id=settings.data_source_id,
+            data_source_title=settings.data_source_title,
+            timezone=settings.timezone,
+        )
+        self.rejects = RejectsFile(settings.rejects_path) if settings.rejects_path else None
+        dispatcher = Dispatcher(
+            _policy(settings),
+            self.budget,
+            wait=lambda tries, asked: wait_seconds(tries, asked, random.random),
+        )
+        self.engine = Engine(
+            dispatcher,
+            self._client,
+            workers=settings.concurrent_requests,
+            write_state=write_state,
+            write_rejects=self._write_rejects,
+            interruptible=interrupts,
+        )
+
+    def refuse_own_rejects(self, source: IO[Any]) -> None:
+        """Make sure that the input is not the file to which this run's rejected records go."""
+        if self.rejects is not None:
+            with contextlib.suppress(AttributeError, io.UnsupportedOperation):
+                self.rejects.refuse_as_input(source.fileno())
+
+    def open(self, sink: DatasetSink) -> Lane:
+        """Find or create the dataset of a stream."""
+        settings = self._settings
+        stream = sink.stream_name
+        dataset = self.resources.resolve_dataset(
+            stream,
+            settings.dataset_titles.get(stream, stream),
+            dataset_id=settings.dataset_ids.get(stream),
+            primary_keys=sink.encoder.key_columns,
+            columns=sink.columns,
+            declare=settings.schema_declaration,
+        )
+        destination = Destination(
+            stream,
+            dataset.id,
+            dataset.title or dataset.id,
+            is_keyed=bool(sink.load_keys),
+            keys_are_known=dataset.keys_known,
+            is_new=dataset.created,
+            purge=settings.load_method == "overwrite" and not dataset.created,
+        )
+        logger.info("Loading %s.", destination)
+        return self.engine.open(destination)
+
+    def finish(self, failure: BaseException | None) -> None:
+        """End the run: everything that was read is delivered, or what there is time for; then tell.
+
+        Args:
+            failure: Why reading ended early, if it did.
+
+        Raises:
+            BaseException: Why the run failed.
+        """
+        if isinstance(failure, Interrupted):
+            self._stop()
+        elif isinstance(failure, InputError):
+            logger.error("%s Finishing what came before it.", failure)
+        elif failure is not None:
+            self.engine.stop(failure)
+        error = self._wait()
+        is_complete = failure is None and error is None and self._interrupts.signal is None
+        summarise(self.engine.lanes, is_complete=is_complete)
+        self._client.close()
+        if self._interrupts.exit_code is not None:
+            sys.exit(self._interrupts.exit_code)
+        if failure is not None:
+            raise failure
+        if error is not None:
+            raise error
+        rejected = sum(lane.counts.rejected for lane in self.engine.lanes)
+        if rejected and self._settings.rejects_policy == "fail":
+            raise RejectsLeftError(rejected, self._settings.rejects_path)
+
+    def _wait(self) -> BaseException | None:
+        while True:
+            try:
+                self.engine.finish()
+            except Interrupted:
+                self._stop()
+            except Exception as error:
+                return error
+            else:
+                return None
+
+    def _stop(self) -> None:
+        logger.warning(
+            "Told to stop; finishing what is on its way, for at most %g seconds.",
+            self._settings.shutdown_seconds,
+        )
+        self.engine.stop()
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        def interruptible_call() -> T:
+            with self._interrupts:
+                return call()
+
+        return patiently(
+            interruptible_call,
+            budget=self._turnstile,
+            retry_seconds=self._settings.retry_seconds,
+            rest=self._rest,
+        )
+
+    def _rest(self, seconds: float) -> None:
+        with self._interrupts:
+            time.sleep(seconds)
+
+    def _write_rejects(self, rejects: Sequence[Reject]) -> None:
+        if self.rejects is not None:
+            self.rejects.append(rejects)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        cut=Cut(settings.batch_size_rows, settings.batch_size_bytes),
+        batch_age_seconds=settings.batch_age_seconds,
+        unconfirmed_batches=settings.unconfirmed_batches,
+        unconfirmed_bytes=settings.unconfirmed_bytes,
+        retry_seconds=settings.retry_seconds,
+        confirmation=settings.confirmation,
+        confirmation_timeout_seconds=settings.confirmation_timeout_seconds,
+        listing_lag_seconds=settings.listing_lag_seconds,
+        state_interval_seconds=settings.state_interval_seconds,
+        shutdown_seconds=settings.shutdown_seconds,
+        keeps_rejects=settings.rejects_path is not None,
+        rejects_limit=settings.rejects_limit,
+    )
+
+
+def write_state(value: bytes) -> None:
+    """Write one STATE value on standard output.
+
+    Raises:
+        OutputClosedError: Nobody reads it any more.
+    """
+    try:
+        binary = getattr(sys.stdout, "buffer", None)
+        if binary is None:
+            sys.stdout.write(f"{value.decode()}\n")
+        else:
+            binary.write(value + b"\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        # Python would fail once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputClosedError(
+            "Standard output was closed by its reader, so no STATE can be written. The run ends; the next one loads "
+            "again what no STATE has passed."
+        ) from error

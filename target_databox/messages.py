@@ -1,0 +1,167 @@
+"""Singer lines as they come in: bytes to messages, with every digit and every error kept."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from decimal import Decimal
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+CHUNK_BYTES: Final = 1 << 16
+# Lines of one chunk at most where the input is no file descriptor.
+CHUNK_LINES: Final = 100
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class _StateMessage(msgspec.Struct):
+    value: msgspec.Raw
+
+
+_state_decoder = msgspec.json.Decoder(_StateMessage)
+
+
+class InputError(ValueError):
+    """A line is not a Singer message, or none that makes sense where it stands. Never quotes the line."""
+
+
+class UnreadableRecordError(ValueError):
+    """A line is a RECORD message whose values can't be read.
+
+    Attributes:
+        stream: The stream that it names.
+        code: `not_utf8`, `nan`, `lone_surrogate` or `unreadable`.
+    """
+
+    def __init__(self, stream: str, code: str, message: str) -> None:
+        super().__init__(message)
+        self.stream = stream
+        self.code = code
+        self.message = message
+
+
+def chunks(file_input: IO[Any], *, interruptible: AbstractContextManager[Any]) -> Iterator[list[bytes]]:
+    """Lines without their ends, as many at a time as are there without waiting.
+
+    Args:
+        file_input: Text or bytes; what has a file descriptor is read from there.
+        interruptible: Entered around every read that may wait.
+    """
+    try:
+        descriptor = file_input.fileno()
+    except (AttributeError, OSError):
+        yield from _lines_of(file_input)
+        return
+    rest = b""
+    while True:
+        with interruptible:
+            chunk = os.read(descriptor, CHUNK_BYTES)
+        if not chunk:
+            break
+        *lines, tail = chunk.split(b"\n")
+        if lines:
+            lines[0] = rest + lines[0]
+            rest = tail
+            yield lines
+        else:
+            rest += tail
+    if rest:
+        yield [rest]
+
+
+def _lines_of(file_input: IO[Any]) -> Iterator[list[bytes]]:
+    lines: list[bytes] = []
+    for line in file_input:
+        lines.append(
+            (line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line).rstrip(b"\n")
+        )
+        if len(lines) == CHUNK_LINES:
+            yield lines
+            lines = []
+    if lines:
+        yield lines
+
+
+def message(line: bytes) -> dict[str, Any]:
+    """One message; fractions are Decimals.
+
+    Raises:
+        UnreadableRecordError: It is a RECORD whose values can't be read.
+        InputError: It is no message.
+    """
+    try:
+        decoded = _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _unreadable(line) from None  # the cause may quote the line
+    if not isinstance(decoded, dict) or not isinstance(decoded.get("type"), str):
+        raise InputError("is not a Singer message: it has no type.")
+    return decoded
+
+
+def state_value(line: bytes) -> bytes:
+    """The value of a STATE message, as it came."""
+    return bytes(_state_decoder.decode(line).value).strip()
+
+
+def _unreadable(line: bytes) -> Exception:
+    """Tell a RECORD with bad values from a line that is no message."""
+    try:
+        decoded = json.loads(line.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return InputError("is not valid JSON; was the tap cut off?")
+    if (
+        not isinstance(decoded, dict)
+        or decoded.get("type") != "RECORD"
+        or not isinstance(decoded.get("stream"), str)
+    ):
+        return InputError("holds text or numbers that JSON does not allow.")
+    stream = decoded["stream"]
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return UnreadableRecordError(stream, "not_utf8", "it holds bytes that are not UTF-8")
+    if not is_json(line):
+        return UnreadableRecordError(stream, "nan", "it holds NaN or an infinity, which JSON does not know")
+    try:
+        json.dumps(decoded, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return UnreadableRecordError(
+            stream, "lone_surrogate", "it holds half of a surrogate pair, which is no text"
+        )
+    return UnreadableRecordError(stream, "unreadable", "its JSON can't be read")
+
+
+def record_message(stream: str, record: bytes) -> bytes:
+    """A RECORD message around the text of a record."""
+    return b'{"type":"RECORD","stream":' + msgspec.json.encode(stream) + b',"record":' + record + b"}"
+
+
+def is_json(line: bytes) -> bool:
+    """Whether a line is JSON text in itself, whatever its strings hold."""
+    try:
+        json.loads(line.decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def kept_line(decoded: Mapping[str, Any]) -> bytes | None:
+    """The line that a rejected record was kept as, where that was no JSON text; None for any other message."""
+    rejected = decoded.get("rejected")
+    if not isinstance(rejected, dict) or not isinstance(rejected.get("line"), str):
+        return None
+    try:
+        return base64.b64decode(rejected["line"], validate=True)
+    except ValueError:
+        raise InputError("holds a rejected record whose kept line is not base64.") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)

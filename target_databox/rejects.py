@@ -1,0 +1,162 @@
+"""The rejects file: rejected records as Singer messages that can be loaded again, on disk before a STATE passes them."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import logging
+import os
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from target_databox.messages import is_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from target_databox.delivery.model import Reject
+
+logger = logging.getLogger("target-databox")
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class RejectsFileError(RuntimeError):
+    """The rejects file can't be used."""
+
+
+class RejectsLeftError(RuntimeError):
+    """The run is complete, and rejected some records."""
+
+    def __init__(self, count: int, path: Path | None) -> None:
+        super().__init__(
+            f"{count} records were rejected; they are in {path}, each with its reason. Mend them and load that file with "
+            "target-databox, or set rejects_policy to accept."
+        )
+
+
+class RejectsFile:
+    """A file of Singer messages, appended to by any number of runs.
+
+    Every append stands for itself: SCHEMA lines first, then RECORDs, in one locked write that is synced or undone.
+
+    Args:
+        path: The file; made when the first record is rejected.
+
+    Raises:
+        RejectsFileError: It can't be written, or its directory doesn't exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        directory = path.parent
+        if path.is_dir() or not directory.is_dir():
+            problem = "is a directory" if path.is_dir() else f"is in {directory}, which does not exist"
+            raise RejectsFileError(f"rejects_path {path} {problem}. Name a file in a directory that exists.")
+        if not os.access(path if path.exists() else directory, os.W_OK):
+            raise RejectsFileError(f"rejects_path {path} can't be written. Check its permissions.")
+        left = self._count()
+        if left:
+            logger.warning(
+                "%s holds %d records that earlier runs rejected. Bookmarks may be past them: mend them and load the file.",
+                path,
+                left,
+            )
+
+    def refuse_as_input(self, descriptor: int) -> None:
+        """Make sure that the input is not this file, which would grow while it is read."""
+        if self.path.exists() and os.path.samestat(os.fstat(descriptor), self.path.stat()):
+            raise RejectsFileError(
+                f"The input is {self.path}, which is rejects_path too. Move it away before it is loaded, or set another "
+                "rejects_path."
+            )
+
+    def append(self, rejects: Sequence[Reject]) -> None:
+        """Write rejected records; returns when they are safe on disk.
+
+        Raises:
+            RejectsFileError: They could not be written; nothing of them is in the file.
+        """
+        at = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        lines: list[bytes] = []
+        present: dict[str, bytes] = {}
+        for reject in rejects:
+            origin = reject.row.origin
+            stream = origin.stream if origin else reject.destination.stream
+            if origin and present.get(stream) != origin.schema:
+                present[stream] = origin.schema
+                lines.append(origin.schema)
+            lines.append(_message(reject, stream, at))
+        try:
+            self._write(b"".join(line + b"\n" for line in lines))
+        except OSError as error:
+            raise RejectsFileError(
+                f"{len(rejects)} rejected records could not be written to {self.path}: {error.strerror}. No STATE passes "
+                "them; make room or choose another rejects_path, then run again."
+            ) from error
+
+    def _write(self, data: bytes) -> None:
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            size = _whole_lines_bytes(descriptor)
+            try:
+                written = 0
+                while written < len(data):
+                    written += os.write(descriptor, data[written:])
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+
+    def _count(self) -> int:
+        if not self.path.exists():
+            return 0
+        with self.path.open("rb") as file:
+            return sum(b'"rejected"' in line for line in file)
+
+
+def _whole_lines_bytes(descriptor: int) -> int:
+    """Size of the file once a line that a crash cut short is taken away; no STATE ever passed that one."""
+    size = os.fstat(descriptor).st_size
+    end = size
+    while end and os.pread(descriptor, 1, end - 1) != b"\n":
+        end -= 1
+    if end != size:
+        os.ftruncate(descriptor, end)
+    return end
+
+
+def _message(reject: Reject, stream: str, at: str) -> bytes:
+    verdict, destination = reject.verdict, reject.destination
+    rejected: dict[str, Any] = {
+        "reason": verdict.reason,
+        "code": verdict.code,
+        "message": verdict.message,
+        "requestId": verdict.request_id,
+        "at": at,
+        "datasetId": destination.dataset_id,
+        "ingestionId": verdict.ingestion_id,
+    }
+    line = (reject.row.line or b"").strip()
+    if verdict.reason == "encoding" and not is_json(line):
+        rejected["line"] = base64.b64encode(line).decode()
+        return _encode({"type": "RECORD", "stream": stream, "record": {}, "rejected": rejected})
+    if b'"rejected"' in line:
+        line = _without_rejected(line)
+    return line[: line.rindex(b"}")] + b',"rejected":' + _encode(rejected) + b"}"
+
+
+def _without_rejected(line: bytes) -> bytes:
+    """A message that was rejected before, without what was said of it then; its values stay as they are."""
+    try:
+        members = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return line
+    members.pop("rejected", None)
+    return b"{" + b",".join(_encode(name) + b":" + bytes(value) for name, value in members.items()) + b"}"

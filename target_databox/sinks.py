@@ -1,0 +1,148 @@
+"""DatasetSink: one stream, one dataset. Validates records, makes rows of them, hands them over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.exceptions import InvalidRecord
+from singer_sdk.sinks import Sink
+from singer_sdk.sinks.core import BaseJSONSchemaValidator
+
+from target_databox.api.limits import MAX_REQUEST_ROWS
+from target_databox.columns import columns as columns_of
+from target_databox.delivery.batches import FRAME_BYTES, Origin, Row
+from target_databox.rows import BadRecordError, RowEncoder
+from target_databox.validation import RecordValidator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from target_databox.columns import Column
+    from target_databox.delivery.lane import Lane
+    from target_databox.target import TargetDatabox
+
+
+class Stopped(Exception):
+    """Nothing more needs to be read."""
+
+
+class _Validator(BaseJSONSchemaValidator):
+    """The SDK's view of our validator."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        super().__init__(schema)
+        self._validator = RecordValidator(schema)
+        self.is_valid = self._validator.is_valid
+
+    def validate(self, record: dict[str, Any]) -> None:
+        """Raise InvalidRecord when a record does not fit."""
+        if not self.is_valid(record):
+            raise InvalidRecord(self._validator.problem(record) or "does not fit the schema", {})
+
+
+class DatasetSink(Sink):
+    """Loads one stream into one dataset.
+
+    Attributes:
+        lane: Where its rows go.
+        encoder: Makes rows of its records.
+    """
+
+    MAX_SIZE_DEFAULT = MAX_REQUEST_ROWS
+
+    def __init__(
+        self,
+        target: TargetDatabox,
+        stream_name: str,
+        schema: dict[str, Any],
+        key_properties: Sequence[str] | None,
+    ) -> None:
+        super().__init__(target, stream_name, schema, key_properties)
+        self._target = target
+        settings = target.settings
+        self.load_keys = () if settings.load_method == "append-only" else tuple(self.key_properties)
+        self.columns: tuple[Column, ...] = columns_of(
+            self.schema,
+            key_properties=self.load_keys,
+            column_types=settings.column_types_for(stream_name),
+            boolean_format=settings.boolean_format,
+            flattening=settings.flattening,
+        )
+        self.encoder = RowEncoder(
+            self.schema,
+            self.columns,
+            self.load_keys,
+            column_types=settings.column_types_for(stream_name),
+            boolean_format=settings.boolean_format,
+            flattening=settings.flattening,
+        )
+        self._largest_row_bytes = settings.batch_size_bytes - FRAME_BYTES
+        self._keeps_lines = settings.rejects_path is not None
+        self._rows: list[Row] = []
+        self.lane: Lane | None = None
+
+    def get_validator(self) -> BaseJSONSchemaValidator | None:
+        """The validator of this stream's records; None when `validate_records` is off."""
+        return _Validator(self.schema) if self.validate_schema else None
+
+    def setup(self) -> None:
+        """Find or create the dataset."""
+        self.lane = self._target.lane_of(self)
+
+    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
+        """Make a row of a record and keep it until the lines at hand are read.
+
+        Args:
+            record: After stream maps, not yet validated.
+            context: `line` and `number` of its message.
+        """
+        line, number, origin = context["line"], context["number"], context["origin"]
+        validator = self._validator
+        if validator is not None and not validator.is_valid(record):  # type: ignore[attr-defined]
+            try:
+                validator.validate(record)
+            except InvalidRecord as error:
+                self.reject(line, number, origin, "schema", "schema", error.error_message)
+            return
+        try:
+            row = self.encoder.encode(record)
+        except BadRecordError as error:
+            reason = "key" if error.code.startswith("key_") else "encoding"
+            self.reject(line, number, origin, reason, error.code, error.message)
+            return
+        if len(row.body) > self._largest_row_bytes:
+            limit = self._largest_row_bytes + FRAME_BYTES
+            self.reject(
+                line,
+                number,
+                origin,
+                "size",
+                "too_large",
+                f"it is {len(row.body):,} bytes, more than one request of {limit:,} may hold",
+            )
+            return
+        kept = line if self._keeps_lines else None
+        self._rows.append(Row(row.key, row.body, number=number, line=kept, origin=origin))
+
+    def reject(self, line: bytes, number: int, origin: Origin, reason: str, code: str, message: str) -> None:
+        """Take a record out of the stream that can't be sent.
+
+        Raises:
+            Stopped: The run ends here.
+        """
+        if self.lane is not None:
+            engine = self._target.engine
+            row = Row(None, b"", number=number, line=line if self._keeps_lines else None, origin=origin)
+            engine.reject(self.lane, row, reason, code, message)
+            if engine.is_stopping:
+                raise Stopped
+
+    def hand_over(self) -> None:
+        """Give the rows at hand to the delivery, and wait while it has no room for more."""
+        if self._rows and self.lane is not None:
+            rows, self._rows = self._rows, []
+            self.record_counter_metric.increment(len(rows))
+            self._target.engine.put(self.lane, rows)
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Nothing: batches are cut and confirmed by the delivery, which every row has gone to already."""
