@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _WIDEST_CHARACTERS = 24
 _MOST_COLUMNS = 6
+_MOST_LISTED = 12
 
 
 def show_landed(store: Store, log: ExchangeLog, console: Console, *, sample_rows: int = 0) -> None:
@@ -57,7 +58,7 @@ def show_landed(store: Store, log: ExchangeLog, console: Console, *, sample_rows
 
 def _datasets(store: Store, source: DataSource, datasets: list[Dataset]) -> RenderableType:
     title = f"What landed in {escape(source.title or str(source.id))}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     table.add_column("dataset", overflow="fold")
     table.add_column("keys", overflow="fold")
     for name in ("rows", "columns", "ingestions", "overwritten", "rejected"):
@@ -80,8 +81,11 @@ def _datasets(store: Store, source: DataSource, datasets: list[Dataset]) -> Rend
 
 
 def _columns(dataset: Dataset) -> str:
-    columns = ", ".join(f"{name} ({each.type or 'empty'})" for name, each in dataset.columns.items())
-    return f"{escape(dataset.title or dataset.id)}: {escape(columns) or 'no columns'}"
+    described = [f"{name} ({each.type or 'empty'})" for name, each in dataset.columns.items()]
+    listed = described[:_MOST_LISTED]
+    if len(described) > len(listed):
+        listed.append(f"and {len(described) - len(listed)} more")
+    return f"{escape(dataset.title or dataset.id)}: {escape(', '.join(listed)) or 'no columns'}"
 
 
 def _rows(store: Store, dataset: Dataset, count: int) -> RenderableType:
