@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 # How long the end of a run waits for threads that have nothing more to do.
 JOIN_SECONDS = 1.0
+# How long a signal may go unnoticed while the caller waits.
+INTERRUPTION_SECONDS = 0.1
 
 
 class Engine:
@@ -74,11 +76,11 @@ class Engine:
         self._can_write = True
         self._server_date: float | None = None
         self._server_date_at = 0.0
-        self._threads = [
+        self._workers = [
             threading.Thread(target=self._work, name=f"databox-{number}", daemon=True)
             for number in range(1, workers + 1)
         ]
-        self._threads.append(threading.Thread(target=self._write, name="databox-writer", daemon=True))
+        self._writer = threading.Thread(target=self._write, name="databox-writer", daemon=True)
         self._is_started = False
 
     @property
@@ -162,14 +164,15 @@ class Engine:
             self._is_ending = True
             for condition in (self._minding, self._idle, self._due):
                 condition.notify_all()
-        self._threads[-1].join(max(JOIN_SECONDS, min(dispatcher.policy.shutdown_seconds, 5.0)))
+        self._join(self._writer, until=dispatcher.deadline)
         with self._lock:
             state = dispatcher.state(self._clock(), last=True) if self._can_write else None
             dispatcher.close()
-        if state is not None and not self._threads[-1].is_alive():
+        if state is not None and not self._writer.is_alive():
             self._write_state(state)
-        for thread in self._threads[:-1]:
-            thread.join(JOIN_SECONDS if dispatcher.error is None else 0.05)
+        patience = self._clock() + JOIN_SECONDS
+        for worker in self._workers:
+            worker.join(max(0.0, patience - self._clock()))
         if dispatcher.error is not None:
             raise dispatcher.error
 
@@ -178,14 +181,22 @@ class Engine:
     def _start(self) -> None:
         if not self._is_started:
             self._is_started = True
-            for thread in self._threads:
+            for thread in (*self._workers, self._writer):
                 thread.start()
 
     def _await(self, is_so: Callable[[], bool], *, to_the_end: bool = False) -> None:
         while not is_so() and (to_the_end or not self.is_stopping):
             deadline = self._dispatcher.deadline
+            # Interrupted in here, the lock would be left in an unknown state: so look for a signal in between.
+            self._caller.wait(max(0.0, min(INTERRUPTION_SECONDS, deadline - self._clock())))
             with self._interruptible:
-                self._caller.wait(None if deadline == NEVER else max(0.0, deadline - self._clock()))
+                pass
+
+    def _join(self, thread: threading.Thread, *, until: float) -> None:
+        while thread.is_alive() and self._clock() < until + JOIN_SECONDS:
+            thread.join(INTERRUPTION_SECONDS)
+            with self._interruptible:
+                pass
 
     def _server_time(self, now: float) -> float | None:
         # A lower bound: the server's clock was at least there when its answer came, and has gone on since.
