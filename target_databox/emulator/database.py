@@ -129,6 +129,11 @@ class Database:
         """The only row of a query that always has one."""
         return self.first(sql, *values)
 
+    def changes(self) -> int:
+        """How many rows this connection has inserted, changed or deleted so far."""
+        with self._lock:
+            return self._connection.total_changes
+
     def close(self) -> None:
         """Close the connection; nothing can be asked afterwards."""
         with self._lock:

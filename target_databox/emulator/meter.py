@@ -67,7 +67,8 @@ class Meter:
     def used_this_hour(self) -> int:
         """How many requests passed in the last hour."""
         now = self._clock()
-        return sum(1 for at in self._hour if at > now - _HOUR_SECONDS)
+        # A copy, since another thread may count meanwhile.
+        return sum(1 for at in list(self._hour) if at > now - _HOUR_SECONDS)
 
     def _wait_for_hour(self, now: float) -> float:
         limit = self._limits.requests_per_hour

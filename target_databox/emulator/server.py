@@ -10,6 +10,7 @@ import time
 import uuid
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from target_databox.emulator.errors import RefusedError, TooLargeError, UnknownO
 from target_databox.emulator.exchanges import Exchange, ExchangeLog
 from target_databox.emulator.faults import FaultPlan
 from target_databox.emulator.meter import Limits, Meter
+from target_databox.emulator.pages import add_pages
 from target_databox.emulator.routes import ROUTES, Call
 from target_databox.emulator.store import Store
 
@@ -34,6 +36,16 @@ if TYPE_CHECKING:
 _ERROR_PAGE = "<!doctype html><title>{status}</title><h1>{status}</h1><p>The server could not answer.</p>"
 # More than any request that the API allows, so that the routes see a larger one and refuse it themselves.
 _READ_LIMIT_BYTES = 64_000_000
+# Enough of a key to tell two apart, and not enough to use it.
+_SHOWN_OF_KEY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a key used of its hour: the beginning of the key, and its requests in the last hour."""
+
+    key: str
+    used_this_hour: int
 
 
 class Emulator:
@@ -87,6 +99,12 @@ class Emulator:
     def api_key(self) -> str:
         """The first of the valid keys."""
         return self.api_keys[0]
+
+    def budgets(self) -> list[Budget]:
+        """What each key that was used has left of the hour."""
+        return [
+            Budget(key[:_SHOWN_OF_KEY], meter.used_this_hour()) for key, meter in list(self._meters.items())
+        ]
 
     def start(self) -> Self:
         """Start to serve; returns when requests are answered.
@@ -147,6 +165,7 @@ class Emulator:
         application = web.Application(client_max_size=_READ_LIMIT_BYTES)
         for route in ROUTES:
             application.router.add_route(route.method, route.path, self._handler(route))
+        add_pages(application, self)
         application.router.add_route("*", "/{path:.*}", self._handler(None))
         return application
 
@@ -163,7 +182,7 @@ class Emulator:
                     route.name if route else None,
                     request.path_qs,
                     response.status if response else None,
-                    request.headers.get("x-api-key", "")[:8],
+                    request.headers.get("x-api-key", "")[:_SHOWN_OF_KEY],
                     call.rows,
                     len(call.body),
                     call.body if self.log.keep_bodies else None,

@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from target_databox.emulator.assumptions import Assumptions
+from target_databox.emulator.browsing import Browser
 from target_databox.emulator.catalogue import Account, Catalogue, Dataset, DataSource
 from target_databox.emulator.database import Database
 from target_databox.emulator.ingestions import Fate, Ingestion, Ingestions, parsed_row
@@ -54,6 +55,7 @@ class Store:
         self.assumptions = assumptions or Assumptions()
         random = Random(seed)  # noqa: S311 -- no secret: the same times every time
         self._database = Database(path)
+        self.browser = Browser(self._database)
         self._catalogue = Catalogue(
             self._database, clock, self.assumptions, adopt_unknown_ids=adopt_unknown_ids
         )
@@ -195,6 +197,12 @@ class Store:
                 offset,
             )
         return (row["body"] for row in found)
+
+    def settled_changes(self) -> int:
+        """A number that grows whenever anything has changed, for who wants to know whether to look again."""
+        with self._database.transaction():
+            self._ingestions.settle()
+        return self._database.changes()
 
     def close(self) -> None:
         """Close the database."""

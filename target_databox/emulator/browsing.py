@@ -1,0 +1,235 @@
+"""Answers the questions that only the page asks: rows by search, sums over time, points of a plot."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from target_databox.emulator.ingestions import Ingestion
+
+if TYPE_CHECKING:
+    from target_databox.emulator.database import Database
+
+# A page waits for its plot: this many rows are read in a moment, and no screen has more dots.
+_MOST_POINTS = 20_000
+_ROW = msgspec.json.Decoder(dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The rows of the ingestions that were accepted in one span of time.
+
+    Attributes:
+        begins_at: In seconds since 1970.
+        appended: Rows stored under a new key, or without one.
+        overwritten: Rows that replaced a stored one.
+        rejected: Rows that were not stored.
+        waiting: Rows that are not processed yet, or whose processing failed.
+    """
+
+    begins_at: float
+    appended: int
+    overwritten: int
+    rejected: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that was not stored: whose it was, why, and its JSON text."""
+
+    dataset_id: str
+    dataset_title: str
+    ingestion_id: str
+    accepted_at: float
+    place: int
+    field: str | None
+    reason: str
+    text: str
+
+
+class Browser:
+    """Leafs through what an emulator holds, and changes nothing.
+
+    Args:
+        database: The emulator's database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def rows(self, dataset_seq: int, words: str, offset: int, limit: int) -> list[str]:
+        """The JSON texts of a dataset's rows, in the order of their first arrival.
+
+        Args:
+            dataset_seq: The dataset's number in the database.
+            words: Only rows that have this text in one of their values, whatever its case; empty for all.
+            offset: How many of them to pass over.
+            limit: How many of them to give at most.
+        """
+        if not words:
+            return [
+                row["body"]
+                for row in self._database.all(
+                    "SELECT body FROM rows WHERE dataset = ? ORDER BY seq LIMIT ? OFFSET ?",
+                    dataset_seq,
+                    limit,
+                    offset,
+                )
+            ]
+        found: list[str] = []
+        wanted = words.casefold()
+        for text in self._texts(dataset_seq):
+            if any(wanted in cell(value).casefold() for value in parsed(text).values()):
+                if offset:
+                    offset -= 1
+                    continue
+                found.append(text)
+                if len(found) == limit:
+                    break
+        return found
+
+    def _texts(
+        self, dataset_seq: int
+    ) -> Any:  # an iterator over text, in pieces so that loading goes on between
+        last = 0
+        while piece := self._database.all(
+            "SELECT seq, body FROM rows WHERE dataset = ? AND seq > ? ORDER BY seq LIMIT 2000",
+            dataset_seq,
+            last,
+        ):
+            yield from (row["body"] for row in piece)
+            last = piece[-1]["seq"]
+
+    def points(
+        self, dataset_seq: int, row_count: int, x: str, y: str
+    ) -> tuple[list[tuple[float, float]], int]:
+        """A number column against a date-time column.
+
+        Args:
+            dataset_seq: The dataset's number in the database.
+            row_count: How many rows it has.
+            x: The date-time column.
+            y: The number column.
+
+        Returns:
+            Seconds since 1970 with numbers, in the order of time; and k, when only every k-th row was read.
+        """
+        stride = max(1, -(-row_count // _MOST_POINTS))
+        points = []
+        for row in self._database.all(
+            "SELECT body FROM rows WHERE dataset = ? AND seq % ? = 0", dataset_seq, stride
+        ):
+            values = _ROW.decode(row["body"])
+            at, number = seconds(values.get(x)), values.get(y)
+            if at is not None and isinstance(number, (int, float)) and not isinstance(number, bool):
+                points.append((at, float(number)))
+        return sorted(points), stride
+
+    def bars(self, dataset_seq: int | None, count: int) -> list[Bar]:
+        """Rows by outcome over time, from the first ingestion to the newest, in spans of the same length.
+
+        Args:
+            dataset_seq: The dataset's number in the database; `None` for all.
+            count: How many spans.
+        """
+        first, last = self._database.one(
+            "SELECT min(accepted_at), max(accepted_at) FROM ingestions WHERE ? IS NULL OR dataset = ?",
+            dataset_seq,
+            dataset_seq,
+        )
+        if first is None:
+            return []
+        width = max((last - first) / count, 0.001)
+        sums = {
+            row[0]: row[1:]
+            for row in self._database.all(
+                "SELECT min(CAST((accepted_at - ?) / ? AS INTEGER), ?), sum(appended), sum(overwritten),"
+                " sum(rejected), sum(CASE WHEN status = 'done' THEN 0 ELSE received END)"
+                " FROM ingestions WHERE ? IS NULL OR dataset = ? GROUP BY 1",
+                first,
+                width,
+                count - 1,
+                dataset_seq,
+                dataset_seq,
+            )
+        }
+        return [Bar(first + width * n, *sums.get(n, (0, 0, 0, 0))) for n in range(count)]
+
+    def ingestions(self, dataset_seq: int | None, offset: int, limit: int) -> list[Ingestion]:
+        """Ingestions, newest first, of a dataset or of all, also those that the API doesn't list yet.
+
+        Args:
+            dataset_seq: The dataset's number in the database; `None` for all.
+            offset: How many to pass over.
+            limit: How many to give at most.
+        """
+        rows = self._database.all(
+            "SELECT ingestions.id, datasets.id, status, received, appended, overwritten, rejected,"
+            " accepted_at, processed_at FROM ingestions JOIN datasets ON datasets.seq = ingestions.dataset"
+            " WHERE ? IS NULL OR datasets.seq = ? ORDER BY ingestions.seq DESC LIMIT ? OFFSET ?",
+            dataset_seq,
+            dataset_seq,
+            limit,
+            offset,
+        )
+        return [Ingestion(*row) for row in rows]
+
+    def rejected(self, dataset_seq: int | None, offset: int, limit: int) -> list[RejectedRow]:
+        """Rejected rows, newest first, of a dataset or of all.
+
+        Args:
+            dataset_seq: The dataset's number in the database; `None` for all.
+            offset: How many to pass over.
+            limit: How many to give at most.
+        """
+        rows = self._database.all(
+            "SELECT datasets.id, coalesce(datasets.title, datasets.id), ingestions.id, accepted_at, place,"
+            " field, reason, body FROM rejected_rows"
+            " JOIN ingestions ON ingestions.seq = rejected_rows.ingestion"
+            " JOIN datasets ON datasets.seq = ingestions.dataset WHERE ? IS NULL OR datasets.seq = ?"
+            " ORDER BY rejected_rows.seq DESC LIMIT ? OFFSET ?",
+            dataset_seq,
+            dataset_seq,
+            limit,
+            offset,
+        )
+        return [RejectedRow(*row) for row in rows]
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """A row's values, with every digit of their numbers."""
+    values: dict[str, Any] = json.loads(text, parse_float=Decimal)
+    return values
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it: text as it is, numbers with every digit, everything else as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, (str, int, Decimal)) and not isinstance(value, bool):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def seconds(value: Any) -> float | None:
+    """An ISO 8601 date or date-time in seconds since 1970, in UTC without an offset; `None` for others."""
+    if not isinstance(value, str):
+        return None
+    text = value.replace("Z", "+00:00").replace(",", ".")
+    head, dot, rest = text.partition(".")
+    if dot:  # Python 3.10 reads fractions of three or six digits only
+        digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+        text = f"{head}.{digits[:6].ljust(6, '0')}{rest[len(digits) :]}"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.timestamp()

@@ -1,0 +1,219 @@
+"""Gathers what each page shows; the templates only write it down."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from target_databox.emulator.browsing import cell, parsed
+from target_databox.emulator.pages import plots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from target_databox.emulator.catalogue import Dataset
+    from target_databox.emulator.server import Emulator
+
+_ROWS = 50
+_NEWEST = 100
+_BARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a browser asked for: the path, the parts of it that are ids, and the query."""
+
+    path: str
+    ids: Mapping[str, str]
+    query: Mapping[str, str]
+
+    def page(self) -> int:
+        """The number of the page, from 1; whatever is no number is 1."""
+        text = self.query.get("page", "1")
+        return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 10 else 1
+
+    def link(self, **changes: Any) -> str:
+        """The same address with some fields of the query changed; `None` leaves one out."""
+        fields = {name: value for name, value in {**self.query, **changes}.items() if value not in {None, ""}}
+        return f"{self.path}?{urlencode(fields)}" if fields else self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page to show: its template, its title and what the template writes down."""
+
+    template: str
+    title: str
+    fields: dict[str, Any]
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Pager:
+    """The way to the pages before and after; `None` where there is none."""
+
+    first: int
+    last: int
+    total: int | None
+    before: str | None
+    after: str | None
+
+
+def version(emulator: Emulator) -> str:
+    """Text that changes whenever a page may look different."""
+    return f"{emulator.log.total}.{emulator.store.settled_changes()}"
+
+
+def overview(emulator: Emulator, _: Request) -> Page:
+    """Every data source with its datasets, and the sums over all of them."""
+    store = emulator.store
+    datasets = store.datasets()
+    totals = {each.id: store.totals(each.id) for each in datasets}
+    sources = [
+        (source, [(each, totals[each.id]) for each in datasets if each.data_source_id == source.id])
+        for source in store.data_sources()
+    ]
+    return Page(
+        "overview.html",
+        "What has been loaded",
+        {
+            "sources": sources,
+            "url": emulator.url,
+            "numbers": {
+                "rows": sum(each.row_count for each in datasets),
+                "rows on their way": sum(
+                    each.received - each.appended - each.overwritten - each.rejected
+                    for each in totals.values()
+                    if each.pending
+                ),
+                "rows rejected": sum(each.rejected for each in totals.values()),
+                "requests": emulator.log.total,
+            },
+            "plot": plots.bar_plot(store.browser.bars(None, _BARS)),
+        },
+    )
+
+
+def dataset(emulator: Emulator, request: Request) -> Page:
+    """One dataset: its columns, a plot of a number over time, and its rows."""
+    store = emulator.store
+    found = store.dataset(request.ids["dataset_id"])
+    words, page = request.query.get("q", "").strip(), request.page()
+    offset = (page - 1) * _ROWS
+    texts = store.browser.rows(found.seq, words, offset, _ROWS + 1)
+    rows = [[cell(parsed(text).get(name)) for name in found.columns] for text in texts[:_ROWS]]
+    plot = _column_plot(emulator, found, request)
+    return Page(
+        "dataset.html",
+        found.title or found.id,
+        {
+            "dataset": found,
+            "source": store.data_source(found.data_source_id),
+            "totals": store.totals(found.id),
+            "rows": rows,
+            "words": words,
+            "pager": _pager(request, page, _ROWS, len(texts), None if words else found.row_count),
+            **plot,
+        },
+    )
+
+
+def _column_plot(emulator: Emulator, found: Dataset, request: Request) -> dict[str, Any]:
+    dates = [name for name, each in found.columns.items() if each.type == "datetime"]
+    numbers = [name for name, each in found.columns.items() if each.type == "number"]
+    x = request.query.get("x", dates[0] if dates else "")
+    y = request.query.get("y", numbers[0] if numbers else "")
+    plot, stride = None, 1
+    if x in dates and y in numbers:
+        points, stride = emulator.store.browser.points(found.seq, found.row_count, x, y)
+        plot = plots.line_plot(points, x, y)
+    return {"dates": dates, "numbers": numbers, "x": x, "y": y, "plot": plot, "stride": stride}
+
+
+def ingestions(emulator: Emulator, request: Request) -> Page:
+    """The newest ingestions of a dataset or of all, and the sums over time."""
+    store, chosen = emulator.store, _chosen(emulator, request)
+    page = request.page()
+    found = store.browser.ingestions(chosen.seq if chosen else None, (page - 1) * _NEWEST, _NEWEST + 1)
+    return Page(
+        "ingestions.html",
+        "Ingestions",
+        {
+            "ingestions": found[:_NEWEST],
+            "titles": {each.id: each.title or each.id for each in store.datasets()},
+            "chosen": chosen,
+            "plot": plots.bar_plot(store.browser.bars(chosen.seq if chosen else None, _BARS)),
+            "pager": _pager(request, page, _NEWEST, len(found), None),
+        },
+    )
+
+
+def rejected(emulator: Emulator, request: Request) -> Page:
+    """The rows that were rejected, newest first, with the reasons."""
+    chosen, page = _chosen(emulator, request), request.page()
+    emulator.store.datasets()  # whoever looks sees what is due
+    found = emulator.store.browser.rejected(chosen.seq if chosen else None, (page - 1) * _ROWS, _ROWS + 1)
+    return Page(
+        "rejected.html",
+        "Rejected rows",
+        {
+            "rejected": found[:_ROWS],
+            "chosen": chosen,
+            "pager": _pager(request, page, _ROWS, len(found), None),
+        },
+    )
+
+
+def requests(emulator: Emulator, _: Request) -> Page:
+    """The newest requests, how many there were of each kind, and the budget that they used."""
+    exchanges = list(emulator.log)
+    kinds = Counter((each.route or "no such route", _answer(each.status)) for each in exchanges)
+    return Page(
+        "requests.html",
+        "Requests",
+        {
+            "budgets": emulator.budgets(),
+            "limits": emulator.limits,
+            "kinds": sorted(kinds.items()),
+            "total": emulator.log.total,
+            "newest": exchanges[: -_NEWEST - 1 : -1],
+        },
+    )
+
+
+def _answer(status: int | None) -> str:
+    return "connection cut" if status is None else str(status)
+
+
+def _chosen(emulator: Emulator, request: Request) -> Dataset | None:
+    dataset_id = request.query.get("dataset")
+    return emulator.store.dataset(dataset_id) if dataset_id else None
+
+
+def _pager(request: Request, page: int, size: int, found: int, total: int | None) -> Pager:
+    first = (page - 1) * size + 1
+    return Pager(
+        first if found else 0,
+        first + min(found, size) - 1 if found else 0,
+        total,
+        request.link(page=page - 1 if page > 2 else None) if page > 1 else None,
+        request.link(page=page + 1) if found > size else None,
+    )
+
+
+def _moment(at: float | None) -> str:
+    """A time as people read it, to the second, in UTC."""
+    if at is None:
+        return ""
+    return f"{datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=at):%Y-%m-%d %H:%M:%S}"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+FILTERS: dict[str, Callable[..., str]] = {"moment": _moment, "count": _count, "answer": _answer}
+"""What templates may do to a value, by name."""
