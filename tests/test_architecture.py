@@ -105,7 +105,7 @@ def is_passage(name: str, room: str) -> bool:
 
 @every_module
 def test_distributions_stay_in_rooms(module: Module) -> None:
-    """Only `api` knows requests, only the modules that speak Singer know the SDK, only the emulator knows its server."""
+    """Only `api` knows requests, only what speaks Singer knows the SDK, only the emulator its server."""
     for distribution, rooms in RESERVED.items():
         if any(within(name, (distribution,)) for name in module.imports):
             assert within(module.name, rooms), f"{module.name} imports {distribution}"
