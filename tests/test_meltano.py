@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.meltano, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).resolve().parent.parent
 EMULATOR = str(Path(sys.executable).parent / "databox-emulator")
+PAIR = ("tap-jsonl", "target-databox")
 SOURCES = ("LICENSE", "README.md", "hub", "meltano.yml", "pyproject.toml", "target_databox")
 
 
@@ -133,7 +134,7 @@ def test_repository_project_loads_twice(meltano: str, repository: Path, tmp_path
 def test_trials_share_their_bookmark(meltano: str, repository: Path, tmp_path: Path) -> None:
     """Of two trials with one database the second tap is told where the first one ended."""
     database = tmp_path / "trial.sqlite"
-    trial = (EMULATOR, "run", "--database", str(database), "--", meltano, "run", "tap-jsonl", "target-databox")
+    trial = (EMULATOR, "run", "--database", str(database), "--", meltano, "run", *PAIR)
     assert "with bookmark value: None" in said(repository, *trial)
     assert "with bookmark value: 20" in said(repository, *trial)
 
