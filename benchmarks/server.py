@@ -1,0 +1,179 @@
+"""A Databox that answers at once and keeps nothing: what is measured against it is the client's own cost.
+
+Run `python benchmarks/server.py`: it prints its address, and serves until it is stopped. An ingestion's id
+holds all that its outcome needs, so that nothing has to be kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import time
+from collections import deque
+from email.utils import formatdate
+from typing import Any
+
+import msgspec
+
+ACCOUNT = (
+    b'{"requestId":"1","status":"success","accounts":[{"id":1,"name":"A","accountType":"organization"}]}'
+)
+ZONES = b'{"requestId":"1","status":"success","timezones":[{"offset":"UTC+0","timezone":"UTC"}]}'
+SOURCES = b'{"requestId":"1","status":"success","dataSources":[]}'
+SOURCE = (
+    b'{"requestId":"1","status":"success","id":7,"title":"target-databox","created":null,"timezone":"UTC"}'
+)
+DATASETS = b'{"requestId":"1","status":"success","datasets":[]}'
+DATASET = b'{"requestId":"1","status":"success","id":"%d","title":null,"created":null}'
+ACCEPTED = (
+    b'{"requestId":"1","message":"Data ingestion request accepted","status":"success","ingestionId":"%s"}'
+)
+DONE = (
+    b'{"requestId":"1","status":"success","ingestionId":"%s","timestamp":"2026-01-01T00:00:00.000000Z","metrics":'
+    b'{"datasetMetrics":{"columnsCount":1,"datasetSizeMB":1,"totalDatasetRecordsCount":1},"ingestionMetrics":'
+    b'{"receivedRecordsCount":%s,"appendedRecordsCount":%s,"overwrittenRecordsCount":0,"rejectedRecordsCount":0}}}'
+)
+PENDING = b'{"requestId":"1","status":"processing","ingestionId":"%s"}'
+LINE = b'{"ingestionId":"%s","timestamp":"2026-01-01T00:00:00.000000Z","status":"%s"}'
+LIST = (
+    b'{"requestId":"1","status":"success","ingestions":[%s],'
+    b'"pagination":{"page":1,"pageSize":100,"totalItems":%d}}'
+)
+UNKNOWN = b'{"requestId":"1","status":"error","errors":[{"code":null,"message":"no such route"}]}'
+
+
+class _Request(msgspec.Struct):
+    records: list[msgspec.Raw]
+
+
+_ROWS = msgspec.json.Decoder(_Request)
+
+
+class Databox:
+    """The answers; the last hundred ingestions of a dataset are all that it remembers.
+
+    Args:
+        processing_seconds: How long an ingestion stays pending.
+    """
+
+    def __init__(self, processing_seconds: float = 0.0) -> None:
+        self._processing_seconds = processing_seconds
+        self._ingestions = 0
+        self._datasets = 0
+        self._rows = 0
+        self._newest: dict[bytes, deque[bytes]] = {}
+        self._counts: dict[bytes, int] = {}
+
+    def answer(self, method: bytes, target: bytes, body: bytes) -> bytes:
+        """The body of the answer to a request; empty for an unknown route."""
+        path = target.partition(b"?")[0].split(b"/")
+        if len(path) == 5 and path[2] == b"datasets":
+            if path[4] == b"data":
+                return self._accept(path[3], body)
+            if path[4] == b"ingestions":
+                return self._list(path[3], b"page=1&" in target + b"&")
+        if len(path) == 6 and path[4] == b"ingestions":
+            return self._outcome(path[5])
+        return self._resource(method, path)
+
+    def _accept(self, dataset: bytes, body: bytes) -> bytes:
+        rows = len(_ROWS.decode(body).records)
+        self._ingestions += 1
+        self._rows += rows
+        ingestion = b"%d-%d-%d" % (self._ingestions, rows, int(time.monotonic() * 1000))
+        self._newest.setdefault(dataset, deque(maxlen=100)).appendleft(ingestion)
+        self._counts[dataset] = self._counts.get(dataset, 0) + 1
+        return ACCEPTED % ingestion
+
+    def _is_done(self, ingestion: bytes) -> bool:
+        accepted_at = int(ingestion.rpartition(b"-")[2]) / 1000
+        return time.monotonic() >= accepted_at + self._processing_seconds
+
+    def _outcome(self, ingestion: bytes) -> bytes:
+        rows = ingestion.split(b"-")[1]
+        return DONE % (ingestion, rows, rows) if self._is_done(ingestion) else PENDING % ingestion
+
+    def _list(self, dataset: bytes, is_first_page: bool) -> bytes:
+        newest = self._newest.get(dataset, ()) if is_first_page else ()
+        lines = [LINE % (each, b"success" if self._is_done(each) else b"processing") for each in newest]
+        return LIST % (b",".join(lines), self._counts.get(dataset, 0))
+
+    def _resource(self, method: bytes, path: list[bytes]) -> bytes:
+        known = {
+            (b"GET", 3, b"accounts"): ACCOUNT,
+            (b"GET", 4, b"accounts"): ZONES,
+            (b"GET", 5, b"accounts"): SOURCES,
+            (b"POST", 3, b"data-sources"): SOURCE,
+            (b"GET", 5, b"data-sources"): DATASETS,
+        }
+        if (method, len(path), path[2]) == (b"GET", 3, b"rows"):  # not of Databox: what was received
+            return b"%d" % self._rows
+        if (method, len(path), path[2]) == (b"POST", 3, b"datasets"):
+            self._datasets += 1
+            return DATASET % self._datasets
+        return known.get((method, len(path), path[2]), b"")
+
+
+class _Connection(asyncio.Protocol):
+    """Just enough HTTP/1.1 for clients that send a Content-Length."""
+
+    def __init__(self, databox: Databox) -> None:
+        self._databox = databox
+        self._buffer = bytearray()
+        self._needed = 0
+        self._transport: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= self._needed and (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head = bytes(self._buffer[:end])
+            lower = head.lower()
+            at = lower.find(b"\r\ncontent-length:")
+            size = int(lower[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            self._needed = end + 4 + size
+            if b"\r\nexpect:" in lower:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if len(self._buffer) < self._needed:
+                return
+            body = bytes(self._buffer[end + 4 : self._needed])
+            del self._buffer[: self._needed]
+            self._needed = 0
+            method, target, _ = head.split(b" ", 2)
+            answer = self._databox.answer(method, target, body)
+            status = b"200 OK" if answer else b"404 Not Found"
+            answer = answer or UNKNOWN
+            self._transport.write(
+                b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nDate: %s\r\nContent-Length: %d\r\n\r\n%s"
+                % (status, _date(), len(answer), answer)
+            )
+
+
+_dates: dict[int, bytes] = {}
+
+
+def _date() -> bytes:
+    now = int(time.time())
+    date = _dates.get(now)
+    if date is None:
+        _dates.clear()
+        date = _dates[now] = formatdate(now, usegmt=True).encode()
+    return date
+
+
+async def _serve(processing_seconds: float) -> None:
+    databox = Databox(processing_seconds)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Connection(databox), "127.0.0.1", 0, backlog=256)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--processing-seconds", type=float, default=0.0)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(parser.parse_args().processing_seconds))
