@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 # A page waits for its plot: this many rows are read in a moment, and no screen has more dots.
 _MOST_POINTS = 20_000
-_ROW = msgspec.json.Decoder(dict[str, Any])
+_ROW = msgspec.json.Decoder(dict[str, Any], float_hook=float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,8 @@ class Browser:
             values = _ROW.decode(row["body"])
             at, number = seconds(values.get(x)), values.get(y)
             if at is not None and isinstance(number, (int, float)) and not isinstance(number, bool):
-                points.append((at, float(number)))
+                with suppress(OverflowError):  # a whole number that no plot could show
+                    points.append((at, float(number)))
         return sorted(points), stride
 
     def bars(self, dataset_seq: int | None, count: int) -> list[Bar]:

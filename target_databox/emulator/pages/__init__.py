@@ -11,7 +11,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from target_databox.emulator.errors import RefusedError
-from target_databox.emulator.pages import views
+from target_databox.emulator.pages import plots, views
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,6 +45,7 @@ def add_pages(application: web.Application, emulator: Emulator) -> None:
         lstrip_blocks=True,
     )
     environment.filters.update(views.FILTERS)
+    environment.globals.update({name: getattr(plots, name) for name in ("WIDTH", "HEIGHT", "LEFT", "RIGHT")})
 
     def page(view: Callable[..., views.Page]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:

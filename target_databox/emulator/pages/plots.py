@@ -13,9 +13,19 @@ if TYPE_CHECKING:
     from target_databox.emulator.browsing import Bar
 
 WIDTH, HEIGHT = 760, 260
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 84, 16, 12, 34
 _MOST_DOTS = 120
+_LARGEST = 1e300
 _DAY = 86_400
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_FIRST_SECOND = (datetime.min.replace(tzinfo=timezone.utc) - _EPOCH).total_seconds()
+_LAST_SECOND = (datetime(9999, 12, 31, tzinfo=timezone.utc) - _EPOCH).total_seconds()
+_KINDS = {
+    "appended": "appended",
+    "overwritten": "overwritten",
+    "rejected": "rejected",
+    "waiting": "on their way or failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,8 @@ def line_plot(points: Sequence[tuple[float, float]], x_name: str, y_name: str) -
         x_name: What the horizontal axis shows.
         y_name: What the vertical axis shows.
     """
-    finite = [(x, y) for x, y in points if math.isfinite(y)]
+    # Beyond this the differences of two numbers are infinite.
+    finite = [(x, y) for x, y in points if abs(y) < _LARGEST]
     if not finite:
         return None
     first, last = finite[0][0], finite[-1][0]
@@ -95,7 +106,7 @@ def bar_plot(bars: Sequence[Bar]) -> Plot | None:
     """Rows by outcome over time, one stack for each span; `None` when there is no bar."""
     if not bars:
         return None
-    kinds = ("appended", "overwritten", "rejected", "waiting")
+    kinds = list(_KINDS)
     totals = [sum(getattr(bar, kind) for kind in kinds) for bar in bars]
     y_values = round_values(0, max(*totals, 1), 4)
     top = y_values[-1]
@@ -110,10 +121,10 @@ def bar_plot(bars: Sequence[Bar]) -> Plot | None:
             if count := getattr(bar, kind):
                 y = _up(below + count, 0, top)
                 height = _up(below, 0, top) - y
-                title = f"{count:,} rows {kind}, {_time(bar.begins_at)}"
+                title = f"{count:,} rows {_KINDS[kind]}, {_time(bar.begins_at)}"
                 boxes.append(Box(LEFT + place * width, y, max(width - 1, 0.5), height, kind, title))
                 below += count
-    parts = [f"{sum(getattr(bar, kind) for bar in bars):,} {kind}" for kind in kinds]
+    parts = [f"{sum(getattr(bar, kind) for bar in bars):,} {_KINDS[kind]}" for kind in kinds]
     return Plot(
         [Tick(_across(x, first, end), label) for x, label in time_ticks(first, end)],
         [Tick(_up(y, 0, top), _number(y)) for y in y_values],
@@ -146,13 +157,15 @@ def thinned(points: Sequence[tuple[float, float]], columns: int) -> list[tuple[f
 
 def round_values(low: float, high: float, count: int) -> list[float]:
     """Round numbers, about so many, from at most `low` to at least `high`."""
-    if low == high:
-        low, high = (low - 1, high + 1) if low else (0, 1)
+    size = max(abs(low), abs(high))
+    if high - low <= max(size * 1e-12, 1e-300):
+        low, high = (low - size / 5, high + size / 5) if size > 1e-290 else (0, 1)
     rough = (high - low) / count
-    size = 10.0 ** math.floor(math.log10(rough))
-    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough * 0.999)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
     begin, end = math.floor(low / step), math.ceil(high / step)
-    return [round(step * n, 12) for n in range(begin, end + 1)]
+    # Twelve digits, or 0.1 + 0.2 would show more than anybody asked for.
+    return [float(f"{step * n:.12g}") for n in range(begin, end + 1)]
 
 
 def time_ticks(first: float, last: float) -> list[tuple[float, str]]:
@@ -185,8 +198,9 @@ def _number(value: float) -> str:
 
 
 def _moment(at: float) -> datetime:
-    # From the epoch by addition: the platform's own conversion refuses years far away.
-    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=at)
+    # From the epoch by addition: the platform's own conversion refuses years far away. An offset can move
+    # the first and the last moment that a calendar has out of it.
+    return _EPOCH + timedelta(seconds=min(max(at, _FIRST_SECOND), _LAST_SECOND))
 
 
 def _date(at: float) -> str:

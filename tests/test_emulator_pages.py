@@ -1,0 +1,220 @@
+"""The emulator's pages as a browser gets them, without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from target_databox.emulator.meter import Limits
+
+if TYPE_CHECKING:
+    from target_databox.emulator import Emulator
+    from tests.conftest import EmulatorMaker
+
+EVIL = "<script>alert(1)</script>"
+
+
+def load(
+    emulator: Emulator, *rows: dict[str, Any], title: str = "Orders", keys: tuple[str, ...] = ("id",)
+) -> str:
+    """Load rows into a new dataset; its id."""
+    source = emulator.store.create_data_source("Shop")
+    dataset_id = emulator.store.create_dataset(title, source.id, keys).id
+    for begin in range(0, len(rows), 100):
+        emulator.store.accept(dataset_id, [json.dumps(row).encode() for row in rows[begin : begin + 100]])
+    emulator.store.finish_processing()
+    return dataset_id
+
+
+def page(emulator: Emulator, path: str, status: int = 200) -> str:
+    """The HTML of a page."""
+    response = requests.get(emulator.url + path, timeout=5)
+    assert response.status_code == status
+    assert response.headers["Content-Type"].startswith("text/html")
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    return response.text
+
+
+def cells(html: str) -> list[str]:
+    """The texts of the table cells of a page."""
+    return re.findall(r"<td[^>]*>([^<]*)</td>", html)
+
+
+def test_empty_emulator_says_what_to_do(emulator: Emulator) -> None:
+    """Before anything is loaded the page tells where to load, and not the key."""
+    html = page(emulator, "/")
+    assert "Nothing yet" in html
+    assert emulator.url in html
+    assert emulator.api_key not in html
+
+
+def test_overview_counts_everything(emulator: Emulator) -> None:
+    """The overview lists every dataset with keys, columns, rows, ingestions and rejected rows."""
+    load(emulator, *({"id": n, "v": n} for n in range(150)), {"v": 1})
+    html = page(emulator, "/")
+    assert "Shop" in html
+    assert [text for text in cells(html) if text] == ["id", "2", "150", "0"]
+    assert "150 appended, 0 overwritten, 1 rejected" in html
+
+
+def test_dataset_shows_columns_and_rows(emulator: Emulator) -> None:
+    """A dataset's page has its columns with types and keys, and its rows with every digit."""
+    dataset_id = load(emulator, {"id": 1, "price": 1.50, "when": "2024-01-01", "tags": ["a"], "none": None})
+    html = page(emulator, f"/datasets/{dataset_id}")
+    found = cells(html)
+    assert found[:3] == ["number", "from its values", "key"]
+    assert "empty so far" in found
+    assert found[-5:] == ["1", "1.5", "2024-01-01", "[&#34;a&#34;]", ""]
+
+
+def test_rows_come_in_pages(emulator: Emulator) -> None:
+    """A page has 50 rows, and links to the one before and the one after."""
+    dataset_id = load(emulator, *({"id": n} for n in range(120)))
+    first = page(emulator, f"/datasets/{dataset_id}")
+    assert "Rows 1 to 50 of 120" in first
+    assert 'rel="prev"' not in first
+    last = page(emulator, f"/datasets/{dataset_id}?page=3")
+    assert "Rows 101 to 120 of 120" in last
+    assert f'href="/datasets/{dataset_id}?page=2" rel="prev"' in last
+    assert 'rel="next"' not in last
+
+
+@pytest.mark.parametrize(("words", "ids"), [("žiga", ["1"]), ("2.5", ["2"]), ("name", []), ("true", ["3"])])
+def test_search_looks_into_values(emulator: Emulator, words: str, ids: list[str]) -> None:
+    """A search finds text in values, whatever its case, and not in the names of columns."""
+    dataset_id = load(emulator, {"id": 1, "name": "Žiga"}, {"id": 2, "size": 2.5}, {"id": 3, "name": True})
+    rows = page(emulator, f"/datasets/{dataset_id}?q={words}").partition('data-live="rows"')[2]
+    assert cells(rows)[::3] == ids
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "²", "99999999999999999999"])
+def test_odd_page_numbers_do_no_harm(emulator: Emulator, number: str) -> None:
+    """Whatever is no page number shows a page nevertheless."""
+    page(emulator, f"/datasets/{load(emulator, {'id': 1})}?page={number}")
+    page(emulator, f"/rejected?page={number}")
+
+
+def test_data_is_escaped_everywhere(emulator: Emulator) -> None:
+    """Text that is HTML is shown as text, in titles, keys, columns, values, searches and paths."""
+    dataset_id = load(
+        emulator, {EVIL: 1, "when": "2024-01-01", "n": 1, "text": EVIL}, {"n": EVIL}, title=EVIL, keys=(EVIL,)
+    )
+    requests.get(f"{emulator.url}/{EVIL}?{EVIL}", headers={"x-api-key": emulator.api_key}, timeout=5)
+    paths = ["/", f"/datasets/{dataset_id}?q={EVIL}&y={EVIL}&x=when", "/ingestions", "/rejected", "/requests"]
+    paths += [
+        f"/ingestions?dataset={dataset_id}",
+        f"/rejected?dataset={dataset_id}",
+        f"/datasets/{dataset_id}",
+    ]
+    for path in paths:
+        html = page(emulator, path)
+        assert "<script>alert" not in html
+        assert html.count("<script") == 1, path
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page(emulator, f"/datasets/{dataset_id}")
+
+
+def test_numbers_beyond_floats_are_passed_over(emulator: Emulator) -> None:
+    """A plot passes over numbers that no float can hold, and survives the ends of the calendar."""
+    huge = [
+        b'{"id": 1, "at": "2024-01-01", "n": 1e400}',
+        b'{"id": 2, "at": "2024-01-01", "n": 1' + b"0" * 400 + b"}",
+    ]
+    dataset_id = load(emulator, {"id": 3, "at": "0001-01-01T00:00:00+10:00", "n": 7})
+    emulator.store.accept(dataset_id, huge)
+    emulator.store.finish_processing()
+    assert "n over at: 1 values from 7 to 7" in page(emulator, f"/datasets/{dataset_id}?x=at&y=n")
+
+
+def test_number_is_plotted_over_time(emulator: Emulator) -> None:
+    """A number column is plotted against a date-time column, the first ones or those that are asked for."""
+    rows = ({"id": n, "day": f"2024-01-{n + 1:02}", "a": n, "b": -n} for n in range(20))
+    dataset_id = load(emulator, *rows)
+    assert "id over day: 20 values from 0 to 19" in page(emulator, f"/datasets/{dataset_id}")
+    html = page(emulator, f"/datasets/{dataset_id}?x=day&y=b")
+    assert "b over day: 20 values from -19 to 0, between 2024-01-01 and 2024-01-20." in html
+    assert html.count('class="dot"') == 20
+    assert "No row has values" in page(emulator, f"/datasets/{dataset_id}?x=day&y=day")
+
+
+def test_ingestions_show_their_counts(emulator: Emulator) -> None:
+    """The ingestions are listed newest first, with status and counts, pending and failed ones too."""
+    dataset_id = load(emulator, {"id": 1}, {"v": 1})
+    emulator.faults.add("post_rows", fail_ingestion=True)
+    headers = {"x-api-key": emulator.api_key}
+    url = f"{emulator.url}/v1/datasets/{dataset_id}/data"
+    requests.post(url, json={"records": [{"id": 2}]}, headers=headers, timeout=5)
+    emulator.store.finish_processing()
+    html = page(emulator, f"/ingestions?dataset={dataset_id}")
+    assert re.findall(r'class="status \w+">(\w+)<', html) == ["failed", "done"]
+    assert "1 appended, 0 overwritten, 1 rejected, 1 on their way or failed" in html
+
+
+def test_rejected_rows_show_their_reasons(emulator: Emulator) -> None:
+    """A rejected row is shown with its column and the reason."""
+    load(emulator, {"id": 1}, {"v": "lost"})
+    found = cells(page(emulator, "/rejected"))
+    assert "The row has no value for a primary key." in found
+    assert "id" in found
+
+
+def test_requests_show_the_budget(make_emulator: EmulatorMaker) -> None:
+    """The page of requests counts them by route and answer, and shows what is left of the hour."""
+    emulator = make_emulator(limits=Limits(10, 3))
+    for _ in range(4):
+        requests.get(f"{emulator.url}/v1/accounts", headers={"x-api-key": emulator.api_key}, timeout=5)
+    html = page(emulator, "/requests")
+    assert "3 requests in the last hour, 0 left" in html
+    assert cells(html)[:4] == ["200", "3", "429", "1"]
+    assert emulator.api_key not in html
+
+
+def test_limits_can_be_off(emulator: Emulator) -> None:
+    """Without limits the page of requests says so."""
+    assert "The limits are switched off." in page(emulator, "/requests")
+
+
+def test_version_grows_with_changes(emulator: Emulator) -> None:
+    """The version stays while nothing happens, and changes with every load and request."""
+
+    def version() -> str:
+        return requests.get(f"{emulator.url}/version", timeout=5).text
+
+    first = version()
+    assert version() == first
+    page(emulator, "/")
+    assert version() == first
+    load(emulator, {"id": 1})
+    second = version()
+    assert second != first
+    requests.get(f"{emulator.url}/v1/accounts", headers={"x-api-key": emulator.api_key}, timeout=5)
+    assert version() != second
+
+
+def test_pages_leave_the_log_alone(emulator: Emulator) -> None:
+    """Looking at pages spends no budget and is no exchange of the API."""
+    for path in ("/", "/ingestions", "/rejected", "/requests", "/version", "/static/style.css"):
+        assert requests.get(emulator.url + path, timeout=5).status_code == 200
+    assert len(emulator.log) == 0
+
+
+@pytest.mark.parametrize("path", ["/datasets/nope", "/ingestions?dataset=nope", "/rejected?dataset=nope"])
+def test_missing_dataset_is_explained(emulator: Emulator, path: str) -> None:
+    """A dataset that isn't there is answered with a page that says so."""
+    assert "The dataset does not exist." in page(emulator, path, 404)
+
+
+def test_unknown_files_are_not_served(emulator: Emulator) -> None:
+    """Only the style and the script are served as files."""
+    for name in ("nope.css", "..%2F__init__.py", "style.css%00"):
+        assert requests.get(f"{emulator.url}/static/{name}", timeout=5).status_code == 404
+
+
+def test_foreign_names_are_turned_away(emulator: Emulator) -> None:
+    """A page that was reached by a foreign name, as in DNS rebinding, shows nothing."""
+    for path in ("/", "/version"):
+        response = requests.get(emulator.url + path, headers={"Host": "evil.example"}, timeout=5)
+        assert (response.status_code, "Databox" in response.text) == (421, False)
