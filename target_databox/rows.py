@@ -55,8 +55,7 @@ class BadRecordError(ValueError):
         self.message = message
 
 
-@dataclass(slots=True, eq=False)
-class Row:
+class Row(msgspec.Struct, eq=False, gc=False):
     """An encoded row.
 
     Attributes:
@@ -124,6 +123,7 @@ class RowEncoder:
                 flattening=flattening,
             )
         self.key_columns = key_columns(columns, key_properties)
+        self._only_key = self.key_columns[0] if len(self.key_columns) == 1 else None
         self._flattening = flattening
         self._booleans = _BOOLEANS[boolean_format]
         self._converters: dict[str, Converter] = {
@@ -146,12 +146,13 @@ class RowEncoder:
         )
         self._is_flat &= not flattening.enabled or flattening.max_key_length >= Flattening.max_key_length
 
-    def encode(self, record: dict[str, Any]) -> Row:
+    def encode(self, record: dict[str, Any], *, is_json: bool = False) -> Row:
         """The row of a record, which is left as it is.
 
         Args:
             record: Decoded with its fractions as Decimal, so that every digit is there. Python's own
                 floats, dates and times, as stream maps make them, are understood too.
+            is_json: Whether the record is as it was decoded, so that no number in it can be NaN.
 
         Raises:
             BadRecordError: The record can't become a row.
@@ -173,9 +174,12 @@ class RowEncoder:
             raise self._blamed(row) from None  # the cause may quote a value
         # A Decimal that is NaN is written as this bare word; text that holds the word is fine. The single
         # letters are looked for first because that is several times faster.
-        if (b"N" in body or b"I" in body) and (b"NaN" in body or b"Infinity" in body):
+        if not is_json and (b"N" in body or b"I" in body) and (b"NaN" in body or b"Infinity" in body):
             for name, value in row.items():
                 self._checked(name, value)
+        if self._only_key is not None:
+            value = row.get(self._only_key)
+            return Row((value if type(value) in _PLAIN_KEYS else self._key_value(row, self._only_key),), body)
         if not self.key_columns:
             return Row(None, body)
         values = [row.get(name) for name in self.key_columns]

@@ -395,3 +395,26 @@ def test_shortcut_equals_the_long_way(record: dict[str, Any]) -> None:
     assert outcome(RowEncoder({}), record) == outcome(
         RowEncoder({}, column_types={"never": "number"}), record
     )
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["id", "name", "amount", "active", "other"]),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text()
+        | st.decimals(allow_nan=False, allow_infinity=False),
+    )
+)
+def test_json_needs_no_nan_search(record: dict[str, Any]) -> None:
+    """A record that is told to be JSON becomes the same row as one in which NaN is looked for."""
+    encoder = RowEncoder(STREAM)
+    assert encoder.encode(record, is_json=True).body == encoder.encode(record).body
+
+
+def test_number_text_stays_searched() -> None:
+    """Text that a number column makes a NaN of is a bad value, in records of JSON too."""
+    encoder = RowEncoder({"properties": {"a": {"type": "string"}}}, column_types={"a": "number"})
+    with pytest.raises(BadRecordError, match="'a'"):
+        encoder.encode({"a": "NaN"}, is_json=True)
