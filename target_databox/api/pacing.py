@@ -1,8 +1,8 @@
 """The request budget: one pace for every request of a run, whatever its kind.
 
-Databox counts every request of a key, 10 a second and 10,000 an hour (D), so loads, polls and listings draw from
-one budget. Requests are spaced evenly instead of sent in bursts: an even flow survives the jitter of a network and
-keeps any strict window of one second within the limit. Times are seconds of one monotonic clock.
+Databox counts every request of a key, 10 a second and 10,000 an hour (D), so loads, polls and listings draw
+from one budget. Requests are spaced evenly instead of sent in bursts: an even flow survives the jitter of a
+network and keeps any strict window of one second within the limit. Times are seconds of one monotonic clock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Spacing is this much wider than the limit asks for: room for the network's jitter in a server's strict second.
+# Spacing is this much wider than the limit asks for: room for the network's jitter in a server's strict
+# second.
 MARGIN = 1.03
 HOUR_SECONDS = 3600.0
 # Requests of the hour are remembered in steps of this size, so memory does not grow with the limit.
@@ -25,8 +26,8 @@ STEP_SECONDS = 1.0
 # A pause without a Retry-After grows from the first to the second, fully jittered above its half.
 SHORTEST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
-# A 429 means somebody else spends of the same limit: go on with half, climb fast to just below the pace that was
-# too fast, and slowly beyond it. The pace never falls below this share of the limit.
+# A 429 means somebody else spends of the same limit: go on with half, climb fast to just below the pace that
+# was too fast, and slowly beyond it. The pace never falls below this share of the limit.
 SLOWEST_SHARE = 1 / 64
 KNEE = 0.9
 # Refusals within this time of a lowered pace are echoes of requests that were already on their way.
@@ -132,7 +133,8 @@ class Budget:
         return at
 
     def _count(self, now: float) -> None:
-        # [first, count, last]: a step leaves the hour when its newest request does, so it never counts too few.
+        # [first, count, last]: a step leaves the hour when its newest request does, so it never counts too
+        # few.
         if self._hour and now - self._hour[-1][0] < STEP_SECONDS:
             self._hour[-1][1] += 1
             self._hour[-1][2] = now

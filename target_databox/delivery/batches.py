@@ -13,6 +13,7 @@ ROW_OVERHEAD_BYTES = 500
 # {"records":[ … ]}
 FRAME = (b'{"records":[', b"]}")
 FRAME_BYTES = len(FRAME[0]) + len(FRAME[1])
+KEY_TEXT_CHARACTERS = 200
 
 
 class Origin(NamedTuple):
@@ -79,8 +80,8 @@ class Cut(NamedTuple):
 class RowQueue:
     """The rows of a dataset that are not sent yet, and the keys that are.
 
-    A row whose key is in flight waits, and only it. A newer row takes the place of a waiting one, which is kept
-    behind it until the newer one has its outcome.
+    A row whose key is in flight waits, and only it. A newer row takes the place of a waiting one, which is
+    kept behind it until the newer one has its outcome.
     """
 
     def __init__(self, *, keyed: bool) -> None:
@@ -177,9 +178,7 @@ class RowQueue:
             self._busy[key] = older
             self._waiting += 1
             return
-        oldest = newest
-        for oldest in newest.replaced():
-            pass
+        *_, oldest = (newest, *newest.replaced())
         oldest.older = older
 
     def drop_from(self, number: int) -> list[Row]:
@@ -219,6 +218,13 @@ def _older_than(row: Row, number: int, dropped: list[Row]) -> Row | None:
         dropped.append(kept)
         kept = kept.older
     return kept
+
+
+def key_text(key: Hashable) -> str:
+    """A key's values as a message shows them, cut to a readable length."""
+    values = key if isinstance(key, tuple) else (key,)
+    text = ", ".join(str(value[-1] if isinstance(value, tuple) else value) for value in values)
+    return text if len(text) <= KEY_TEXT_CHARACTERS else f"{text[:KEY_TEXT_CHARACTERS]}…"
 
 
 def body(rows: Iterable[Row]) -> bytes:

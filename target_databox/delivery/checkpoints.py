@@ -16,8 +16,8 @@ class _Stretch:
 class Checkpoints:
     """The input as stretches, each ended by a STATE message.
 
-    A stretch holds one number, however many rows it has: those without an outcome. A STATE is due when no row of its
-    own or of an earlier stretch is open.
+    A stretch holds one number, however many rows it has: those without an outcome. A STATE is due when no row
+    of its own or of an earlier stretch is open.
 
     Args:
         interval_seconds: At most one STATE in this time, the last one excepted.

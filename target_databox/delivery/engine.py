@@ -1,7 +1,8 @@
-"""Runs a dispatcher: worker threads for its requests, one thread that writes what is due, the caller's thread reading.
+"""Runs a dispatcher: threads for its requests, one that writes what is due, and the caller's that reads.
 
-One lock guards the dispatcher; nothing slow happens under it. Of the idle workers one minds the clock, the others sleep
-until it has found a request. No STATE is written but by the writer, and the last one by `finish`.
+One lock guards the dispatcher; nothing slow happens under it. Of the idle workers one minds the clock, the
+others sleep until it has found a request. No STATE is written but by the writer, and the last one by
+`finish`.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class Engine:
         """Take in a record that can't be sent."""
         with self._lock:
             self._start()
-            self._dispatcher.reject(lane, row, reason, code, message, self._clock())
+            self._dispatcher.reject(lane, row, reason, code, message)
             self._due.notify()
 
     def state(self, value: bytes) -> None:
@@ -187,7 +188,8 @@ class Engine:
     def _await(self, is_so: Callable[[], bool], *, to_the_end: bool = False) -> None:
         while not is_so() and (to_the_end or not self.is_stopping):
             deadline = self._dispatcher.deadline
-            # Interrupted in here, the lock would be left in an unknown state: so look for a signal in between.
+            # Interrupted in here, the lock would be left in an unknown state: so look for a signal in
+            # between.
             self._caller.wait(max(0.0, min(INTERRUPTION_SECONDS, deadline - self._clock())))
             with self._interruptible:
                 pass
@@ -216,7 +218,7 @@ class Engine:
             with self._lock:
                 try:
                     self._dispatcher.done(request, answer, self._clock())
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001
                     self._can_write = False
                     self._dispatcher.fail(error, self._clock())
                     self._dispatcher.close()
@@ -260,7 +262,7 @@ class Engine:
             self._api.purge(dataset_id)
         except DataboxError as error:
             return error
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             return error
         return None
 
@@ -277,7 +279,7 @@ class Engine:
                     self._write_rejects(rejects)
                 if state is not None:
                     self._write_state(state)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001
                 with self._lock:
                     self._can_write = False
                     self._dispatcher.fail(error, self._clock())

@@ -1,7 +1,7 @@
-"""What a dataset needs beside its rows: leftovers waited for, a purge, lost answers found. Pure; one request at a time.
+"""What a dataset needs beside its rows: leftovers waited for, a purge, lost answers found. Pure.
 
-An errand says when its next request is due and which one, and takes in the answer. What follows for the dataset is the
-dispatcher's business: an errand only ends, with its finding in `ended`.
+An errand says when its next request is due and which one, and takes in the answer. What follows for the
+dataset is the dispatcher's business: an errand only ends, with its finding in `ended`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # The server's clock is known from the Date header of an answer, perhaps of another machine of theirs.
 CLOCK_TOLERANCE_SECONDS = 1.0
-# Ingestions this old are taken for forgotten, not for pending, where the list's order allows to leave them unread.
+# Ingestions this old are taken for forgotten, not for pending, where the list's order allows to leave them
+# unread.
 LEFTOVER_HORIZON_SECONDS = 3600.0
 LEFTOVER_MOST_PAGES = 50
 FIRST_LOOK_SECONDS = 1.0
@@ -136,7 +137,8 @@ class Settling(Errand):
 class Search(Errand):
     """Looks for a batch whose answer was lost in the list of ingestions, where it must not be sent twice.
 
-    Exactly one unknown ingestion that is as large as the batch and not older than its request is the lost one.
+    Exactly one unknown ingestion that is as large as the batch and not older than its request is the lost
+    one.
 
     Attributes:
         matches: The ingestions that could be the lost one, once the search has ended.
@@ -232,7 +234,7 @@ class StatusReading(Errand):
         self.attempts.due_at = max(at, self._read_at + 0.05)
         return self.attempts.due_at
 
-    def request(self) -> Request:
+    def reading(self) -> ReadList:
         """The next page."""
         if self._survey is None:
             oldest = next(iter(self.lane.accepted.values()))

@@ -1,8 +1,8 @@
 """Isolating the bad rows of a batch: what a half's outcome says about its twin. Pure.
 
-Databox tells how many rows of an ingestion it rejected, not which (D). A bad batch is cut in two; the first half is
-sent, and what comes back often says enough about the second to spare its request: one bad row in a batch costs about
-log2 of the batch in loads, not twice that.
+Databox tells how many rows of an ingestion it rejected, not which (D). A bad batch is cut in two; the first
+half is sent, and what comes back often says enough about the second to spare its request: one bad row in a
+batch costs about log2 of the batch in loads, not twice that.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ class Twin(NamedTuple):
     """What is known of the second half.
 
     Attributes:
-        verdict: `stored`, all its rows were stored by the batch before; `rejected`, that many of them were; `refused`, it
-            holds the reason of a refusal; `unknown`, it has to be sent to know.
+        verdict: `stored`, all its rows were stored by the batch before; `rejected`, that many of them were;
+            `refused`, it holds the reason of a refusal; `unknown`, it has to be sent to know.
         rejected: How many of its rows were rejected, with `rejected`.
     """
 
@@ -35,8 +35,8 @@ def twin(whole_rejected: int | None, first_rejected: int | None, second_rows: in
     """Judge the second half by the whole and the first.
 
     Args:
-        whole_rejected: Rows that the whole batch's ingestion rejected; None when the whole was refused, nothing of it
-            stored.
+        whole_rejected: Rows that the whole batch's ingestion rejected; None when the whole was refused,
+            nothing of it stored.
         first_rejected: Rows rejected when the first half was sent alone; None when it was refused.
         second_rows: Rows in the second half.
     """

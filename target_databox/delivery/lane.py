@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from target_databox.delivery.errands import Errand, PurgeOnce, Search, Settling, StatusReading
     from target_databox.delivery.model import Destination, Hold, Policy
 
-# Own ingestions that are remembered after their outcome, to tell them from a lost one: more than a dataset without
-# keys, loaded one POST at a time, accepts within the tolerance of the server's clock.
+# Own ingestions that are remembered after their outcome, to tell them from a lost one: more than a dataset
+# without keys, loaded one POST at a time, accepts within the tolerance of the server's clock.
 RECENT_INGESTIONS = 2000
 
 NEVER = float("inf")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, Union
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -52,7 +52,8 @@ class Policy:
 
     Attributes:
         cut: Limits of one batch.
-        keeps_rejects: Whether rejected records have a file to go to; without one the first of them ends the run.
+        keeps_rejects: Whether rejected records have a file to go to; without one the first of them ends the
+            run.
     """
 
     cut: Cut
@@ -78,7 +79,8 @@ class Destination:
         dataset_id: Its dataset.
         title: The dataset's title.
         is_keyed: Whether rows are ordered by key.
-        keys_are_known: Whether the dataset is known to have those keys, so that sending a row again is harmless.
+        keys_are_known: Whether the dataset is known to have those keys, so that sending a row again is
+            harmless.
         is_new: Whether this run created the dataset, so that it holds nothing yet.
         purge: Whether to purge it before its first row.
     """
@@ -136,7 +138,8 @@ class Verdict:
     """Why a row was rejected.
 
     Attributes:
-        reason: `schema`, `key`, `encoding`, `size` before it was sent; `refused`, `rejected`, `failed`, `suspect` by the API.
+        reason: `schema`, `key`, `encoding`, `size` before it was sent; `refused`, `rejected`, `failed`,
+            `suspect` by the API.
         code: The API's code, or ours.
         message: One sentence, without values.
     """
@@ -237,8 +240,8 @@ class Batch:
     """
 
     __slots__ = (
-        "accepted_at", "asking", "hold", "ingestion_id", "lane", "posted_after", "posting", "rows", "slot", "twin",
-        "verdict", "was_counted", "was_resent", "whole_rejected",
+        "accepted_at", "asking", "hold", "ingestion_id", "lane", "posted_after", "posting", "rows", "slot",
+        "twin", "verdict", "was_counted", "was_resent", "whole_rejected",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, rows: list[Row], slot: Slot, now: float) -> None:
@@ -305,4 +308,4 @@ class Purge:
     errand: Errand
 
 
-Request = Union[PostRows, AskOutcome, ReadIngestion, ReadList, Purge]
+Request: TypeAlias = PostRows | AskOutcome | ReadIngestion | ReadList | Purge

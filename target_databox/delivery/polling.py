@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 FIRST_SECONDS = 0.1
-# Missing costs a request, waiting costs only time: these two settle where about one question in thirty comes too early.
+# Missing costs a request, waiting costs only time: these two settle where about one question in thirty comes
+# too early.
 GROWTH = 1.25
 SHRINK = 0.9935
 PATIENCE = 1.5
@@ -13,8 +14,8 @@ LONGEST_STEP_SECONDS = 30.0
 class PollDelay:
     """How long after its acceptance an ingestion is asked about.
 
-    Starts low and doubles until the first outcome is seen, one ingestion asked at a time; then follows the slow end of
-    the processing times, so that asking once is nearly always enough.
+    Starts low and doubles until the first outcome is seen, one ingestion asked at a time; then follows the
+    slow end of the processing times, so that asking once is nearly always enough.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Walking a dataset's list of ingestions, whatever its order, with as few pages as that order allows. Pure."""
+"""Walks a dataset's list of ingestions, whatever its order, with as few pages as that order allows. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What is done about batches that the API doesn't take whole: halved until the bad rows stand alone, sent once more,
-or reported.
+"""Judges batches that the API doesn't take whole: halved to find the bad rows, sent once more, or reported.
 
-A batch that was refused, or whose ingestion rejected rows, is halved where that is safe: nothing of it is stored, or the
-dataset has keys, so that a row may be sent again. Elsewhere the whole batch is *suspect*.
+A batch that was refused, or whose ingestion rejected rows, is halved where that is safe: nothing of it is
+stored, or the dataset has keys, so that a row may be sent again. Elsewhere the whole batch is *suspect*.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from target_databox.delivery import halving
+from target_databox.delivery.batches import key_text
 from target_databox.delivery.errors import RefusesAllError, RejectedError, RejectsLimitError
 from target_databox.delivery.model import Batch, Reject, Verdict
 
@@ -17,37 +17,55 @@ if TYPE_CHECKING:
     from target_databox.api.errors import RefusedError
     from target_databox.api.shapes import ApiProblem, Ingestion
     from target_databox.delivery.batches import Row
-    from target_databox.delivery.dispatcher import Dispatcher
+    from target_databox.delivery.course import Course
     from target_databox.delivery.lane import Lane
+    from target_databox.delivery.ledger import Ledger
+    from target_databox.delivery.model import Policy
 
 # So many refusals of a dataset that never accepted anything, and the cause is not in its rows.
 SYSTEMIC_REFUSALS = 12
 
+_BLAME = {
+    "refused": "refused by Databox",
+    "rejected": "rejected by Databox",
+    "failed": "not processed by Databox",
+    "suspect": "perhaps not stored by Databox",
+}
+
 
 class Verdicts:
-    """Judges bad batches on behalf of a dispatcher.
+    """Judges batches by their outcomes.
+
+    Args:
+        policy: What is done with rejected records.
+        lanes: All datasets; grows during the run.
+        course: Ended by records that can't be kept, and by an API that takes nothing.
+        ledger: Where rows get their outcome.
 
     Attributes:
         outbox: Rejected rows that are not written down yet.
         cutoff: Place in the input of the record that ends the run; only rows before it are still sent.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, policy: Policy, lanes: list[Lane], *, course: Course, ledger: Ledger) -> None:
         self.outbox: list[Reject] = []
         self.cutoff: int | None = None
-        self._dispatcher = dispatcher
+        self._policy = policy
+        self._lanes = lanes
+        self._course = course
+        self._ledger = ledger
         self._rejected = 0
 
-    def unsendable(self, lane: Lane, row: Row, reason: str, code: str, message: str, now: float) -> None:
+    def unsendable(self, lane: Lane, row: Row, reason: str, code: str, message: str) -> None:
         """A record is bad before it is sent."""
-        self._reject(lane, row, Verdict(reason, code, message), now)
+        self._reject(lane, row, Verdict(reason, code, message))
 
     def must_wait(self, batch: Batch) -> bool:
         """Whether a half waits for another batch to show that the dataset takes anything at all."""
-        lane, dispatcher = batch.lane, self._dispatcher
+        lane = batch.lane
         if lane.was_accepted or lane.refusals < SYSTEMIC_REFUSALS:
             return False
-        has_place = dispatcher.unconfirmed_batches < dispatcher.policy.unconfirmed_batches
+        has_place = self._ledger.places < self._policy.unconfirmed_batches
         return lane.posting > 0 or (lane.queue.ready > 0 and has_place)
 
     def must_wait_for_halves(self, lane: Lane) -> bool:
@@ -60,10 +78,11 @@ class Verdicts:
         if not lane.was_accepted:
             lane.refusals += 1
             if lane.refusals > SYSTEMIC_REFUSALS and not (lane.queue.ready or lane.posting):
-                self._dispatcher.fail(
+                self._course.fail(
                     RefusesAllError(
                         f"Databox refuses every row of {lane.destination}, and has accepted none: {error} "
-                        "The cause is not in single rows: check the dataset in Databox and the settings of the stream."
+                        "The cause is not in single rows: check the dataset in Databox and the settings of "
+                        "the stream."
                     ),
                     now,
                 )
@@ -86,7 +105,7 @@ class Verdicts:
         is_safe = stored == 0 or batch.lane.destination.resends_safely
         if is_safe and not batch.was_resent:
             batch.was_resent = True
-            self._dispatcher.unlist(batch)
+            self._ledger.unlist(batch)
             batch.posting.due_at = now
             batch.lane.resends.append(batch)
             return
@@ -99,36 +118,37 @@ class Verdicts:
         else:
             self._suspect(batch, verdict, now)
 
-    def confirmed(self, batch: Batch, now: float) -> None:
+    def stored(self, batch: Batch, now: float) -> None:
         """Every row of a batch is stored: that says something of its other half."""
         self._judge_twin(batch, 0, now)
+        self._ledger.confirm(batch, now)
 
     def _bad(self, batch: Batch, rejected: int | None, verdict: Verdict, now: float) -> None:
         # `rejected` rows of the batch were not stored; None: it was refused, for the sake of at least one.
-        self._dispatcher.unlist(batch)
+        self._ledger.unlist(batch)
         self._judge_twin(batch, rejected, now)
         if len(batch.rows) == 1 or rejected == len(batch.rows):
             for row in batch.rows:
-                self._reject(batch.lane, row, verdict, now, is_in_flight=True)
-            self._dispatcher.release(batch, now)
+                self._reject(batch.lane, row, verdict, is_in_flight=True)
+            self._ledger.release(batch, now)
         elif rejected is not None and not batch.lane.destination.resends_safely:
             self._suspect(batch, verdict, now)
         elif self._is_worth_halving(batch):
             self._halve(batch, rejected, verdict, now)
         else:
             # The run ends before these rows: they stay without an outcome.
-            self._dispatcher.give_up(batch)
+            self._ledger.give_up_place(batch)
 
     def _suspect(self, batch: Batch, verdict: Verdict, now: float) -> None:
         suspect = Verdict("suspect", verdict.code, verdict.message, verdict.request_id, verdict.ingestion_id)
-        self._dispatcher.unlist(batch)
+        self._ledger.unlist(batch)
         self._judge_twin(batch, None, now)
         for row in batch.rows:
-            self._reject(batch.lane, row, suspect, now, is_in_flight=True)
-        self._dispatcher.release(batch, now)
+            self._reject(batch.lane, row, suspect, is_in_flight=True)
+        self._ledger.release(batch, now)
 
     def _is_worth_halving(self, batch: Batch) -> bool:
-        if self._dispatcher.is_settling:
+        if self._course.is_settling:
             return False
         return self.cutoff is None or any(row.number < self.cutoff for row in batch.rows)
 
@@ -152,7 +172,7 @@ class Verdicts:
             return
         found = halving.twin(batch.whole_rejected, rejected, len(second.rows))
         if found.verdict == "stored":
-            self._dispatcher.confirm(second, now)
+            self.stored(second, now)
         elif found.verdict == "rejected":
             self._bad(second, found.rejected, batch.verdict, now)
         elif found.verdict == "refused":
@@ -161,29 +181,30 @@ class Verdicts:
             second.posting.due_at = now
             second.lane.resends.append(second)
 
-    def _reject(
-        self, lane: Lane, row: Row, verdict: Verdict, now: float, *, is_in_flight: bool = False
-    ) -> None:
+    def _reject(self, lane: Lane, row: Row, verdict: Verdict, *, is_in_flight: bool = False) -> None:
         if is_in_flight:
             lane.queue.restore(row)
         self._rejected += 1
         lane.counts.rejected += 1
         reject = Reject(lane.destination, row, verdict)
-        policy = self._dispatcher.policy
+        policy = self._policy
         if policy.keeps_rejects:
             self.outbox.append(reject)
-            if self._rejected > policy.rejects_limit and not self._dispatcher.is_settling:
-                self._dispatcher.stop_for(
+            if self._rejected > policy.rejects_limit and not self._course.is_settling:
+                self._course.stop_for(
                     RejectsLimitError(
-                        f"{self._rejected} records were rejected, more than rejects_limit ({policy.rejects_limit}) allows; "
-                        f"the last one of {lane.destination}: {verdict.message}. What was rejected is in rejects_path; "
-                        "mend the cause, or raise rejects_limit."
+                        f"{self._rejected} records were rejected, more than rejects_limit "
+                        f"({policy.rejects_limit}) allows; the last one of {lane.destination}: "
+                        f"{verdict.message}. What was rejected is in rejects_path; mend the cause, or raise "
+                        "rejects_limit."
                     )
                 )
             return
         if self.cutoff is None or row.number < self.cutoff:
             self.cutoff = row.number
-            self._dispatcher.cut_off(row.number, _rejected_error(reject))
+            self._course.end_at_record(_rejected_error(reject))
+            for each in self._lanes:
+                each.queue.drop_from(row.number)
 
 
 def _said(problems: tuple[ApiProblem, ...], otherwise: str) -> tuple[str | None, str]:
@@ -197,12 +218,12 @@ def _said(problems: tuple[ApiProblem, ...], otherwise: str) -> tuple[str | None,
 
 def _rejected_error(reject: Reject) -> RejectedError:
     verdict = reject.verdict
-    by = {"refused": "refused by Databox", "rejected": "rejected by Databox", "failed": "not processed by Databox",
-          "suspect": "perhaps not stored by Databox"}.get(verdict.reason, "rejected")  # fmt: skip
+    key = f", key {key_text(reject.row.key)}," if reject.row.key is not None else ""
     request = f", request id {verdict.request_id}" if verdict.request_id else ""
     code = f"{verdict.code}: " if verdict.code else ""
     return RejectedError(
-        f"Record {reject.row.number} of {reject.destination} was {by} ({code}{verdict.message}{request}). Rows before it are "
-        "delivered, no STATE passes it, and the next run meets it again. Mend it at its source, or set rejects_path to "
-        "keep rejected records in a file and go on."
+        f"Record {reject.row.number}{key} of {reject.destination} was "
+        f"{_BLAME.get(verdict.reason, 'rejected')} ({code}{verdict.message.rstrip('.')}{request}). Rows before "
+        "it are delivered, no STATE passes it, and the next run meets it again. Mend it at its source, or set "
+        "rejects_path to keep rejected records in a file and go on."
     )

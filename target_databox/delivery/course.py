@@ -1,0 +1,76 @@
+"""How far a run is: whether rows still come in, whether anything new goes out, and why it ends early."""
+
+from __future__ import annotations
+
+import enum
+
+from target_databox.api.errors import KeyRefusedError
+from target_databox.delivery.lane import NEVER
+
+
+class Mode(enum.Enum):
+    """What a run still does."""
+
+    RUNNING = "rows come in and go out"
+    DRAINING = "no more rows come in; everything goes out"
+    SETTLING = "nothing new goes out; what is on its way gets its outcome"
+    CLOSED = "nothing more happens"
+
+
+class Course:
+    """A run's way from its first row to its end; it never goes back.
+
+    Args:
+        shutdown_seconds: How long a run that fails waits for what is on its way.
+
+    Attributes:
+        error: Why the run ends early; None while it doesn't.
+        deadline: When a run that is ending stops waiting.
+    """
+
+    def __init__(self, shutdown_seconds: float) -> None:
+        self.mode = Mode.RUNNING
+        self.error: BaseException | None = None
+        self.deadline = NEVER
+        self._shutdown_seconds = shutdown_seconds
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether nothing new goes out any more."""
+        return self.mode in (Mode.SETTLING, Mode.CLOSED)
+
+    def drain(self) -> None:
+        """The input has ended: everything goes out."""
+        if self.mode is Mode.RUNNING:
+            self.mode = Mode.DRAINING
+
+    def settle(self, deadline: float = NEVER) -> None:
+        """Send nothing new; outcomes of what is on its way are awaited until a deadline."""
+        if self.mode is not Mode.CLOSED:
+            self.mode = Mode.SETTLING
+            self.deadline = min(self.deadline, deadline)
+
+    def fail(self, error: BaseException, now: float) -> None:
+        """End the run early; the first reason counts. A refused key leaves nothing to wait for."""
+        self._blame(error)
+        if isinstance(error, KeyRefusedError):
+            self.close()
+        self.settle(now + self._shutdown_seconds)
+
+    def stop_for(self, error: BaseException) -> None:
+        """End the run early without haste: what is on its way gets its outcome."""
+        self._blame(error)
+        self.settle()
+
+    def end_at_record(self, error: BaseException) -> None:
+        """End the run at a record, what came before it delivered; of several the earliest is the reason."""
+        self.error = error
+        self.drain()
+
+    def close(self) -> None:
+        """Nothing more happens."""
+        self.mode = Mode.CLOSED
+
+    def _blame(self, error: BaseException) -> None:
+        if self.error is None:
+            self.error = error

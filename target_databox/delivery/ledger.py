@@ -1,0 +1,89 @@
+"""What is open: rows without an outcome, the memory they take, batches in the window, STATEs behind them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from target_databox.delivery.checkpoints import Checkpoints
+
+if TYPE_CHECKING:
+    from target_databox.delivery.batches import Row
+    from target_databox.delivery.lane import Lane
+    from target_databox.delivery.model import Batch
+
+
+class Ledger:
+    """The books of a run: every row that comes in is closed once, every batch gives its place back once.
+
+    Args:
+        state_interval_seconds: At most one STATE in this time.
+
+    Attributes:
+        open_rows: Rows without an outcome.
+        places: Batches in the window, accepted or not.
+        unconfirmed: Accepted batches without an outcome.
+    """
+
+    def __init__(self, state_interval_seconds: float) -> None:
+        self.checkpoints = Checkpoints(state_interval_seconds)
+        self.open_rows = 0
+        self.places = 0
+        self.unconfirmed = 0
+        self._row_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory kept for rows without an outcome, and for the STATEs behind them."""
+        return self._row_bytes + self.checkpoints.held_bytes
+
+    def open_row(self, lane: Lane, row: Row) -> None:
+        """A row came in."""
+        row.stretch = self.checkpoints.stretch
+        self.checkpoints.opened()
+        self.open_rows += 1
+        self._row_bytes += row.cost_bytes
+        lane.counts.read += 1
+
+    def close_row(self, row: Row) -> None:
+        """A row has its outcome, and that is durable."""
+        self.open_rows -= 1
+        self._row_bytes -= row.cost_bytes
+        self.checkpoints.closed(row.stretch)
+
+    def accepted(self, batch: Batch, now: float) -> None:
+        """A batch has an ingestion, whose outcome is to be learned."""
+        batch.accepted_at = now
+        batch.lane.remember(batch)
+        self.unconfirmed += 1
+
+    def unlist(self, batch: Batch) -> None:
+        """A batch's ingestion has its outcome, whatever it is."""
+        if batch.ingestion_id is not None and batch.lane.accepted.pop(batch.ingestion_id, None) is not None:
+            self.unconfirmed -= 1
+        batch.ingestion_id = None
+
+    def confirm(self, batch: Batch, now: float) -> None:
+        """Every row of a batch is stored, and what its rows replaced is superseded."""
+        counts = batch.lane.counts
+        for row in batch.rows:
+            counts.confirmed += 1
+            self.close_row(row)
+            for replaced in row.replaced():
+                counts.superseded += 1
+                self.close_row(replaced)
+        self.release(batch, now)
+
+    def release(self, batch: Batch, now: float) -> None:
+        """A batch is over: its keys are free unless a first copy may still land, its place as well."""
+        self.unlist(batch)
+        keys = batch.lane.queue.keys(batch.rows)
+        if batch.hold is not None and not batch.hold.is_over:
+            batch.hold.keys.extend(keys)
+        else:
+            batch.lane.queue.free(keys, now)
+        self.give_up_place(batch)
+
+    def give_up_place(self, batch: Batch) -> None:
+        """A batch needs its place in the window no longer; it is free when all of its parts say so."""
+        batch.slot.parts -= 1
+        self.places -= batch.slot.parts == 0

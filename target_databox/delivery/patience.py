@@ -1,0 +1,42 @@
+"""Whether and when a request that failed is tried again; the run ends when one has failed for too long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from target_databox.api.errors import ThrottledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_databox.api.errors import TransientError
+    from target_databox.delivery.course import Course
+    from target_databox.delivery.model import Attempts
+
+
+class Patience:
+    """Plans the next try of requests that failed and may succeed later.
+
+    Args:
+        course: Ended where patience ends.
+        retry_seconds: How long one request may go on failing; waiting for the budget does not count.
+        wait: Seconds to wait before another try, from the number of failed ones and what the API asked for.
+    """
+
+    def __init__(
+        self, course: Course, retry_seconds: float, wait: Callable[[int, float | None], float]
+    ) -> None:
+        self._course = course
+        self._retry_seconds = retry_seconds
+        self._wait = wait
+
+    def try_later(self, attempts: Attempts, error: TransientError, now: float) -> None:
+        """Plan another try, or end the run."""
+        if isinstance(error, ThrottledError):
+            # The budget knows how long to wait, and waiting for it is no failure.
+            attempts.due_at = now
+            return
+        asked = error.retry_after_seconds
+        failing_seconds = attempts.failed(now, lambda tries: self._wait(tries, asked))
+        if failing_seconds > self._retry_seconds:
+            self._course.fail(error, now)

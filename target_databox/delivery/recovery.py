@@ -1,0 +1,219 @@
+"""What a dataset needs before its first row, and after an answer was lost.
+
+Before: ingestions that a killed run left are waited for, and the dataset is purged if it has to be. After a
+lost answer: with keys the batch is sent again and its keys stay held until the first copy can no longer land;
+without, it is looked for in the list of ingestions and adopted, or sent again when it is not there.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from target_databox.api.errors import DataboxError, MissingError, TransientError
+from target_databox.api.shapes import Ingestion, IngestionsPage
+from target_databox.delivery.errands import (
+    CLOCK_TOLERANCE_SECONDS,
+    LEFTOVER_HORIZON_SECONDS,
+    LEFTOVER_MOST_PAGES,
+    Errand,
+    PurgeOnce,
+    Search,
+    Settling,
+)
+from target_databox.delivery.errors import UnconfirmedError
+from target_databox.delivery.gate import BLOCKED
+from target_databox.delivery.model import Hold, ReadIngestion
+
+if TYPE_CHECKING:
+    from target_databox.delivery.confirmation import Confirmation
+    from target_databox.delivery.course import Course
+    from target_databox.delivery.gate import Blocked, Gate
+    from target_databox.delivery.lane import Lane
+    from target_databox.delivery.model import Batch, Policy, Purge, ReadList, Request
+    from target_databox.delivery.patience import Patience
+
+logger = logging.getLogger(__name__)
+
+
+class Recovery:
+    """Errands of all datasets.
+
+    Args:
+        policy: How long to wait.
+        lanes: All datasets; grows during the run.
+        course: Ended by what can't be resolved.
+        confirmation: Where a batch goes that was found again.
+        gate: Where every request gets its turn.
+        patience: What plans another try.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        lanes: list[Lane],
+        *,
+        course: Course,
+        confirmation: Confirmation,
+        gate: Gate,
+        patience: Patience,
+    ) -> None:
+        self._policy = policy
+        self._lanes = lanes
+        self._course = course
+        self._confirmation = confirmation
+        self._gate = gate
+        self._patience = patience
+
+    def open(self, lane: Lane, now: float, server_time: float | None) -> None:
+        """Prepare a dataset that this run did not create for its first row."""
+        if lane.is_open or lane.opening is not None:
+            return
+        timeout = self._policy.confirmation_timeout_seconds
+        since = None if server_time is None else server_time - max(LEFTOVER_HORIZON_SECONDS, timeout)
+        lane.opening = Settling(
+            lane, now, since=since, timeout_seconds=timeout, most_pages=LEFTOVER_MOST_PAGES
+        )
+
+    def lost(self, batch: Batch, now: float) -> None:
+        """The answer to a batch's POST was lost; its next try is planned already."""
+        lane = batch.lane
+        if not lane.destination.resends_safely:
+            lag = self._policy.listing_lag_seconds
+            timeout = self._policy.confirmation_timeout_seconds
+            lane.search = Search(lane, batch, now + lag, timeout_seconds=timeout)
+            return
+        if batch.hold is None or batch.hold.is_over:
+            batch.hold = Hold(now, batch.posted_after)
+            lane.holds.append(batch.hold)
+        batch.hold.lost_at = now
+        lane.resends.append(batch)
+
+    # Requests
+
+    def errand(self, now: float) -> Request | Blocked | None:
+        """The request of an errand that is due, if any."""
+        for lane in self._lanes:
+            if lane.holds and lane.copies is None:
+                self._look_for_copies(lane)
+            for errand in lane.errands():
+                if errand.is_away:
+                    continue
+                due_at = errand.attempts.due_at
+                if due_at > now:
+                    self._gate.later(due_at)
+                    continue
+                if not self._gate.lets(lane, due_at, now):
+                    return BLOCKED
+                errand.started(now)
+                return errand.request()
+        return None
+
+    def returned(self, request: ReadList | ReadIngestion | Purge, answer: object, now: float) -> None:
+        """Take in the answer to an errand's request."""
+        errand = request.errand
+        is_gone = isinstance(request, ReadIngestion) and isinstance(answer, MissingError)
+        if isinstance(answer, TransientError):
+            self._patience.try_later(errand.attempts, answer, now)
+            return
+        if isinstance(answer, DataboxError) and not is_gone:
+            self._course.fail(answer, now)
+            return
+        errand.attempts.succeeded()
+        if isinstance(errand, (Settling, Search)) and isinstance(answer, IngestionsPage):
+            errand.listed(answer, now)
+        elif isinstance(errand, Search):
+            errand.read(answer if isinstance(answer, Ingestion) else None, now)
+        elif isinstance(errand, PurgeOnce):
+            errand.purged()
+        if errand.ended is not None:
+            self._end(request.lane, errand, now)
+
+    def _end(self, lane: Lane, errand: Errand, now: float) -> None:
+        if errand is lane.opening:
+            self._opened(lane, errand, now)
+        elif isinstance(errand, Search):
+            self._found(lane, errand, now)
+        elif isinstance(errand, Settling) and errand.ended == "done":
+            self._landed(lane, errand, now)
+        else:
+            self._unresolved(lane, "ingestions that this run did not make are still pending", now)
+
+    # Before the first row
+
+    def _opened(self, lane: Lane, errand: Errand, now: float) -> None:
+        if isinstance(errand, Settling):
+            if errand.ended == "late":
+                logger.warning(
+                    "%d ingestions of %s were pending before this run and still are; going on without them. "
+                    "They may land after the rows of this run.",
+                    len(errand.found or ()),
+                    lane.destination,
+                )
+            if errand.is_cut_short:
+                logger.warning(
+                    "The list of ingestions of %s is long and in no order; only its first %d pages were "
+                    "searched for pending ones.",
+                    lane.destination,
+                    LEFTOVER_MOST_PAGES,
+                )
+            if lane.destination.purge:
+                lane.opening = PurgeOnce(lane, now)
+                return
+        else:
+            logger.info("Purged %s.", lane.destination)
+        lane.opening = None
+        lane.is_open = True
+
+    # After a lost answer
+
+    def _look_for_copies(self, lane: Lane) -> None:
+        lag = self._policy.listing_lag_seconds
+        due_at = min(hold.lost_at for hold in lane.holds) + lag
+        # What was lost within the same moment is looked for together.
+        holds = tuple(hold for hold in lane.holds if hold.lost_at + lag <= due_at + 1.0)
+        due_at = max(hold.lost_at for hold in holds) + lag
+        known = [hold.posted_after for hold in holds if hold.posted_after is not None]
+        since = min(known) - CLOCK_TOLERANCE_SECONDS if len(known) == len(holds) else None
+        timeout = self._policy.confirmation_timeout_seconds
+        lane.copies = Settling(lane, due_at, since=since, timeout_seconds=timeout, holds=holds)
+
+    def _landed(self, lane: Lane, errand: Settling, now: float) -> None:
+        lane.copies = None
+        for hold in errand.holds:
+            if hold.lost_at > errand.attempts.due_at:
+                # Lost once more meanwhile.
+                continue
+            hold.is_over = True
+            lane.holds.remove(hold)
+            lane.queue.free(hold.keys, now)
+
+    def _found(self, lane: Lane, search: Search, now: float) -> None:
+        batch = search.batch
+        if search.ended == "late":
+            self._unresolved(lane, "ingestions that could be the lost one are still pending", now)
+        elif len(search.matches) > 1:
+            self._unresolved(lane, f"{len(search.matches)} ingestions could be the lost one", now)
+        elif search.matches:
+            lane.search = None
+            batch.posting.succeeded()
+            batch.ingestion_id = search.matches[0]
+            lane.was_accepted = True
+            logger.info(
+                "Found ingestion %s of %s again, whose answer was lost.", batch.ingestion_id, lane.destination
+            )
+            self._confirmation.accept(batch, now)
+        else:
+            lane.search = None
+            batch.posting.due_at = now
+            lane.resends.append(batch)
+
+    def _unresolved(self, lane: Lane, finding: str, now: float) -> None:
+        self._course.fail(
+            UnconfirmedError(
+                f"The answer to a batch of {lane.destination} was lost, and {finding}. Nobody can tell "
+                "whether its rows are stored, so no STATE passes them. Look at the dataset's ingestions in "
+                "Databox, then run again."
+            ),
+            now,
+        )
