@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from typing import IO, TYPE_CHECKING, Any
-
-from singer_sdk.helpers._batch import StorageTarget
 
 from target_databox.messages import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
-def record_lines(encoding: Mapping[str, Any], manifest: Sequence[str]) -> Iterator[bytes]:
+def record_lines(
+    encoding: Any, manifest: Any, opened: Callable[[str], AbstractContextManager[IO[bytes]]]
+) -> Iterator[bytes]:
     """Lines of the files that a BATCH message names, blank ones left out.
 
     Args:
         encoding: Its `encoding`: format and compression.
         manifest: Its `manifest`: addresses of the files.
+        opened: Opens the file at an address.
 
     Raises:
         InputError: The format is not JSONL, or a file can't be read.
     """
-    kind, compression = encoding.get("format"), encoding.get("compression")
+    kind, compression = (
+        (encoding.get("format"), encoding.get("compression")) if isinstance(encoding, dict) else (None, None)
+    )
     if kind != "jsonl" or compression not in (None, "", "none", "gzip"):
         raise InputError(
-            f"is a BATCH of format {kind!r} with compression {compression!r}; jsonl, plain or gzip, can be read. Change "
-            "batch_config of the tap."
+            f"is a BATCH of format {kind!r} with compression {compression!r}; jsonl, plain or gzip, can be "
+            "read. Change batch_config of the tap."
         )
+    if not isinstance(manifest, list) or not all(isinstance(address, str) for address in manifest):
+        raise InputError("is a BATCH whose manifest is no list of addresses.")
     for address in manifest:
-        head, tail = StorageTarget.split_url(address)
         try:
-            with StorageTarget.from_url(head).open(tail, mode="rb") as file:
-                plain: IO[bytes] = gzip.open(file) if compression == "gzip" else file  # type: ignore[assignment]
-                for line in plain:
+            with opened(address) as file:
+                for line in gzip.GzipFile(fileobj=file) if compression == "gzip" else file:
                     if line.strip():
                         yield line.rstrip(b"\r\n")
-        except (OSError, EOFError) as error:
-            raise InputError(f"is a BATCH whose file {tail} can't be read: {error}.") from error
+        except (OSError, EOFError, ValueError, ImportError, zlib.error) as error:
+            if isinstance(error, InputError):
+                raise
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"is a BATCH whose file {address} can't be read: {reason}. The file must be there, whole, "
+                f"when "
+                "the message is read."
+            ) from error

@@ -127,7 +127,7 @@ class Loader:
         if isinstance(failure, Interrupted):
             self._stop()
         elif isinstance(failure, InputError):
-            logger.error("%s Finishing what came before it.", failure)
+            logger.warning("The input can't be read any further; finishing what came before.")
         elif failure is not None:
             self.engine.stop(failure)
         error = self._wait()
@@ -137,6 +137,8 @@ class Loader:
         if self._interrupts.exit_code is not None:
             sys.exit(self._interrupts.exit_code)
         if failure is not None:
+            if error is not None and error is not failure:
+                logger.error("%s", error)
             raise failure
         if error is not None:
             raise error
@@ -150,7 +152,7 @@ class Loader:
                 self.engine.finish()
             except Interrupted:
                 self._stop()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 # raised again once the run is summed up
                 return error
             else:
                 return None
@@ -206,6 +208,9 @@ def write_state(value: bytes) -> None:
     Raises:
         OutputClosedError: Nobody reads it any more.
     """
+    advice = "The run ends; the next one loads again what no STATE has passed."
+    if sys.stdout is None:
+        raise OutputClosedError(f"There is no standard output, so no STATE can be written. {advice}")
     try:
         binary = getattr(sys.stdout, "buffer", None)
         if binary is None:
@@ -213,10 +218,12 @@ def write_state(value: bytes) -> None:
         else:
             binary.write(value + b"\n")
         sys.stdout.flush()
-    except BrokenPipeError as error:
+    except OSError as error:
         # Python would fail once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputClosedError(
-            "Standard output was closed by its reader, so no STATE can be written. The run ends; the next one loads "
-            "again what no STATE has passed."
-        ) from error
+        problem = (
+            "was closed by its reader"
+            if isinstance(error, BrokenPipeError)
+            else f"can't be written ({error.strerror})"
+        )
+        raise OutputClosedError(f"Standard output {problem}, so no STATE can be written. {advice}") from error

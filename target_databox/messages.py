@@ -18,6 +18,8 @@ CHUNK_BYTES: Final = 1 << 16
 # Lines of one chunk at most where the input is no file descriptor.
 CHUNK_LINES: Final = 100
 
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -105,6 +107,57 @@ def message(line: bytes) -> dict[str, Any]:
     return decoded
 
 
+def require(message: Mapping[str, Any], *names: str) -> None:
+    """Make sure that a message has its members.
+
+    Raises:
+        InputError: One is missing.
+    """
+    missing = [name for name in names if name not in message]
+    if missing:
+        raise InputError(f"is a {message['type']} without {' and '.join(missing)}.")
+
+
+def stream_of(message: Mapping[str, Any]) -> str:
+    """The stream that a message names.
+
+    Raises:
+        InputError: It names none.
+    """
+    stream = message.get("stream")
+    if not isinstance(stream, str) or not stream.strip():
+        raise InputError(f"is a {message['type']} that names no stream.")
+    return stream
+
+
+def record_of(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a RECORD message.
+
+    Raises:
+        InputError: It has none.
+    """
+    record = message.get("record")
+    if not isinstance(record, dict):
+        raise InputError("is a RECORD without a record.")
+    return record
+
+
+def declaration(message: Mapping[str, Any]) -> tuple[str, dict[str, Any], list[str]]:
+    """Stream, schema and keys of a SCHEMA message.
+
+    Raises:
+        InputError: One of them is missing or makes no sense.
+    """
+    stream, schema = stream_of(message), message.get("schema")
+    if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+        raise InputError(f"is a SCHEMA of stream '{stream}' without properties.")
+    keys = message.get("key_properties")
+    keys = [] if keys is None else keys
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise InputError(f"is a SCHEMA of stream '{stream}' whose key_properties are no list of names.")
+    return stream, schema, keys
+
+
 def state_value(line: bytes) -> bytes:
     """The value of a STATE message, as it came."""
     return bytes(_state_decoder.decode(line).value).strip()
@@ -114,7 +167,9 @@ def _unreadable(line: bytes) -> Exception:
     """Tell a RECORD with bad values from a line that is no message."""
     try:
         decoded = json.loads(line.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError):
+    except RecursionError:
+        return InputError("is nested too deeply.")
+    except ValueError:
         return InputError("is not valid JSON; was the tap cut off?")
     if (
         not isinstance(decoded, dict)
@@ -153,9 +208,15 @@ def is_json(line: bytes) -> bool:
 
 
 def kept_line(decoded: Mapping[str, Any]) -> bytes | None:
-    """The line that a rejected record was kept as, where that was no JSON text; None for any other message."""
+    """The line that a rejected record was kept as, where that was no JSON text; None for any other message.
+
+    One whose record somebody has filled in is mended, and stands for itself.
+
+    Raises:
+        InputError: What was kept is not base64.
+    """
     rejected = decoded.get("rejected")
-    if not isinstance(rejected, dict) or not isinstance(rejected.get("line"), str):
+    if not isinstance(rejected, dict) or not isinstance(rejected.get("line"), str) or decoded.get("record"):
         return None
     try:
         return base64.b64decode(rejected["line"], validate=True)

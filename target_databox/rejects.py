@@ -1,8 +1,9 @@
-"""The rejects file: rejected records as Singer messages that can be loaded again, on disk before a STATE passes them."""
+"""The rejects file: Singer messages that can be loaded again, on disk before a STATE passes them."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import logging
 import os
@@ -33,15 +34,16 @@ class RejectsLeftError(RuntimeError):
 
     def __init__(self, count: int, path: Path | None) -> None:
         super().__init__(
-            f"{count} records were rejected; they are in {path}, each with its reason. Mend them and load that file with "
-            "target-databox, or set rejects_policy to accept."
+            f"{count} records were rejected; they are in {path}, each with its reason. Mend them and load "
+            f"that file "
+            "with target-databox, or set rejects_policy to accept."
         )
 
 
 class RejectsFile:
     """A file of Singer messages, appended to by any number of runs.
 
-    Every append stands for itself: SCHEMA lines first, then RECORDs, in one locked write that is synced or undone.
+    Every append stands for itself: SCHEMA lines, then RECORDs, in one locked write that is synced or undone.
 
     Args:
         path: The file; made when the first record is rejected.
@@ -53,15 +55,16 @@ class RejectsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         directory = path.parent
-        if path.is_dir() or not directory.is_dir():
-            problem = "is a directory" if path.is_dir() else f"is in {directory}, which does not exist"
+        if not directory.is_dir() or (path.exists() and not path.is_file()):
+            problem = "is no file" if directory.is_dir() else f"is in {directory}, which does not exist"
             raise RejectsFileError(f"rejects_path {path} {problem}. Name a file in a directory that exists.")
         if not os.access(path if path.exists() else directory, os.W_OK):
             raise RejectsFileError(f"rejects_path {path} can't be written. Check its permissions.")
         left = self._count()
         if left:
             logger.warning(
-                "%s holds %d records that earlier runs rejected. Bookmarks may be past them: mend them and load the file.",
+                "%s holds %d records that earlier runs rejected. Bookmarks may be past them: mend them and "
+                "load the file.",
                 path,
                 left,
             )
@@ -70,8 +73,9 @@ class RejectsFile:
         """Make sure that the input is not this file, which would grow while it is read."""
         if self.path.exists() and os.path.samestat(os.fstat(descriptor), self.path.stat()):
             raise RejectsFileError(
-                f"The input is {self.path}, which is rejects_path too. Move it away before it is loaded, or set another "
-                "rejects_path."
+                f"The input is {self.path}, which is rejects_path too. Move it away before it is loaded, or "
+                f"set "
+                "another rejects_path."
             )
 
     def append(self, rejects: Sequence[Reject]) -> None:
@@ -94,8 +98,9 @@ class RejectsFile:
             self._write(b"".join(line + b"\n" for line in lines))
         except OSError as error:
             raise RejectsFileError(
-                f"{len(rejects)} rejected records could not be written to {self.path}: {error.strerror}. No STATE passes "
-                "them; make room or choose another rejects_path, then run again."
+                f"{len(rejects)} rejected records could not be written to {self.path}: {error.strerror}. No "
+                f"STATE "
+                "passes them; make room or choose another rejects_path, then run again."
             ) from error
 
     def _write(self, data: bytes) -> None:
@@ -109,7 +114,8 @@ class RejectsFile:
                     written += os.write(descriptor, data[written:])
                 os.fsync(descriptor)
             except OSError:
-                os.ftruncate(descriptor, size)
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, size)
                 raise
         finally:
             os.close(descriptor)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.exceptions import InvalidRecord
+from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.sinks import Sink
-from singer_sdk.sinks.core import BaseJSONSchemaValidator
+from singer_sdk.sinks.core import BaseJSONSchemaValidator, JSONSchemaValidator
 
 from target_databox.api.limits import MAX_REQUEST_ROWS
 from target_databox.columns import columns as columns_of
 from target_databox.delivery.batches import FRAME_BYTES, Origin, Row
 from target_databox.rows import BadRecordError, RowEncoder
-from target_databox.validation import RecordValidator
+from target_databox.validation import RecordValidator, SchemaError, refers_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from target_databox.target import TargetDatabox
 
 
-class Stopped(Exception):
+# What validators raise for values that no JSON text holds.
+_NOT_JSON = (ValueError, TypeError, OverflowError)
+
+
+class Stopped(Exception):  # noqa: N818 # no error: the run ends in order
     """Nothing more needs to be read."""
 
 
@@ -32,12 +37,28 @@ class _Validator(BaseJSONSchemaValidator):
     def __init__(self, schema: dict[str, Any]) -> None:
         super().__init__(schema)
         self._validator = RecordValidator(schema)
+        # Asked for every record, hence without a method between.
         self.is_valid = self._validator.is_valid
 
     def validate(self, record: dict[str, Any]) -> None:
         """Raise InvalidRecord when a record does not fit."""
-        if not self.is_valid(record):
-            raise InvalidRecord(self._validator.problem(record) or "does not fit the schema", {})
+        problem = self._validator.problem(record)
+        if problem is not None:
+            raise InvalidRecord(problem, {})
+
+
+class _SlowValidator(JSONSchemaValidator):
+    """The SDK's own validator, which knows more regular expressions; what it says holds no value."""
+
+    def validate(self, record: dict[str, Any]) -> None:
+        """Raise InvalidRecord when a record does not fit."""
+        for error in self.validator.iter_errors(record):
+            place = ".".join(str(part) for part in error.absolute_path) or "the record"
+            raise InvalidRecord(f"{place}: its value does not fit '{error.validator}'", {})
+
+    def is_valid(self, record: dict[str, Any]) -> bool:
+        """Whether a record fits."""
+        return bool(self.validator.is_valid(record))
 
 
 class DatasetSink(Sink):
@@ -82,12 +103,23 @@ class DatasetSink(Sink):
         self.lane: Lane | None = None
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
-        """The validator of this stream's records; None when `validate_records` is off."""
-        return _Validator(self.schema) if self.validate_schema else None
+        """The validator of this stream's records; None when `validate_records` is off.
 
-    def setup(self) -> None:
-        """Find or create the dataset."""
-        self.lane = self._target.lane_of(self)
+        Raises:
+            SchemaError: No validator understands the schema, or it refers to another document.
+        """
+        if not self.validate_schema:
+            return None
+        try:
+            return _Validator(self.schema)
+        except SchemaError as error:
+            # The SDK's would fetch what a schema refers to.
+            if refers_elsewhere(self.schema):
+                raise
+            try:
+                return _SlowValidator(self.schema)
+            except (InvalidJSONSchema, re.error):
+                raise error from None
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         """Make a row of a record and keep it until the lines at hand are read.
@@ -98,12 +130,17 @@ class DatasetSink(Sink):
         """
         line, number, origin = context["line"], context["number"], context["origin"]
         validator = self._validator
-        if validator is not None and not validator.is_valid(record):  # type: ignore[attr-defined]
+        if validator is not None:
             try:
-                validator.validate(record)
+                if not validator.is_valid(record):  # type: ignore[attr-defined] # both of ours have it
+                    validator.validate(record)
             except InvalidRecord as error:
                 self.reject(line, number, origin, "schema", "schema", error.error_message)
-            return
+                return
+            except _NOT_JSON:
+                message = "the record: stream maps made something of it that JSON does not know"
+                self.reject(line, number, origin, "schema", "schema", message)
+                return
         try:
             row = self.encoder.encode(record)
         except BadRecordError as error:

@@ -1,33 +1,52 @@
 """TargetDatabox: Singer messages in, STATE out; settings, signals and exit codes.
 
-A record's way: a line → `messages` → its `DatasetSink` (validated, made a row) → `delivery` (sent, confirmed) → STATE.
+A record's way: a line → `messages` → its `DatasetSink` (validated, made a row) → `delivery` (sent, confirmed)
+→ STATE.
+
+Long because it is one class of the SDK's with the command around it; what needs no SDK lives elsewhere.
 """
 
 from __future__ import annotations
 
+import copy
+import datetime
 import logging
 import os
 import sys
 from collections import Counter
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import click
 from singer_sdk import Target
+from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
+from singer_sdk.helpers._batch import StorageTarget
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
-from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib.encoding import GenericSingerReader
 
+from target_databox.batch_files import record_lines
+from target_databox.columns import ColumnError
+from target_databox.config_files import config_of
 from target_databox.delivery.batches import Origin
 from target_databox.interrupts import Interrupted, Interrupts
 from target_databox.messages import (
+    BYTE_ORDER_MARK,
     InputError,
     UnreadableRecordError,
     chunks,
+    declaration,
     kept_line,
     message,
     record_message,
+    record_of,
+    require,
     state_value,
+    stream_of,
 )
 from target_databox.settings import (
     CONFIG_JSONSCHEMA,
@@ -38,13 +57,15 @@ from target_databox.settings import (
     read_settings,
 )
 from target_databox.sinks import DatasetSink, Stopped
+from target_databox.validation import SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
-    from singer_sdk.plugin_base import _ConfigInput
+    from singer_sdk.mapper import StreamMap
 
     from target_databox.delivery.engine import Engine
     from target_databox.delivery.lane import Lane
@@ -53,8 +74,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-databox")
 
 FAILED = 1
+ENVIRONMENT = "ENV"
 # Rows of a BATCH file that are read before they are handed over.
 BATCH_ROWS_AT_HAND = 200
+# What an expression of stream_maps may raise for a record that it does not suit.
+EXPRESSION_ERRORS = (MapExpressionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class LineReader(GenericSingerReader[bytes]):
@@ -68,10 +92,14 @@ class LineReader(GenericSingerReader[bytes]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.target: TargetDatabox | None = None
+        self._target: TargetDatabox
         self.line = b""
         self.number = 0
         self.failure: BaseException | None = None
+
+    def serve(self, target: TargetDatabox) -> None:
+        """Say whose messages these are."""
+        self._target = target
 
     @property
     def default_input(self) -> IO[bytes]:
@@ -87,12 +115,13 @@ class LineReader(GenericSingerReader[bytes]):
     ) -> Counter[str]:
         """Read to the end, or to what ends the run; never raises."""
         stats: Counter[str] = Counter()
-        target = self.target
-        assert target is not None
-        source = file_input or self.default_input
+        target = self._target
         try:
+            source = file_input or self.default_input
             target.loader.refuse_own_rejects(source)
             for lines in chunks(source, interruptible=target.interrupts):
+                if not self.number:
+                    lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
                 for line in lines:
                     self.number += 1
                     self.line = line
@@ -104,7 +133,7 @@ class LineReader(GenericSingerReader[bytes]):
                     break
         except Stopped:
             pass
-        except (Exception, Interrupted) as error:
+        except (Exception, Interrupted) as error:  # noqa: BLE001 # what was read is delivered first
             self.failure = error
         return stats
 
@@ -112,12 +141,9 @@ class LineReader(GenericSingerReader[bytes]):
         try:
             decoded = message(line)
             kind: str = decoded["type"]
-            callback = callbacks.get(kind)
-            if callback is None:
-                raise InputError("has a type that is not one of Singer's.")
-            callback(decoded)
+            callbacks.get(kind, _unknown)(decoded)
         except UnreadableRecordError as error:
-            self.target.reject_unreadable(error, self.line)  # type: ignore[union-attr]
+            self._target.reject_unreadable(error, self.line)
             return "RECORD"
         except InputError as error:
             raise InputError(f"Line {self.number} of the input {error}") from error.__cause__
@@ -131,6 +157,7 @@ class TargetDatabox(Target):
     config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
     default_sink_class = DatasetSink
     message_reader_class = LineReader
+    needs_key: ClassVar[bool] = True
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
@@ -151,25 +178,30 @@ class TargetDatabox(Target):
         given = dict(config or {})
         if parse_env_config:
             given.update(environment_config(environment(os.environ)))
-        self.settings: Settings = read_settings(given, os.environ)
+        self.settings: Settings = read_settings(given, os.environ, require_key=self.needs_key)
         self.interrupts = Interrupts()
-        super().__init__(
-            config=self.settings.sdk_config(),
-            validate_config=validate_config,
-            setup_mapper=setup_mapper,
-            message_reader=message_reader,
-        )
+        try:
+            super().__init__(
+                config=self.settings.sdk_config(),
+                validate_config=validate_config,
+                setup_mapper=setup_mapper,
+                message_reader=message_reader,
+            )
+        except StreamMapConfigError as error:
+            raise SettingsError([f"stream_maps: {error}"]) from error
         self.message_reader: LineReader
-        self.message_reader.target = self
+        self.message_reader.serve(self)
         self._lanes: dict[str, tuple[Lane, tuple[str, ...]]] = {}
-        self._origins: dict[str, str] = {}
-        self._schemas: dict[object, Origin] = {}
-        self._fast_sinks: dict[object, DatasetSink] = {}
+        # By alias, the stream that it comes from.
+        self._sources: dict[str, str] = {}
+        self._declared: dict[str, tuple[dict[str, Any], list[str]]] = {}
+        self._origins: dict[str, Origin] = {}
+        self._fast_sinks: dict[str, DatasetSink] = {}
         self._warned: set[str] = set()
         if self.settings.emulated:
             logger.warning(
-                "Loading into the emulator at %s, whatever the configuration says, since TARGET_DATABOX_EMULATOR_URL "
-                "is set.",
+                "Loading into the emulator at %s, whatever the configuration says, since "
+                "TARGET_DATABOX_EMULATOR_URL is set.",
                 self.settings.api_url,
             )
 
@@ -188,33 +220,50 @@ class TargetDatabox(Target):
     # Messages
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        self._require(message_dict, "stream", "schema")
-        schema = message_dict["schema"]
-        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
-            raise InputError("is a SCHEMA without properties.")
-        stream = message_dict["stream"]
-        keys = message_dict.get("key_properties")
-        message_dict["key_properties"] = [] if keys is None else keys
-        known = self.mapper.stream_maps.get(stream)
-        if known and (known[0].raw_schema, known[0].raw_key_properties or []) != (
-            schema,
-            message_dict["key_properties"],
-        ):
-            # Rows under the old schema are delivered before rows of the new one.
-            self._flush(*(stream_map.stream_alias for stream_map in known))
-            if self.engine.is_stopping:
-                return
+        stream, schema, keys = declaration(message_dict)
+        if self._declared.get(stream) == (schema, keys):
+            return
         self.hand_over()
-        super()._process_schema_message(message_dict)
-        for stream_map in self.mapper.stream_maps[stream]:
-            origin = self._origins.setdefault(stream_map.stream_alias, stream)
-            if origin != stream:
-                raise InputError(
-                    f"maps stream '{stream}' to '{stream_map.stream_alias}', as stream '{origin}' is: two streams can't "
-                    "share one dataset. Change __alias__ in stream_maps."
-                )
+        if stream in self._declared:
+            # Rows under the old schema are delivered before rows of the new one.
+            self._flush(*(stream_map.stream_alias for stream_map in self._maps(stream)))
+            self._go_on()
+        # The SDK adds columns to the schema that it is given.
+        self._declared[stream] = copy.deepcopy(schema), keys
         self._fast_sinks.pop(stream, None)
-        self._schemas[stream] = Origin(stream, self.message_reader.line)
+        self._origins[stream] = Origin(stream, self.message_reader.line)
+        try:
+            self.mapper.register_raw_stream_schema(stream, schema, keys)
+        except (*EXPRESSION_ERRORS, StreamMapConfigError, NotImplementedError) as error:
+            raise InputError(
+                f"is a SCHEMA of stream '{stream}' to which stream_maps do not fit: {error}"
+            ) from error
+        for stream_map in self._maps(stream):
+            self._claim(stream_map.stream_alias, stream)
+        for stream_map in self._maps(stream):
+            self._open(stream, stream_map)
+
+    def _claim(self, alias: str, stream: str) -> None:
+        aliases = [stream_map.stream_alias for stream_map in self._maps(stream)]
+        source = self._sources.setdefault(alias, stream)
+        if source != stream or aliases.count(alias) > 1:
+            raise InputError(
+                f"maps stream '{stream}' to '{alias}', as stream '{source}' is: two streams can't share one "
+                "dataset. Change __alias__ in stream_maps."
+            )
+
+    def _open(self, stream: str, stream_map: StreamMap) -> None:
+        try:
+            sink = self.get_sink(
+                stream_map.stream_alias,
+                schema=stream_map.transformed_schema,
+                key_properties=stream_map.transformed_key_properties,
+            )
+        except (ColumnError, SchemaError) as error:
+            raise InputError(f"is a SCHEMA of stream '{stream}' that can't be loaded: {error}") from error
+        # Nothing is left in the sinks that the SDK keeps for later.
+        self._sinks_to_clear.clear()
+        self._sink(sink.stream_name).lane = self._lane_of(self._sink(sink.stream_name))
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         reader = self.message_reader
@@ -223,20 +272,20 @@ class TargetDatabox(Target):
             if kept is not None:
                 reader.line = kept
                 message_dict = message(kept)
-        record = message_dict.get("record")
-        if not isinstance(record, dict):
-            raise InputError("is a RECORD without a record.")
-        self._take(message_dict, record, reader.line)
+        self._take(message_dict, record_of(message_dict), reader.line)
 
     def _take(self, message_dict: dict[str, Any], record: dict[str, Any], line: bytes) -> None:
         stream = message_dict.get("stream")
+        if not isinstance(stream, str):
+            raise InputError("is a RECORD that names no stream.")
         sink = self._fast_sink(stream)
-        context = {"line": line, "number": self.message_reader.number, "origin": self._schemas.get(stream)}
+        origin = self._origins.get(stream)
+        context = {"line": line, "number": self.message_reader.number, "origin": origin}
         if sink is not None:
             sink.process_record(record, context)
             return
         for stream_map in self._maps(stream):
-            mapped = stream_map.transform(dict(record))
+            mapped = _mapped(stream_map, record)
             if mapped is None:
                 continue
             sink = self._sink(stream_map.stream_alias)
@@ -247,89 +296,85 @@ class TargetDatabox(Target):
             sink.process_record(mapped, context)
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
-        self._require(message_dict, "value")
-        if self.settings.load_method == "overwrite":
-            # A bookmark would make the next run load a part into an emptied dataset.
+        require(message_dict, "value")
+        value = message_dict["value"]
+        if self.settings.load_method == "overwrite" or value is None:
+            # After an overwrite a bookmark would make the next run load a part into an emptied dataset.
             return
+        if not isinstance(value, dict):
+            raise InputError("is a STATE whose value is no object.")
         self.hand_over()
         self.engine.state(state_value(self.message_reader.line))
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
-        self._require(message_dict, "stream")
-        stream = message_dict["stream"]
-        aliases = [stream_map.stream_alias for stream_map in self._maps(stream)]
-        self._flush(*aliases)
+        stream = stream_of(message_dict)
+        self._flush(*(stream_map.stream_alias for stream_map in self._maps(stream)))
         if self.settings.load_method != "overwrite" and "ACTIVATE_VERSION" not in self._warned:
             self._warned.add("ACTIVATE_VERSION")
             logger.warning(
-                "ACTIVATE_VERSION of stream '%s' changes nothing: the Databox API v1 can't delete single rows, so rows that "
-                "are gone at the source stay in the dataset. Use load_method overwrite for a fresh copy every run.",
+                "ACTIVATE_VERSION of stream '%s' changes nothing: the Databox API v1 can't delete single "
+                "rows, so "
+                "rows that are gone at the source stay in the dataset. Use load_method overwrite for a "
+                "fresh copy "
+                "every run.",
                 stream,
             )
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        from target_databox.batch_files import record_lines
-
-        self._require(message_dict, "stream", "encoding", "manifest")
-        stream = message_dict["stream"]
+        require(message_dict, "encoding", "manifest")
+        stream = stream_of(message_dict)
         self._maps(stream)
-        for count, record_line in enumerate(
-            record_lines(message_dict["encoding"], message_dict["manifest"]), start=1
-        ):
+        lines = record_lines(message_dict["encoding"], message_dict["manifest"], _opened)
+        for count, record_line in enumerate(lines, start=1):
             # As if the tap had sent it: the record keeps its text.
             line = record_message(stream, record_line)
             try:
                 decoded = message(line)
-                if not isinstance(decoded["record"], dict):
-                    raise InputError("is a BATCH of which a line is no record.")
-                self._take(decoded, decoded["record"], line)
+                self._take(decoded, record_of(decoded), line)
             except UnreadableRecordError as error:
                 self.reject_unreadable(error, line)
+            except InputError as error:
+                raise InputError(f"is a BATCH of which line {count} {error}") from error.__cause__
             if count % BATCH_ROWS_AT_HAND == 0:
                 self.hand_over()
-                if self.engine.is_stopping:
-                    raise Stopped
+                with self.interrupts:
+                    self._go_on()
 
     def reject_unreadable(self, error: UnreadableRecordError, line: bytes) -> None:
         """Take out a record whose line can't be read."""
         for stream_map in self._maps(error.stream):
+            if isinstance(stream_map, RemoveRecordTransform):
+                continue
             sink = self._sink(stream_map.stream_alias)
-            origin = self._schemas[error.stream]
+            origin = self._origins[error.stream]
             sink.reject(line, self.message_reader.number, origin, "encoding", error.code, error.message)
 
     # Sinks
 
-    def _fast_sink(self, stream: object) -> DatasetSink | None:
+    def _fast_sink(self, stream: str) -> DatasetSink | None:
         """The sink of a stream whose records need nothing but to be taken as they are."""
         sink = self._fast_sinks.get(stream)
         if sink is None:
-            (first, *others) = self._maps(stream)
-            if (
-                not others
-                and isinstance(first, SameRecordTransform)
-                and not self.settings.add_record_metadata
-            ):
-                sink = self._sink(first.stream_alias)
-                removed = {
-                    name for name in first.raw_schema.get("properties", {}) if name.startswith("_sdc_")
-                }
-                if removed:
-                    return None
-                self._fast_sinks[stream] = sink
+            maps = self._maps(stream)
+            first = maps[0] if len(maps) == 1 else None
+            if not isinstance(first, SameRecordTransform) or self.settings.add_record_metadata:
+                return None
+            if any(name.startswith("_sdc_") for name in first.raw_schema["properties"]):
+                return None
+            sink = self._sink(first.stream_alias)
+            self._fast_sinks[stream] = sink
         return sink
 
-    def _maps(self, stream: object) -> Sequence[Any]:
-        maps = self.mapper.stream_maps.get(stream) if isinstance(stream, str) else None
+    def _maps(self, stream: str) -> Sequence[StreamMap]:
+        maps = self.mapper.stream_maps.get(stream)
         if not maps:
-            raise InputError(f"belongs to stream {stream!r}, which has had no SCHEMA.")
-        return maps
+            raise InputError(f"belongs to stream '{stream}', which has had no SCHEMA. Check the tap.")
+        return [each for each in maps if not isinstance(each, RemoveRecordTransform)]
 
     def _sink(self, alias: str) -> DatasetSink:
-        sink = self.get_sink(alias)
-        assert isinstance(sink, DatasetSink)
-        return sink
+        return cast("DatasetSink", self.get_sink(alias))
 
-    def lane_of(self, sink: DatasetSink) -> Lane:
+    def _lane_of(self, sink: DatasetSink) -> Lane:
         """Where a sink's rows go: found or created at the stream's first SCHEMA, and kept."""
         known = self._lanes.get(sink.stream_name)
         if known is None:
@@ -339,11 +384,17 @@ class TargetDatabox(Target):
         lane, keys = known
         if set(keys) != set(sink.load_keys):
             raise InputError(
-                f"changes the key properties of stream '{sink.stream_name}' from {', '.join(keys) or 'none'} to "
-                f"{', '.join(sink.load_keys) or 'none'}: the keys of a Databox dataset can't be changed. Load it into another "
-                "dataset with dataset_titles, or append only with load_method."
+                f"changes the key properties of stream '{sink.stream_name}' from "
+                f"{', '.join(keys) or 'none'} to "
+                f"{', '.join(sink.load_keys) or 'none'}: the keys of a Databox dataset can't be changed. "
+                f"Load it "
+                "into another dataset with dataset_titles, or append only with load_method."
             )
         return lane
+
+    def _go_on(self) -> None:
+        if self.engine.is_stopping:
+            raise Stopped
 
     def hand_over(self) -> None:
         """Give all rows at hand to the delivery."""
@@ -356,25 +407,23 @@ class TargetDatabox(Target):
             if alias in self._lanes:
                 self.engine.flush(self._lanes[alias][0])
 
-    def _require(self, message_dict: dict[str, Any], *names: str) -> None:
-        missing = [name for name in names if name not in message_dict]
-        if missing:
-            raise InputError(f"is a {message_dict['type']} without {' and '.join(missing)}.")
-
     # The end
 
     def process_endofpipe(self) -> None:
         """Deliver and confirm everything that was read, or what there is time for; then tell."""
-        self.loader.finish(self.message_reader.failure)
-        for entry in self.settings.unused(
-            {
-                sink.stream_name: {column.name for column in sink.columns}
-                for sink in self._sinks_active.values()
-            }
-        ):
-            logger.warning("Nothing in the input matched the setting %s; is it misspelt?", entry)
+        failure = self.message_reader.failure
+        sinks = [sink for sink in self._sinks_active.values() if isinstance(sink, DatasetSink)]
+        if failure is None:
+            columns = {sink.stream_name: {column.name for column in sink.columns} for sink in sinks}
+            for entry in self.settings.unused(columns):
+                logger.warning("Nothing in the input matched the setting %s; is it misspelt?", entry)
+        try:
+            self.loader.finish(failure)
+        finally:
+            for sink in sinks:
+                sink.clean_up()
 
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 # as in the SDK
         self.interrupts.handle(signum)
 
     # The command
@@ -387,6 +436,8 @@ class TargetDatabox(Target):
         about_format: str | None = None,
         config: _ConfigInput | None = None,
         file_input: IO[bytes] | None = None,
+        check: bool = False,
+        dry_run: bool = False,
     ) -> None:
         """Run the command.
 
@@ -395,45 +446,95 @@ class TargetDatabox(Target):
             about_format: How to show them.
             config: Files and whether to read the environment.
             file_input: Read this instead of standard input.
+            check: Only look at what a run needs.
+            dry_run: Only say what a run would do.
         """
         if about:
             cls.print_about(about_format)
             return
-        target = cls(
-            config=config.config if config else {}, parse_env_config=bool(config and config.parse_env)
-        )
+        cls.print_version(print_fn=logger.info)
+        config = config or _ConfigInput()
+        if check or dry_run:
+            from target_databox.rehearsals import rehearse
+
+            sys.exit(
+                rehearse(config.config, file_input, parse_env=config.parse_env, check=check, dry_run=dry_run)
+            )
+        target = cls(config=config.config, parse_env_config=config.parse_env)
         target.listen(file_input)  # type: ignore[arg-type] # bytes, see LineReader
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, _param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
+        """Read the configuration files, later ones over earlier ones; `ENV` stands for the environment."""
+        given = _ConfigInput(parse_env=ENVIRONMENT in value)
+        if not ctx.resilient_parsing:
+            for path in value:
+                if path != ENVIRONMENT:
+                    given.config |= config_of(path)
+        return given
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
         """The command line: the SDK's, with bytes as input."""
         command = super().get_singer_command()
+        command.help = "Load Singer messages from standard input into Databox."
         for parameter in command.params:
             if parameter.name == "file_input":
                 parameter.type = click.File("rb")
+        command.params += [
+            click.Option(["--check"], is_flag=True, help="See whether a run could start; change nothing."),
+            click.Option(["--dry-run"], is_flag=True, help="Read the input, say what a run would send."),
+        ]
         return command
 
 
+def _unknown(message_dict: dict[str, Any]) -> None:  # noqa: ARG001 # takes the place of a callback
+    raise InputError("has a type that is not one of Singer's.")
+
+
+def _mapped(stream_map: StreamMap, record: dict[str, Any]) -> dict[str, Any] | None:
+    """A record as a stream map makes it, as JSON could hold it; None when it is left out."""
+    try:
+        mapped: dict[str, Any] | None = stream_map.transform(dict(record))
+    except EXPRESSION_ERRORS as error:
+        # Only the SDK's own message is known to quote the expression and not the record.
+        said = str(error) if isinstance(error, MapExpressionError) else type(error).__name__
+        raise InputError(
+            f"is a RECORD that stream_maps can't map to stream '{stream_map.stream_alias}': "
+            f"{said.rstrip('.')}. "
+            "Mend the expression."
+        ) from None
+    if mapped is not None:
+        for name, value in mapped.items():
+            if isinstance(value, (datetime.date, datetime.time)):
+                mapped[name] = value.isoformat()
+    return mapped
+
+
+def _opened(address: str) -> AbstractContextManager[IO[bytes]]:
+    """A file of a BATCH, wherever the SDK can find it."""
+    parts = urlsplit(address)
+    if parts.scheme in ("", "file"):
+        # The SDK would make its directory when that is missing.
+        return Path(url2pathname(parts.path) if parts.scheme else address).open("rb")
+    head, tail = StorageTarget.split_url(address)
+    return StorageTarget.from_url(head).open(tail, mode="rb")
+
+
+def _is_noise(entry: logging.LogRecord) -> bool:
+    # The SDK tells that it did not read what `settings` has read.
+    return not str(entry.msg).endswith("parse of env var settings...")
+
+
 def main() -> None:
-    """Run `target-databox`; every error that is somebody's to mend becomes one message and exit code 1."""
+    """Run `target-databox`; every failure becomes one message and exit code 1."""
+    from target_databox.failures import tell
+
+    logger.addFilter(_is_noise)
+    # At DEBUG it would log what expressions make of rows.
+    logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
     try:
         TargetDatabox.cli()
-    except Exception as error:
-        if not is_explained(error):
-            raise
-        logger.error("%s", error)
-        logger.debug("Where it happened:", exc_info=error)
+    except Exception as error:  # noqa: BLE001 # told by its kind, since its message may quote a row
+        tell(logger, error)
         sys.exit(FAILED)
-
-
-def is_explained(error: Exception) -> bool:
-    """Whether an error's own words say what to do, so that a traceback would only hide them."""
-    from target_databox.api.errors import DataboxError, SetupError
-    from target_databox.columns import ColumnError
-    from target_databox.delivery.errors import DeliveryError
-    from target_databox.loader import OutputClosedError
-    from target_databox.rejects import RejectsFileError, RejectsLeftError
-
-    kinds = (SettingsError, InputError, ColumnError, DataboxError, SetupError, DeliveryError, OutputClosedError,
-             RejectsFileError, RejectsLeftError)  # fmt: skip
-    return isinstance(error, kinds)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema_rs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# Enough to mend a record by; a record of a wrong kind altogether has hundreds.
+MOST_PROBLEMS: Final = 3
+_MASK: Final = "***"
+_REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class SchemaError(ValueError):
@@ -27,9 +32,11 @@ class RecordValidator:
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
+        if refers_elsewhere(schema):
+            raise SchemaError("it refers to another document, and nothing is fetched")
         try:
             self._validator = jsonschema_rs.validator_for(
-                dict(schema), validate_formats=False, mask="***", retriever=_refuse
+                dict(schema), validate_formats=False, mask=_MASK, retriever=_refuse
             )
         except (jsonschema_rs.ValidationError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -41,10 +48,21 @@ class RecordValidator:
         told = []
         for error in self._validator.iter_errors(record):
             place = ".".join(str(part) for part in error.instance_path) or "the record"
-            told.append(f"{place}: {error.message.replace('***', 'its value')}")
-            if len(told) == 3:
+            told.append(f"{place}: {error.message.replace(_MASK, 'its value')}")
+            if len(told) == MOST_PROBLEMS:
                 break
         return "; ".join(told) or None
+
+
+def refers_elsewhere(schema: Any) -> bool:
+    """Whether a schema refers to another document."""
+    if isinstance(schema, dict):
+        if any(
+            isinstance(schema.get(name), str) and not schema[name].startswith("#") for name in _REFERENCES
+        ):
+            return True
+        return any(map(refers_elsewhere, schema.values()))
+    return isinstance(schema, list) and any(map(refers_elsewhere, schema))
 
 
 def _refuse(address: str) -> None:

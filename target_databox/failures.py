@@ -1,0 +1,69 @@
+"""How a failed run is told: in the error's own words, or, for a bug, by where it happened and no data."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from target_databox.api.errors import DataboxError, SetupError
+from target_databox.columns import ColumnError
+from target_databox.delivery.errors import DeliveryError
+from target_databox.loader import OutputClosedError
+from target_databox.messages import InputError
+from target_databox.rejects import RejectsFileError, RejectsLeftError
+from target_databox.report import CountError
+from target_databox.settings import SettingsError
+
+if TYPE_CHECKING:
+    import logging
+
+EXPLAINED = (
+    SettingsError,
+    InputError,
+    ColumnError,
+    DataboxError,
+    SetupError,
+    DeliveryError,
+    OutputClosedError,
+    RejectsFileError,
+    RejectsLeftError,
+    CountError,
+)
+
+
+def is_explained(error: BaseException) -> bool:
+    """Whether an error's own words say what to do, so that its places in the code would only hide them."""
+    return isinstance(error, EXPLAINED)
+
+
+def tell(logger: logging.Logger, error: BaseException) -> None:
+    """Log why the run failed.
+
+    An error that nobody foresaw is told by its kind and its places in the code alone: its message, or that of
+    an error behind it, may quote a row.
+    """
+    if is_explained(error):
+        logger.error("%s", error)
+        logger.debug("Where it happened:\n%s", places(error))
+        return
+    logger.error(
+        "The run ended with an error that should not happen: %s. This is a bug of target-databox; please "
+        "report it "
+        "with the lines below. No STATE has passed rows that are not confirmed.\n%s",
+        type(error).__name__,
+        places(error),
+    )
+
+
+def places(error: BaseException) -> str:
+    """Kinds of an error and of those behind it, and where each was raised; without their messages."""
+    lines: list[str] = []
+    behind: BaseException | None = error
+    while behind is not None:
+        lines.append(f"{type(behind).__module__}.{type(behind).__qualname__}")
+        lines += [
+            f"  {frame.filename}:{frame.lineno} in {frame.name}"
+            for frame in traceback.extract_tb(behind.__traceback__)
+        ]
+        behind = behind.__cause__ or (None if behind.__suppress_context__ else behind.__context__)
+    return "\n".join(lines)
