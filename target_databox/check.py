@@ -1,0 +1,296 @@
+"""`--check`: one read-only pass over everything that a run needs, each line with what would mend it."""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from target_databox import __version__
+from target_databox.api.client import DataboxClient
+from target_databox.api.errors import DataboxError, DatasetError, KeyRefusedError, SetupError, TransientError
+from target_databox.api.known_keys import check_existence
+from target_databox.api.pacing import Budget, Turnstile
+from target_databox.api.resources import Resources
+from target_databox.api.retries import patiently
+from target_databox.estimates import rows_per_hour
+from target_databox.rejects import RejectsFile, RejectsFileError
+from target_databox.settings import SettingsError, read_settings
+from target_databox.tables import echo, plain_table, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from target_databox.api.shapes import DataSource
+    from target_databox.settings import Settings
+
+logger = logging.getLogger("target-databox")
+
+T = TypeVar("T")
+
+# Somebody waits for the answer, so a failure is not tried again for all of retry_seconds.
+PATIENCE_SECONDS: Final = 5.0
+# D: Databox's page on authentication.
+WHERE_KEYS_ARE_MADE: Final = (
+    "Administrators make keys in Databox: Account Management > Profile > Password & Security > API key > "
+    "Create."
+)
+
+
+class Outcome(enum.Enum):
+    """What looking at one thing gave."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "FAILED"
+    SKIPPED = "not looked at"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the table.
+
+    Attributes:
+        what: What was looked at.
+        found: What was found.
+        advice: What to do; empty when there is nothing to do.
+    """
+
+    what: str
+    outcome: Outcome
+    found: str
+    advice: str = ""
+
+
+def run(config: Mapping[str, Any], variables: Mapping[str, str]) -> bool:
+    """Look at everything, print the table; True when a run can start.
+
+    Args:
+        config: The configuration, as `read_settings` takes it.
+        variables: The process's environment.
+    """
+    try:
+        settings = read_settings(config, variables, require_key=False)
+    except SettingsError as error:
+        findings = [Finding("settings", Outcome.FAILED, problem) for problem in error.problems]
+    else:
+        findings = Check(settings).findings()
+    failed = [finding for finding in findings if finding.outcome is Outcome.FAILED]
+    table = plain_table("what", "outcome", "found")
+    styles = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "red", Outcome.SKIPPED: "dim"}
+    for finding in findings:
+        from rich.text import Text
+
+        # As text, so that brackets in titles are no markup.
+        outcome = Text(finding.outcome.value, styles[finding.outcome])
+        table.add_row(Text(finding.what), outcome, Text(shown(finding.found)))
+        if finding.advice:
+            table.add_row("", "", Text(f"→ {shown(finding.advice)}", "bold"))
+    verdict = "A run can start." if not failed else f"A run can't start: {_and(failed)}."
+    echo(table, verdict)
+    return not failed
+
+
+class Check:
+    """Reads what a run with these settings would find; creates and changes nothing.
+
+    Args:
+        settings: The run's settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._findings: list[Finding] = []
+        budget = Budget(settings.requests_per_second, settings.requests_per_hour)
+        self._turnstile = Turnstile(budget)
+
+    def findings(self) -> list[Finding]:
+        """Everything that was looked at, in order."""
+        settings = self._settings
+        if settings.emulated:
+            self._note("emulator", f"everything goes to {settings.api_url}, whatever the configuration says")
+        if not settings.api_key:
+            self._fail("API key", "not set", f"Set api_key (TARGET_DATABOX_API_KEY). {WHERE_KEYS_ARE_MADE}")
+            self._skip("account", "data source", "time zone", "datasets")
+        else:
+            self._look_at_databox()
+        self._look_at_budget()
+        self._look_at_rejects()
+        return self._findings
+
+    def _look_at_databox(self) -> None:
+        settings = self._settings
+        try:
+            client = DataboxClient(
+                settings.api_url,
+                settings.api_key,
+                request_timeout_seconds=settings.request_timeout_seconds,
+                user_agent=f"target-databox/{__version__}",
+            )
+        except ValueError as error:
+            self._fail("API", str(error))
+            self._skip("account", "data source", "time zone", "datasets")
+            return
+        try:
+            self._ask(client)
+        finally:
+            client.close()
+
+    def _ask(self, client: DataboxClient) -> None:
+        settings = self._settings
+        resources = Resources(
+            client,
+            self._patiently,
+            account_id=settings.account_id,
+            data_source_id=settings.data_source_id,
+            data_source_title=settings.data_source_title,
+            timezone=settings.timezone,
+        )
+        if not self._look_at_key(client):
+            self._skip("account", "data source", "time zone", "datasets")
+            return
+        if not self._look_at_account(resources):
+            self._skip("data source", "time zone", "datasets")
+            return
+        try:
+            source = resources.find_data_source()
+        except (DataboxError, SetupError) as error:
+            self._fail("data source", *_told(error))
+            self._skip("time zone", "datasets")
+            return
+        if source is None:
+            found = f"none has the title {settings.data_source_title!r}; the first run creates it"
+        else:
+            found = f"{source.id} {source.title or ''!r}, time zone {source.timezone or 'not told'}"
+        self._note("data source", found)
+        self._look_at_timezone(client, source)
+        self._look_at_datasets(client, source)
+
+    def _look_at_key(self, client: DataboxClient) -> bool:
+        try:
+            self._patiently(client.validate_key)
+        except KeyRefusedError as error:
+            advice = f"Check api_key, and the IP addresses that the key is bound to. {WHERE_KEYS_ARE_MADE}"
+            self._fail("API key", error.happened, advice)
+        except DataboxError as error:
+            self._fail("API", *_told(error))
+        else:
+            self._note("API key", f"valid at {self._settings.api_url}")
+            return True
+        return False
+
+    def _look_at_account(self, resources: Resources) -> bool:
+        settings = self._settings
+        try:
+            if settings.data_source_id is not None and settings.account_id is None:
+                accounts = resources.accounts()
+                self._note(
+                    "account", f"not needed, since data_source_id is set; the key sees {len(accounts)}"
+                )
+            else:
+                account = resources.resolve_account()
+                self._note("account", f"{account.id} {account.name!r} ({account.account_type})")
+        except (DataboxError, SetupError) as error:
+            self._fail("account", *_told(error))
+            return False
+        return True
+
+    def _look_at_timezone(self, client: DataboxClient, source: DataSource | None) -> None:
+        name = self._settings.timezone
+        try:
+            known = self._patiently(client.timezones)
+        except DataboxError as error:
+            self._warn("time zone", f"whether Databox supports {name} could not be read: {error.happened}")
+            return
+        if name in known:
+            self._note("time zone", f"{name} is supported")
+            return
+        nearest = difflib.get_close_matches(name, known, n=1)
+        advice = f"Set timezone to one that it supports{f', such as {nearest[0]}' if nearest else ''}."
+        if source is None:
+            self._fail("time zone", f"Databox does not support {name}", advice)
+        else:
+            self._warn("time zone", f"Databox does not support {name}; the data source keeps its own", advice)
+
+    def _look_at_datasets(self, client: DataboxClient, source: DataSource | None) -> None:
+        settings = self._settings
+        if source is not None:
+            try:
+                titles = [
+                    dataset.title or "" for dataset in self._patiently(lambda: client.datasets(source.id))
+                ]
+            except DataboxError as error:
+                self._fail("datasets", *_told(error))
+                return
+            self._note(
+                "datasets", f"{len(titles)} in the data source; a stream's is found by title, or created"
+            )
+        else:
+            self._note("datasets", "none yet; the first run creates one for each stream")
+        for stream, dataset_id in settings.dataset_ids.items():
+            what = f"dataset of {stream}"
+            try:
+                check_existence(client, self._patiently, stream, dataset_id)
+            except (DataboxError, DatasetError, ValueError) as error:
+                self._fail(what, *_told(error))
+            else:
+                self._note(what, f"{dataset_id} exists")
+
+    def _look_at_budget(self) -> None:
+        settings = self._settings
+        for confirmation in ("rows", "status"):
+            rows = rows_per_hour(
+                confirmation,
+                batch_rows=settings.batch_size_rows,
+                per_second=settings.requests_per_second,
+                per_hour=settings.requests_per_hour,
+            )
+            chosen = " (as set)" if confirmation == settings.confirmation else ""
+            self._note(
+                "request budget", f"at most {rows:,.0f} rows an hour with confirmation {confirmation}{chosen}"
+            )
+
+    def _look_at_rejects(self) -> None:
+        settings = self._settings
+        if settings.rejects_path is None:
+            self._note("rejected records", "the first one ends a run, since rejects_path is not set")
+            return
+        try:
+            RejectsFile(settings.rejects_path)
+        except RejectsFileError as error:
+            self._fail("rejected records", str(error))
+        else:
+            self._note("rejected records", f"are appended to {settings.rejects_path}")
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        seconds = min(PATIENCE_SECONDS, self._settings.retry_seconds)
+        return patiently(call, budget=self._turnstile, retry_seconds=seconds)
+
+    def _note(self, what: str, found: str) -> None:
+        self._findings.append(Finding(what, Outcome.OK, found))
+
+    def _warn(self, what: str, found: str, advice: str = "") -> None:
+        self._findings.append(Finding(what, Outcome.WARNING, found, advice))
+
+    def _fail(self, what: str, found: str, advice: str = "") -> None:
+        self._findings.append(Finding(what, Outcome.FAILED, found, advice))
+
+    def _skip(self, *things: str) -> None:
+        for what in things:
+            self._findings.append(Finding(what, Outcome.SKIPPED, "needs what failed above"))
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """What happened, and what to do, where the error has it apart."""
+    if isinstance(error, TransientError):
+        return error.happened, "Check the network, the proxy and api_url; or try again later."
+    return str(error), ""
+
+
+def _and(findings: list[Finding]) -> str:
+    names = list(dict.fromkeys(finding.what for finding in findings))
+    what = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"see {what} above"

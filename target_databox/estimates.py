@@ -1,0 +1,62 @@
+"""What rows cost in requests, and how fast the rate limits let them through. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from target_databox.api.limits import PAGE_SIZE
+from target_databox.api.pacing import HOUR_SECONDS, MARGIN
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Confirmation = Literal["rows", "status"]
+
+# Accounts, data sources and datasets are listed once a run.
+FINDING_REQUESTS: Final = 3
+# A dataset that exists is asked for its keys and for ingestions under way; a new one is created and listed.
+FINDING_REQUESTS_PER_STREAM: Final = 2
+
+
+def requests_for(batches: int, confirmation: Confirmation) -> int:
+    """Requests that send batches and confirm them, at least.
+
+    With `rows` each ingestion is read by itself, with `status` a page of the list shows up to 100 (3).
+    """
+    return batches + (batches if confirmation == "rows" else math.ceil(batches / PAGE_SIZE))
+
+
+def rows_per_hour(
+    confirmation: Confirmation, *, batch_rows: int, per_second: float, per_hour: float
+) -> float:
+    """Rows that full batches can carry in an hour, at most."""
+    requests = min(per_hour, per_second / MARGIN * HOUR_SECONDS)
+    return requests * batch_rows * PAGE_SIZE / requests_for(PAGE_SIZE, confirmation)
+
+
+def shortest_seconds(requests: int, *, per_second: float, per_hour: float) -> float:
+    """Time from the first to the last of some requests that the limits of a key allow when alone."""
+    if requests <= 1:
+        return 0.0
+    spacing = MARGIN / per_second
+    # A limit below one an hour is one in several hours.
+    an_hour = max(1, math.floor(per_hour))
+    window_seconds = HOUR_SECONDS * an_hour / per_hour if per_hour < 1 else HOUR_SECONDS
+    if an_hour * spacing >= window_seconds:
+        return (requests - 1) * spacing
+    windows, rest = divmod(requests - 1, an_hour)
+    return windows * window_seconds + rest * spacing
+
+
+def duration_text(seconds: float) -> str:
+    """A time span as people say it: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes} min {rest} s"
+    return f"{hours} h {minutes} min"

@@ -1,0 +1,81 @@
+"""What text columns hold: numbers or dates that Databox could calculate with, if it were told so. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from target_databox.conversions import ConversionError, converter
+
+if TYPE_CHECKING:
+    from target_databox.conversions import Converter
+
+# Beyond what every text is tried as, ways in which people and spreadsheets write dates.
+_TIMES: Final = ("", " %H:%M", " %H:%M:%S")
+_DATES: Final = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y")
+_WORDED: Final = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%a, %d %b %Y %H:%M:%S %z")
+_TWELVE_HOURS: Final = ("%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S %p")
+_PATTERNS: Final = (*(d + t for d in _DATES for t in _TIMES), *_TWELVE_HOURS, *_WORDED)
+
+NUMBER: Final = "number"
+DATETIME: Final = "datetime"
+_CONVERTERS: Final[dict[str, Converter]] = {
+    column_type: converter(column_type)
+    for column_type in (DATETIME, NUMBER, *(f"{DATETIME}:{pattern}" for pattern in _PATTERNS))
+}
+# Names in digits: postal codes and the like lose their zeros, long ids are nothing to add up.
+_NAME_IN_DIGITS: Final = re.compile(r"[+-]?0[0-9]|[+-]?[0-9]{16}")
+_COMPACT_DATE: Final = re.compile(r"[0-9]{8}")
+_LIKELY_YEAR: Final = re.compile(r"(?:19|20)[0-9]{2}")
+
+
+class Guess:
+    """The types that every value of a text column so far could be converted to.
+
+    Args:
+        is_key: Whether the column is a key, which stays text where it looks like a number.
+
+    Attributes:
+        filled: Values that are neither null nor blank.
+    """
+
+    __slots__ = ("_left", "_other", "filled")
+
+    def __init__(self, *, is_key: bool = False) -> None:
+        self.filled = 0
+        self._left = [name for name in _CONVERTERS if not (is_key and name == NUMBER)]
+        self._other = False
+
+    def see(self, value: Any) -> None:
+        """Take in a value as it would go out."""
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return
+        self.filled += 1
+        if self._left:
+            self._left = [name for name in self._left if _fits(name, value)]
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """What `column_types` could say, both orders of day and month in doubt; empty when nothing fits."""
+        if not self.filled or not self._left:
+            return ()
+        return tuple(self._left[:1]) if self._left[0] in (DATETIME, NUMBER) else tuple(self._left)
+
+    @property
+    def is_date(self) -> bool:
+        """Whether the column could be one of dates."""
+        return any(name.startswith(DATETIME) for name in self.types)
+
+
+def _fits(name: str, value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    if name == NUMBER and _NAME_IN_DIGITS.match(text):
+        return False
+    if name == DATETIME and _COMPACT_DATE.fullmatch(text) and not _LIKELY_YEAR.match(text):
+        return False
+    try:
+        return _CONVERTERS[name](text) is not None
+    except ConversionError:
+        return False

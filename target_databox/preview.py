@@ -1,0 +1,275 @@
+"""`--dry-run`: reads the input the way a run does, sends nothing, and says what a run would do."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, cast
+
+import msgspec
+
+from target_databox.api.errors import DatasetError
+from target_databox.api.titles import title_problem
+from target_databox.delivery.batches import Cut, RowQueue
+from target_databox.delivery.lane import Lane
+from target_databox.delivery.model import Destination
+from target_databox.failures import EXPLAINED
+from target_databox.hints import Guess
+from target_databox.interrupts import Interrupted
+from target_databox.messages import InputError
+from target_databox.preview_report import tell, verdict
+from target_databox.tables import echo
+from target_databox.target import TargetDatabox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from target_databox.columns import Column
+    from target_databox.delivery.batches import Row
+    from target_databox.messages import UnreadableRecordError
+    from target_databox.settings import Settings
+    from target_databox.sinks import DatasetSink
+
+logger = logging.getLogger("target-databox")
+
+# Memory stays flat, whatever comes: more columns or reasons than this are counted together.
+MOST_COLUMNS: Final = 1000
+MOST_REASONS: Final = 20
+LINES_TOLD: Final = 5
+
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class _Reason:
+    """Rejected records of one reason."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.lines: list[int] = []
+
+    def add(self, number: int) -> None:
+        self.count += 1
+        if len(self.lines) < LINES_TOLD:
+            self.lines.append(number)
+
+    def __str__(self) -> str:
+        numbers = ", ".join(str(number) for number in self.lines)
+        more = ", …" if self.count > len(self.lines) else ""
+        return f"{self.count:,} (line{'s' if self.count > 1 else ''} {numbers}{more})"
+
+
+class PreviewLane(Lane):
+    """What one stream would be in Databox; rows are counted, looked at and forgotten.
+
+    Attributes:
+        key_columns: Columns that would be the dataset's keys.
+        data_types: Declared type by column, in the schema's order.
+        filled: Values that are not null by column.
+        guesses: What text columns hold.
+        reasons: Records that would be rejected, by reason.
+    """
+
+    def __init__(self, destination: Destination, key_columns: tuple[str, ...], cut: Cut) -> None:
+        super().__init__(destination)
+        self.key_columns = key_columns
+        self.data_types: dict[str, str | None] = {}
+        self.filled: dict[str, int] = {}
+        self.guesses: dict[str, Guess] = {}
+        self.reasons: dict[str, _Reason] = {}
+        self._cut = cut
+        # The delivery's own queue cuts the batches; by key it would depend on how fast Databox is.
+        self._batch = RowQueue(keyed=False)
+
+    def declare(self, columns: Iterable[Column]) -> None:
+        """Take in the columns of a SCHEMA."""
+        for column in columns:
+            self.data_types[column.name] = column.data_type
+            self.filled.setdefault(column.name, 0)
+            if column.data_type in ("string", "datetime") and column.name not in self.guesses:
+                self.guesses[column.name] = Guess(is_key=column.name in self.key_columns)
+
+    def take(self, row: Row) -> None:
+        """Count a row, and learn from its values."""
+        self.counts.read += 1
+        self._batch.put(row, 0.0)
+        while self._batch.is_full(self._cut):
+            self._send()
+        for name, value in _decode(row.body).items():
+            if value is None:
+                continue
+            count = self.filled.get(name)
+            if count is None and len(self.filled) >= MOST_COLUMNS:
+                continue
+            self.filled[name] = (count or 0) + 1
+            guess = self.guesses.get(name)
+            if guess is not None:
+                guess.see(value)
+
+    def refuse(self, number: int, reason: str, message: str) -> None:
+        """Count a record that can't be sent."""
+        self.counts.read += 1
+        self.counts.rejected += 1
+        told = f"{reason}: {message}"
+        if told not in self.reasons and len(self.reasons) >= MOST_REASONS:
+            told = "other reasons"
+        self.reasons.setdefault(told, _Reason()).add(number)
+
+    def close_batch(self) -> None:
+        """Send what there is, as at the end of the input or before another SCHEMA."""
+        while len(self._batch):
+            self._send()
+
+    def _send(self) -> None:
+        rows = self._batch.cut(self._cut)
+        self._batch.free(self._batch.keys(rows), 0.0)
+        self.counts.batches += 1
+
+
+class PreviewEngine:
+    """Stands where the delivery is in a run."""
+
+    is_stopping = False
+
+    def __init__(self) -> None:
+        self.lanes: list[PreviewLane] = []
+
+    def put(self, lane: Lane, rows: Iterable[Row]) -> None:
+        """Take in rows."""
+        for row in rows:
+            cast("PreviewLane", lane).take(row)
+
+    def reject(self, lane: Lane, row: Row, reason: str, code: str, message: str) -> None:  # noqa: ARG002 -- as Engine
+        """Take in a record that can't be sent."""
+        cast("PreviewLane", lane).refuse(row.number, reason, message)
+
+    def flush(self, lane: Lane) -> None:
+        """Close a batch early, as a SCHEMA that comes again does."""
+        cast("PreviewLane", lane).close_batch()
+
+    def state(self, value: bytes) -> None:
+        """Take in a STATE, which a preview never writes."""
+
+
+class PreviewLoader:
+    """Stands where the way to Databox is in a run; finds nothing, creates nothing.
+
+    Args:
+        settings: The run's settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.engine = PreviewEngine()
+        self._settings = settings
+        self._owners: dict[str, str] = {}
+
+    def refuse_own_rejects(self, source: IO[Any]) -> None:
+        """Nothing: no rejects file is written."""
+
+    def open(self, sink: DatasetSink) -> PreviewLane:
+        """The dataset that a stream would have.
+
+        Raises:
+            DatasetError: It can't have one.
+        """
+        settings, stream = self._settings, sink.stream_name
+        dataset_id = settings.dataset_ids.get(stream)
+        title = settings.dataset_titles.get(stream, stream).strip()
+        problem = title_problem(title) if dataset_id is None else None
+        if problem:
+            raise DatasetError(f"The dataset title of the stream {stream!r} {problem}. Set dataset_titles.")
+        named = f"dataset {dataset_id}" if dataset_id else f"dataset '{title}'"
+        owner = self._owners.setdefault(named, stream)
+        if owner != stream:
+            raise DatasetError(
+                f"The streams {owner!r} and {stream!r} would both load into the {named}. Give one of them a "
+                "dataset of its own with dataset_titles or dataset_ids."
+            )
+        keys = sink.encoder.key_columns
+        destination = Destination(
+            stream,
+            dataset_id or "",
+            title,
+            is_keyed=bool(keys),
+            purge=settings.load_method == "overwrite",
+        )
+        lane = PreviewLane(destination, keys, Cut(settings.batch_size_rows, settings.batch_size_bytes))
+        self.engine.lanes.append(lane)
+        return lane
+
+
+class PreviewTarget(TargetDatabox):
+    """The target with a preview instead of a delivery; goes on after a stream that can't be loaded.
+
+    Attributes:
+        failed: Why streams can't be loaded.
+        skipped: Records of those streams.
+        exit_code: 0 when a run would load everything.
+    """
+
+    needs_key: ClassVar[bool] = False
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.failed: dict[str, str] = {}
+        self.skipped: dict[str, int] = {}
+        self.exit_code = 1
+
+    @cached_property
+    def loader(self) -> PreviewLoader:  # type: ignore[override] # what the loop needs of a Loader
+        """What stands where the way to Databox is."""
+        return PreviewLoader(self.settings)
+
+    @property
+    def engine(self) -> PreviewEngine:  # type: ignore[override] # likewise
+        """What stands where the delivery is."""
+        return self.loader.engine
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        stream = message_dict.get("stream")
+        if not isinstance(stream, str):
+            super()._process_schema_message(message_dict)
+            return
+        if stream in self.failed:
+            return
+        try:
+            super()._process_schema_message(message_dict)
+        except EXPLAINED as error:
+            where = (
+                f"Line {self.message_reader.number} of the input " if isinstance(error, InputError) else ""
+            )
+            self.failed[stream] = f"{where}{error}"
+            return
+        for sink in self._sinks_active.values():
+            lane = cast("DatasetSink", sink).lane
+            if lane is not None:
+                cast("PreviewLane", lane).declare(cast("DatasetSink", sink).columns)
+
+    def _take(self, message_dict: dict[str, Any], record: dict[str, Any], line: bytes) -> None:
+        stream = message_dict.get("stream")
+        if stream in self.failed:
+            self.skipped[stream] = self.skipped.get(stream, 0) + 1
+            return
+        super()._take(message_dict, record, line)
+
+    def reject_unreadable(self, error: UnreadableRecordError, line: bytes) -> None:
+        """Count a record whose line can't be read."""
+        if error.stream not in self.failed:
+            super().reject_unreadable(error, line)
+
+    def process_endofpipe(self) -> None:
+        """Say what a run would do."""
+        failure = self.message_reader.failure
+        if isinstance(failure, Interrupted):
+            logger.warning("Told to stop before the input was read; nothing was sent.")
+            self.exit_code = self.interrupts.exit_code or 1
+            return
+        self.hand_over()
+        for lane in self.engine.lanes:
+            lane.close_batch()
+        columns = {lane.destination.stream: lane.filled for lane in self.engine.lanes}
+        tell(self.settings, self.engine.lanes, self.failed, self.skipped, self.settings.unused(columns))
+        if failure is not None:
+            raise failure
+        rejected = sum(lane.counts.rejected for lane in self.engine.lanes)
+        echo(verdict(self.settings, len(self.failed), rejected))
+        self.exit_code = 1 if self.failed or rejected else 0

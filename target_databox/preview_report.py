@@ -1,0 +1,175 @@
+"""What a dry run says: each stream as Databox would have it, what it would cost, what could be better."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from target_databox.estimates import (
+    FINDING_REQUESTS,
+    FINDING_REQUESTS_PER_STREAM,
+    duration_text,
+    requests_for,
+    shortest_seconds,
+)
+from target_databox.hints import DATETIME
+from target_databox.tables import echo, plain_table, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.table import Table
+
+    from target_databox.preview import PreviewLane
+    from target_databox.settings import Settings
+
+
+def tell(
+    settings: Settings,
+    lanes: Sequence[PreviewLane],
+    failed: Mapping[str, str],
+    skipped: Mapping[str, int],
+    unused: Sequence[str],
+) -> None:
+    """Print everything but the verdict.
+
+    Args:
+        settings: The run's settings.
+        lanes: The streams.
+        failed: Why other streams, or these from some line on, can't be loaded.
+        skipped: Records of failed streams that were not looked at.
+        unused: Entries of object settings that matched nothing.
+    """
+    for lane in lanes:
+        echo(
+            _heading(settings, lane), *([_columns(lane)] if lane.filled else []), *_facts(settings, lane), ""
+        )
+    for stream, problem in failed.items():
+        left = skipped.get(stream, 0)
+        echo(shown(f"{stream} can't be loaded: {problem}"), f"  its records that were left out: {left:,}", "")
+    hints = [
+        *_hints(settings, lanes),
+        *(f"nothing matched the setting {entry}; is it misspelt?" for entry in unused),
+    ]
+    if hints:
+        echo("Hints:", *(f"- {shown(hint)}" for hint in hints), "")
+    if not lanes and not failed:
+        echo("The input has no stream.")
+        return
+    echo(_sum(settings, lanes))
+
+
+def verdict(settings: Settings, failed: int, rejected: int) -> str:
+    """Whether a run would load everything, in one sentence."""
+    parts = []
+    if failed:
+        parts.append("a stream can't be loaded" if failed == 1 else f"{failed} streams can't be loaded")
+    if rejected:
+        what = "a record would be rejected" if rejected == 1 else f"{rejected:,} records would be rejected"
+        if settings.rejects_path is None:
+            what += ", and the first one would end the run, since rejects_path is not set"
+        elif rejected > settings.rejects_limit:
+            what += f", more than rejects_limit ({settings.rejects_limit:,}), which would end the run"
+        parts.append(what)
+    if parts:
+        return f"A run would not load everything: {'; '.join(parts)}."
+    return "A run would load everything that was read, as far as that can be told without Databox."
+
+
+def _heading(settings: Settings, lane: PreviewLane) -> str:
+    destination = lane.destination
+    dataset = (
+        f"dataset {destination.dataset_id}" if destination.dataset_id else f"dataset '{destination.title}'"
+    )
+    keys = f"keys {', '.join(lane.key_columns)}" if lane.key_columns else "no keys"
+    return shown(f"{destination.stream} → {dataset}, {keys}, {settings.load_method}")
+
+
+def _columns(lane: PreviewLane) -> Table:
+    from rich.text import Text
+
+    table = plain_table("column", "type", "values", "")
+    table.columns[2].justify = "right"
+    for name, count in lane.filled.items():
+        data_type = lane.data_types.get(name) or "not declared"
+        table.add_row(Text(shown(name)), data_type, f"{count:,}", Text(_remark(lane, name)))
+    return table
+
+
+def _remark(lane: PreviewLane, name: str) -> str:
+    parts = ["key"] if name in lane.key_columns else []
+    guess = lane.guesses.get(name)
+    if guess is None or not guess.filled:
+        return ", ".join(parts)
+    types, is_declared = guess.types, lane.data_types.get(name) == DATETIME
+    if is_declared and types[:1] != (DATETIME,):
+        parts.append("holds text that is no ISO 8601 date")
+    elif not is_declared and types:
+        parts.append("only dates" if guess.is_date else "only numbers")
+    return ", ".join(parts)
+
+
+def _facts(settings: Settings, lane: PreviewLane) -> list[str]:
+    counts = lane.counts
+    requests = requests_for(counts.batches, settings.confirmation)
+    rows = counts.read - counts.rejected
+    facts = [f"  rows {rows:,}, batches {counts.batches:,}, requests {requests:,} at least"]
+    if counts.rejected:
+        facts.append(f"  rejected {counts.rejected:,}:")
+        facts += [f"    {shown(told)}: {reason}" for told, reason in lane.reasons.items()]
+    return facts
+
+
+def _hints(settings: Settings, lanes: Sequence[PreviewLane]) -> list[str]:
+    hints: list[str] = []
+    mended: dict[str, dict[str, str]] = {}
+    for lane in lanes:
+        stream, rows = lane.destination.stream, lane.counts.read - lane.counts.rejected
+        if not lane.key_columns and settings.load_method != "append-only":
+            hints.append(
+                f"{stream} has no keys: every run appends what it reads, also what is there already. Let the "
+                "tap send key_properties, or set __key_properties__ in stream_maps."
+            )
+        is_dated = DATETIME in lane.data_types.values()
+        for name, guess in lane.guesses.items():
+            types, is_declared = guess.types, lane.data_types[name] == DATETIME
+            if not types or (is_declared and types[0] == DATETIME):
+                continue
+            if len(types) > 1:
+                hints.append(
+                    f"{stream}: the dates of the column {name} could be {' or '.join(types)}; no value tells "
+                    "which. Put the right one into column_types."
+                )
+            else:
+                mended.setdefault(stream, {})[name] = types[0]
+            is_dated |= guess.is_date
+        if rows and not is_dated:
+            hints.append(f"{stream} has no date column: Databox shows a metric over time by one.")
+    if mended:
+        entry = json.dumps({"column_types": mended}, ensure_ascii=False)
+        more = (
+            "add to your configuration"
+            if not settings.column_types
+            else "add to column_types of your configuration"
+        )
+        hints.append(f"text that holds only numbers or dates can't make metrics; {more}: {entry}")
+    return hints
+
+
+def _sum(settings: Settings, lanes: Sequence[PreviewLane]) -> str:
+    rows = sum(lane.counts.read - lane.counts.rejected for lane in lanes)
+    batches = sum(lane.counts.batches for lane in lanes)
+    requests = sum(requests_for(lane.counts.batches, settings.confirmation) for lane in lanes)
+    finding = FINDING_REQUESTS + FINDING_REQUESTS_PER_STREAM * len(lanes)
+    if settings.load_method == "overwrite":
+        finding += len(lanes)  # a purge each
+    total = requests + finding
+    seconds = shortest_seconds(
+        total, per_second=settings.requests_per_second, per_hour=settings.requests_per_hour
+    )
+    return (
+        f"Together: {rows:,} rows, {batches:,} batches; with confirmation {settings.confirmation} at least "
+        f"{total:,} requests, of which {finding:,} find or make the datasets. At "
+        f"{settings.requests_per_second:g} requests a second and {settings.requests_per_hour:,g} an hour "
+        f"that takes at least {duration_text(seconds)}."
+    )
