@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_databox.emulator.ingestions import Ingestion
+from target_databox.emulator.shapes import Ingestion
 
 if TYPE_CHECKING:
     from target_databox.emulator.database import Database

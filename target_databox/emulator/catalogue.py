@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
 from target_databox.emulator.errors import InvalidInputError, UnknownObjectError
 from target_databox.emulator.rules import Column
+from target_databox.emulator.shapes import Account, Dataset, DataSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,54 +20,6 @@ if TYPE_CHECKING:
 
 _FIRST_DATA_SOURCE_ID = 4754489
 _COLUMN_TYPES = ("string", "number", "datetime")
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account that the keys can see; `type` is `organization`, `agency` or `client` (grade D)."""
-
-    id: int
-    name: str
-    type: str = "organization"
-
-
-@dataclass(frozen=True, slots=True)
-class DataSource:
-    """A container for datasets; `created` is in seconds since 1970."""
-
-    id: int
-    account_id: int
-    title: str | None
-    timezone: str | None
-    key: str | None
-    created: float
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """A table of rows.
-
-    Attributes:
-        seq: Its number in the database, in the order of creation.
-        id: A UUID.
-        data_source_id: The data source that it belongs to.
-        title: What a human calls it.
-        keys: Its primary keys; empty when it has none, `None` when nobody said (an adopted id).
-        columns: Its columns by name, in the order in which they came.
-        created: In seconds since 1970.
-        row_count: How many rows it holds.
-        size_bytes: The sum of its rows' bytes, as JSON.
-    """
-
-    seq: int
-    id: str
-    data_source_id: int
-    title: str | None
-    keys: tuple[str, ...] | None
-    columns: dict[str, Column]
-    created: float
-    row_count: int
-    size_bytes: int
 
 
 class Catalogue:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import heapq
 import json
 import uuid
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from target_databox.emulator.catalogue import columns_as_text
 from target_databox.emulator.errors import InvalidInputError, TooLargeError, UnknownObjectError
-from target_databox.emulator.rules import Rejection, judgement
+from target_databox.emulator.json_rows import parsed_row, parsed_rows, texts_of
+from target_databox.emulator.rules import Rejection
+from target_databox.emulator.shapes import Fate, Ingestion, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from random import Random
 
     from target_databox.emulator.assumptions import Assumptions
-    from target_databox.emulator.catalogue import Catalogue, Dataset
+    from target_databox.emulator.catalogue import Catalogue
     from target_databox.emulator.database import Database
+    from target_databox.emulator.processing import Processing
+    from target_databox.emulator.shapes import Dataset
 
-# Rows are kept as the text in which they came, so no digit can be lost; this decoder only judges them.
-_ROWS = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
-_TEXTS = msgspec.json.Decoder(list[msgspec.Raw])
 _MOST_ROWS = 100  # documented for one ingestion (grade D)
-_MERGED = msgspec.json.Encoder(decimal_format="number")
 
 _SELECT = (
     "SELECT ingestions.*, datasets.id AS dataset_id FROM ingestions"
@@ -35,65 +30,8 @@ _SELECT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ingestion:
-    """One accepted request to store rows.
-
-    Attributes:
-        id: A UUID.
-        dataset_id: The dataset that it is for.
-        status: `pending`, `done` or `failed`: what is true, whatever words the API uses for it.
-        received: How many rows the request had.
-        appended: How many rows were stored under a new key, or without one.
-        overwritten: How many rows replaced a stored one.
-        rejected: How many rows were not stored.
-        accepted_at: In seconds since 1970.
-        processed_at: In seconds since 1970; `None` while it is pending.
-        rows: The rows of the request with every digit; `None` when this emulator doesn't keep them.
-    """
-
-    id: str
-    dataset_id: str
-    status: str
-    received: int
-    appended: int
-    overwritten: int
-    rejected: int
-    accepted_at: float
-    processed_at: float | None
-    rows: list[dict[str, Any]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """The sums over the ingestions of a dataset: how many there are, and their rows by outcome."""
-
-    ingestions: int
-    received: int
-    appended: int
-    overwritten: int
-    rejected: int
-    failed: int
-    pending: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What a planned fault has in store for an ingestion.
-
-    Attributes:
-        fails: It is accepted, and its processing fails.
-        rejects: Places of rows that are rejected, from 0, each with the reason.
-        processing_seconds: How long its processing takes; `None` leaves that to the assumptions.
-    """
-
-    fails: bool = False
-    rejects: tuple[tuple[int, str], ...] = ()
-    processing_seconds: float | None = None
-
-
 class Ingestions:
-    """Accepts rows, and applies them when their time has come and somebody looks.
+    """Accepts rows for processing, and tells what became of them.
 
     Args:
         database: Where they are kept.
@@ -101,7 +39,7 @@ class Ingestions:
         clock: Tells the time, in seconds since 1970.
         assumptions: What is taken for true where nobody knows.
         random: Draws the processing times.
-        keep_rows: Keep the rows of every request for the history, not only until they are processed.
+        processing: Processes what is accepted.
     """
 
     def __init__(
@@ -111,21 +49,14 @@ class Ingestions:
         clock: Callable[[], float],
         assumptions: Assumptions,
         random: Random,
-        *,
-        keep_rows: bool,
+        processing: Processing,
     ) -> None:
         self._database = database
         self._catalogue = catalogue
         self._clock = clock
         self._assumptions = assumptions
         self._random = random
-        self._keeps_rows = keep_rows
-        # The times of what is pending, so that looking costs nothing while nothing is due.
-        self._due = [
-            (row["due_at"], row["seq"])
-            for row in database.all("SELECT due_at, seq FROM ingestions WHERE status = 'pending'")
-        ]
-        heapq.heapify(self._due)
+        self._processing = processing
 
     def accept(self, dataset_id: str, texts: Sequence[bytes], fate: Fate) -> Ingestion:
         """Accept rows for processing.
@@ -164,7 +95,7 @@ class Ingestions:
             json.dumps({"fails": fate.fails, "rejects": fate.rejects}),
             body,
         )
-        heapq.heappush(self._due, (due_at, seq))
+        self._processing.schedule(seq, due_at)
         return Ingestion(ingestion_id, dataset_id, "pending", len(texts), 0, 0, 0, now, None)
 
     def _due_at(self, now: float, dataset: Dataset, fate: Fate) -> float:
@@ -177,104 +108,6 @@ class Ingestions:
             )[0]
             due_at = max(due_at, last or 0.0)
         return due_at
-
-    def settle(self, until: float | None = None) -> None:
-        """Apply what is due, in the order of the times at which it became so.
-
-        Args:
-            until: Apply what is due by then, in seconds since 1970; now when it is not given.
-        """
-        now = self._clock()
-        if not self._due or self._due[0][0] > (now if until is None else until):
-            return
-        with self._database.transaction():
-            while self._due and self._due[0][0] <= (now if until is None else until):
-                due_at, seq = heapq.heappop(self._due)
-                row = self._database.first(f"{_SELECT} WHERE ingestions.seq = ? AND status = 'pending'", seq)
-                if row:  # its dataset may have been deleted, or purged with what was pending
-                    self._process(row, min(due_at, now))
-
-    def _process(self, row: Any, at: float) -> None:
-        fate = json.loads(row["fate"])
-        kept = row["rows"] if self._keeps_rows else None
-        if fate["fails"]:
-            self._database.run(
-                "UPDATE ingestions SET status = 'failed', processed_at = ?, rows = ? WHERE seq = ?",
-                at,
-                kept,
-                row["seq"],
-            )
-            return
-        dataset = self._catalogue.dataset(row["dataset_id"])
-        rows = parsed_rows(row["rows"])
-        texts = [bytes(text) for text in _TEXTS.decode(row["rows"])]
-        verdict = judgement(
-            rows,
-            dataset.keys or (),
-            dataset.columns,
-            dict(fate["rejects"]),
-            self._assumptions,
-        )
-        appended, overwritten = self._store(dataset, verdict.taken, rows, texts)
-        self._database.run_many(
-            "INSERT INTO rejected_rows (ingestion, place, reason, field, body) VALUES (?, ?, ?, ?, ?)",
-            [
-                (row["seq"], each.place, each.reason, each.field, texts[each.place].decode())
-                for each in verdict.rejected
-            ],
-        )
-        if verdict.columns != dataset.columns:
-            self._database.run(
-                "UPDATE datasets SET columns = ? WHERE seq = ?", columns_as_text(verdict.columns), dataset.seq
-            )
-        self._database.run(
-            "UPDATE ingestions SET status = 'done', processed_at = ?,"
-            " appended = ?, overwritten = ?, rejected = ?, rows = ? WHERE seq = ?",
-            at,
-            appended,
-            overwritten + verdict.repeated,
-            len(verdict.rejected),
-            kept,
-            row["seq"],
-        )
-
-    def _store(
-        self,
-        dataset: Dataset,
-        taken: list[tuple[int, str | None]],
-        rows: list[dict[str, Any]],
-        texts: list[bytes],
-    ) -> tuple[int, int]:
-        """Store rows; how many were new, and how many replaced another."""
-        wanted = [key for _, key in taken if key is not None]
-        known = {
-            row["key"]: row["body"]
-            for row in self._database.all(
-                f"SELECT key, body FROM rows WHERE dataset = ? AND key IN ({','.join('?' * len(wanted))})",  # noqa: S608 -- question marks only
-                dataset.seq,
-                *wanted,
-            )
-        }
-        bodies = []
-        for place, key in taken:
-            text = texts[place].decode()
-            if self._assumptions.key_update == "merge" and key in known:
-                text = _MERGED.encode({**parsed_rows(f"[{known[key]}]")[0], **rows[place]}).decode()
-            bodies.append((dataset.seq, key, text))
-        self._database.run_many(
-            "INSERT INTO rows (dataset, key, body) VALUES (?, ?, ?)"
-            " ON CONFLICT (dataset, key) WHERE key IS NOT NULL DO UPDATE SET body = excluded.body",
-            bodies,
-        )
-        appended = len(bodies) - len(known)
-        grown = sum(len(body) for *_, body in bodies) - sum(map(len, known.values()))
-        self._database.run(
-            "UPDATE datasets SET row_count = row_count + ?, size_bytes = size_bytes + ? WHERE seq = ?",
-            appended,
-            grown,
-            dataset.seq,
-        )
-        return appended, len(known)
 
     def purge(self, dataset_id: str) -> None:
         """Remove every row of a dataset; the dataset stays (grade D).
@@ -378,29 +211,9 @@ class Ingestions:
         return [(row[0], Rejection(row[1], row[2], row[3]), parsed_row(row[4])) for row in rows]
 
 
-def parsed_rows(body: bytes | str) -> list[dict[str, Any]]:
-    """A JSON array of rows, with every digit of their numbers.
-
-    Raises:
-        InvalidInputError: It is not one.
-    """
-    try:
-        return _ROWS.decode(body)
-    except (msgspec.MsgspecError, ValueError) as exc:
-        raise InvalidInputError("Every record must be a JSON object.", "records") from exc
-
-
-def parsed_row(text: str) -> dict[str, Any]:
-    """A stored row, read by another parser than the one that judged it, with every digit of its numbers."""
-    row: dict[str, Any] = json.loads(text, parse_float=Decimal)
-    return row
-
-
 def _ingestion(row: Any, *, with_rows: bool = False) -> Ingestion:
     rows = (
-        [parsed_row(bytes(text).decode()) for text in _TEXTS.decode(row["rows"])]
-        if with_rows and row["rows"]
-        else None
+        [parsed_row(text.decode()) for text in texts_of(row["rows"])] if with_rows and row["rows"] else None
     )
     return Ingestion(
         row["id"],

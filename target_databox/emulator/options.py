@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from target_databox.emulator.assumptions import Assumptions, switches
-from target_databox.emulator.catalogue import Account
 from target_databox.emulator.faults import ATTRIBUTES, FaultPlan, fault_from_text
 from target_databox.emulator.meter import UNLIMITED, Limits
 from target_databox.emulator.routes import ROUTES
 from target_databox.emulator.server import Emulator
+from target_databox.emulator.shapes import Account
 from target_databox.emulator.store import Store
 
 if TYPE_CHECKING:

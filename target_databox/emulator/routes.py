@@ -2,71 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from target_databox.emulator.calls import json_field, whole_number
 from target_databox.emulator.catalogue import timezones
 from target_databox.emulator.database import timestamp
 from target_databox.emulator.errors import InvalidInputError, TooLargeError, UnknownRouteError
-from target_databox.emulator.ingestions import Fate, parsed_rows
+from target_databox.emulator.json_rows import parsed_rows
+from target_databox.emulator.shapes import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from target_databox.emulator.catalogue import Dataset, DataSource
+    from target_databox.emulator.calls import Call
     from target_databox.emulator.faults import Fault
-    from target_databox.emulator.ingestions import Ingestion
-    from target_databox.emulator.store import Store
+    from target_databox.emulator.shapes import Dataset, DataSource, Ingestion
 
 Answer = dict[str, Any]
-
-
-@dataclass(slots=True)
-class Call:
-    """One request, parsed no further than HTTP does.
-
-    Attributes:
-        store: The state of the emulated API.
-        ids: The parts of the path that are ids, by name.
-        query: The query's fields.
-        body: The request's body.
-        faults: Planned faults that strike this request.
-        rows: How many rows the request had; filled in by the route.
-    """
-
-    store: Store
-    ids: Mapping[str, str]
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    faults: Sequence[Fault] = ()
-    rows: int = 0
-
-    def number(self, name: str) -> int:
-        """An id of the path as a number.
-
-        Raises:
-            InvalidInputError: It is none.
-        """
-        return _whole_number(self.ids[name], name)
-
-    def fields(self) -> dict[str, Any]:
-        """The request's body as a JSON object.
-
-        Raises:
-            InvalidInputError: It is none.
-        """
-        try:
-            fields = json.loads(self.body)
-        except ValueError as exc:
-            raise InvalidInputError("The body must be JSON.") from exc
-        if not isinstance(fields, dict):
-            raise InvalidInputError("The body must be a JSON object.")
-        return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +45,6 @@ class Route:
 
 class _Records(msgspec.Struct):
     records: list[msgspec.Raw]
-
-
-def _whole_number(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise InvalidInputError(f"{name} must be a whole number.", name)
-    return int(text)
-
-
-def _field(fields: Mapping[str, Any], name: str, kind: type, *, required: bool = False) -> Any:
-    value = fields.get(name)
-    if value is None and not required:
-        return None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise InvalidInputError(f"{name} must be {'a string' if kind is str else 'an integer'}.", name)
-    return value
 
 
 def _validate_key(_: Call) -> Answer:
@@ -154,10 +96,10 @@ def _data_sources(call: Call) -> Answer:
 def _create_data_source(call: Call) -> Answer:
     fields = call.fields()
     source = call.store.create_data_source(
-        _field(fields, "title", str, required=True),
-        _field(fields, "accountId", int),
-        _field(fields, "timezone", str),
-        _field(fields, "key", str),
+        json_field(fields, "title", str, required=True),
+        json_field(fields, "accountId", int),
+        json_field(fields, "timezone", str),
+        json_field(fields, "key", str),
     )
     return {**_data_source_fields(source), "status": call.store.assumptions.data_source_status}
 
@@ -184,8 +126,8 @@ def _create_dataset(call: Call) -> Answer:
     if not (isinstance(columns, list) and all(_is_column(each) for each in columns)):
         raise InvalidInputError("schema must be an array of objects with name and dataType.", "schema")
     dataset = call.store.create_dataset(
-        _field(fields, "title", str, required=True),
-        _field(fields, "dataSourceId", int, required=True),
+        json_field(fields, "title", str, required=True),
+        json_field(fields, "dataSourceId", int, required=True),
         keys,
         [(each["name"], each["dataType"]) for each in columns],
     )
@@ -249,8 +191,8 @@ def _word(call: Call, ingestion: Ingestion) -> str:
 
 def _ingestions(call: Call) -> Answer:
     assumptions = call.store.assumptions
-    page = _whole_number(call.query.get("page", "1"), "page")
-    page_size = _whole_number(call.query.get("pageSize", "100"), "pageSize")
+    page = whole_number(call.query.get("page", "1"), "page")
+    page_size = whole_number(call.query.get("pageSize", "100"), "pageSize")
     if page < 1 or page_size < 1:
         raise InvalidInputError(
             "Pages start at 1 and have at least one ingestion.", "pageSize" if page else "page"
@@ -335,8 +277,8 @@ def _account_datasets(call: Call) -> Answer:
     kind = call.query.get("type", "datasets")
     if kind not in {"datasets", "merged_datasets"}:
         raise InvalidInputError("type must be datasets or merged_datasets.", "type")
-    page = max(1, _whole_number(call.query.get("page", "1"), "page"))
-    page_size = max(1, _whole_number(call.query.get("pageSize", "100"), "pageSize"))
+    page = max(1, whole_number(call.query.get("page", "1"), "page"))
+    page_size = max(1, whole_number(call.query.get("pageSize", "100"), "pageSize"))
     found = call.store.account_datasets(call.number("accountId")) if kind == "datasets" else []
     return {
         "datasets": [

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from target_databox.emulator.calls import Call
 from target_databox.emulator.errors import RefusedError, TooLargeError, UnknownObjectError, UnknownRouteError
 from target_databox.emulator.exchanges import Exchange, ExchangeLog
 from target_databox.emulator.faults import FaultPlan
 from target_databox.emulator.meter import Limits, Meter
 from target_databox.emulator.pages import add_pages
-from target_databox.emulator.routes import ROUTES, Call
+from target_databox.emulator.routes import ROUTES
 from target_databox.emulator.store import Store
 
 if TYPE_CHECKING:

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from target_databox.emulator.assumptions import Assumptions
 from target_databox.emulator.browsing import Browser
-from target_databox.emulator.catalogue import Account, Catalogue, Dataset, DataSource
+from target_databox.emulator.catalogue import Catalogue
 from target_databox.emulator.database import Database
-from target_databox.emulator.ingestions import Fate, Ingestion, Ingestions, parsed_row
+from target_databox.emulator.ingestions import Ingestions
+from target_databox.emulator.json_rows import parsed_row
+from target_databox.emulator.processing import Processing
+from target_databox.emulator.shapes import Account, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from target_databox.emulator.ingestions import Totals
     from target_databox.emulator.rules import Rejection
+    from target_databox.emulator.shapes import Dataset, DataSource, Ingestion, Totals
 
 _DEFAULT_ACCOUNT = Account(123456, "Emulated account")
 
@@ -59,8 +62,11 @@ class Store:
         self._catalogue = Catalogue(
             self._database, clock, self.assumptions, adopt_unknown_ids=adopt_unknown_ids
         )
+        self._processing = Processing(
+            self._database, self._catalogue, clock, self.assumptions, keep_rows=keep_rows
+        )
         self._ingestions = Ingestions(
-            self._database, self._catalogue, clock, self.assumptions, random, keep_rows=keep_rows
+            self._database, self._catalogue, clock, self.assumptions, random, self._processing
         )
         for account in accounts or (() if self._catalogue.accounts() else (_DEFAULT_ACCOUNT,)):
             self._catalogue.add_account(account)
@@ -94,7 +100,7 @@ class Store:
     def datasets(self, data_source_id: int | None = None) -> list[Dataset]:
         """Every dataset of a data source, or of all, in the order of creation."""
         with self._database.transaction():
-            self._ingestions.settle()
+            self._processing.settle()
             return self._catalogue.datasets(data_source_id)
 
     def account_datasets(self, account_id: int) -> list[Dataset]:
@@ -106,7 +112,7 @@ class Store:
     def dataset(self, dataset_id: str) -> Dataset:
         """The dataset of an id."""
         with self._database.transaction():
-            self._ingestions.settle()
+            self._processing.settle()
             return self._catalogue.dataset(dataset_id)
 
     def dataset_titled(self, title: str) -> Dataset:
@@ -139,47 +145,48 @@ class Store:
     def purge(self, dataset_id: str) -> None:
         """Remove every row of a dataset; what is pending lands later, unless assumptions say otherwise."""
         with self._database.transaction():
-            self._ingestions.settle()
+            self._processing.settle()
             self._ingestions.purge(dataset_id)
 
     def accept(self, dataset_id: str, texts: Sequence[bytes], fate: Fate | None = None) -> Ingestion:
         """Accept rows, each as its JSON text, for processing; see `Ingestions.accept`."""
         with self._database.transaction():
-            self._ingestions.settle()
+            self._processing.settle()
             return self._ingestions.accept(dataset_id, texts, fate or Fate())
 
     def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
         """One ingestion as the API tells it."""
         with self._database.transaction():
-            self._ingestions.settle()
+            self._processing.settle()
             return self._ingestions.ingestion(dataset_id, ingestion_id)
 
     def ingestions_page(self, dataset_id: str, page: int, page_size: int) -> tuple[list[Ingestion], int]:
         """One page of a dataset's list of ingestions, from page 1, and how many the list has."""
         with self._database.transaction():
-            self._ingestions.settle()
+            self._processing.settle()
             return self._ingestions.page(dataset_id, page, page_size)
 
     def finish_processing(self) -> None:
         """Process everything that is pending now, whenever it would have been due."""
-        self._ingestions.settle(math.inf)
+        with self._database.transaction():
+            self._processing.settle(math.inf)
 
     def totals(self, dataset_id: str) -> Totals:
         """The sums over a dataset's ingestions."""
         with self._database.transaction():
-            self._ingestions.settle()
+            self._processing.settle()
             return self._ingestions.totals(dataset_id)
 
     def history(self, dataset_id: str | None = None) -> list[Ingestion]:
         """Every ingestion so far, of a dataset or of all, in the order of acceptance, with its rows."""
         with self._database.transaction():
-            self._ingestions.settle()
+            self._processing.settle()
             return self._ingestions.history(dataset_id)
 
     def rejections(self, dataset_id: str | None = None) -> list[tuple[str, Rejection, dict[str, Any]]]:
         """Every rejected row, of a dataset or of all: its ingestion's id, why, and the row."""
         with self._database.transaction():
-            self._ingestions.settle()
+            self._processing.settle()
             return self._ingestions.rejections(dataset_id)
 
     def rows(self, dataset_id: str) -> list[dict[str, Any]]:
@@ -201,7 +208,7 @@ class Store:
     def settled_changes(self) -> int:
         """A number that grows whenever anything has changed, for who wants to know whether to look again."""
         with self._database.transaction():
-            self._ingestions.settle()
+            self._processing.settle()
         return self._database.changes()
 
     def close(self) -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from target_databox.emulator.catalogue import Dataset, DataSource
     from target_databox.emulator.exchanges import ExchangeLog
+    from target_databox.emulator.shapes import Dataset, DataSource
     from target_databox.emulator.store import Store
 
 _WIDEST_CHARACTERS = 24

@@ -14,8 +14,8 @@ from target_databox.emulator.pages import plots
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from target_databox.emulator.catalogue import Dataset
     from target_databox.emulator.server import Emulator
+    from target_databox.emulator.shapes import Dataset
 
 _ROWS = 50
 _NEWEST = 100

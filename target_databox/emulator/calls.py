@@ -1,0 +1,83 @@
+"""Reads what a request brings along, and refuses what is not what the documentation asks for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from target_databox.emulator.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from target_databox.emulator.faults import Fault
+    from target_databox.emulator.store import Store
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, parsed no further than HTTP does.
+
+    Attributes:
+        store: The state of the emulated API.
+        ids: The parts of the path that are ids, by name.
+        query: The query's fields.
+        body: The request's body.
+        faults: Planned faults that strike this request.
+        rows: How many rows the request had; filled in by the route.
+    """
+
+    store: Store
+    ids: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    faults: Sequence[Fault] = ()
+    rows: int = 0
+
+    def number(self, name: str) -> int:
+        """An id of the path as a number.
+
+        Raises:
+            InvalidInputError: It is none.
+        """
+        return whole_number(self.ids[name], name)
+
+    def fields(self) -> dict[str, Any]:
+        """The request's body as a JSON object.
+
+        Raises:
+            InvalidInputError: It is none.
+        """
+        try:
+            fields = json.loads(self.body)
+        except ValueError as exc:
+            raise InvalidInputError("The body must be JSON.") from exc
+        if not isinstance(fields, dict):
+            raise InvalidInputError("The body must be a JSON object.")
+        return fields
+
+
+def whole_number(text: str, name: str) -> int:
+    """A number of a path or a query.
+
+    Raises:
+        InvalidInputError: It is none.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise InvalidInputError(f"{name} must be a whole number.", name)
+    return int(text)
+
+
+def json_field(fields: Mapping[str, Any], name: str, kind: type, *, required: bool = False) -> Any:
+    """A field of a request's body, or `None` when it is null or missing.
+
+    Raises:
+        InvalidInputError: It is of another kind, or required and missing.
+    """
+    value = fields.get(name)
+    if value is None and not required:
+        return None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InvalidInputError(f"{name} must be {'a string' if kind is str else 'an integer'}.", name)
+    return value

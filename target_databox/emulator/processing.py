@@ -1,0 +1,174 @@
+"""Applies accepted ingestions when their time has come: lazily, whenever somebody looks."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from target_databox.emulator.catalogue import columns_as_text
+from target_databox.emulator.json_rows import parsed_rows, texts_of
+from target_databox.emulator.rules import judgement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_databox.emulator.assumptions import Assumptions
+    from target_databox.emulator.catalogue import Catalogue
+    from target_databox.emulator.database import Database
+    from target_databox.emulator.shapes import Dataset
+
+_MERGED = msgspec.json.Encoder(decimal_format="number")
+_PENDING = (
+    "SELECT ingestions.*, datasets.id AS dataset_id FROM ingestions"
+    " JOIN datasets ON datasets.seq = ingestions.dataset WHERE ingestions.seq = ? AND status = 'pending'"
+)
+
+
+class Processing:
+    """Knows when each pending ingestion is due, and stores its rows then.
+
+    Args:
+        database: Where everything is kept.
+        catalogue: Knows the datasets.
+        clock: Tells the time, in seconds since 1970.
+        assumptions: What is taken for true where nobody knows.
+        keep_rows: Keep the rows of a request for the history, when they are processed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        catalogue: Catalogue,
+        clock: Callable[[], float],
+        assumptions: Assumptions,
+        *,
+        keep_rows: bool,
+    ) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._clock = clock
+        self._assumptions = assumptions
+        self._keeps_rows = keep_rows
+        # The times of what is pending, so that looking costs nothing while nothing is due.
+        self._due = [
+            (row["due_at"], row["seq"])
+            for row in database.all("SELECT due_at, seq FROM ingestions WHERE status = 'pending'")
+        ]
+        heapq.heapify(self._due)
+
+    def schedule(self, seq: int, due_at: float) -> None:
+        """Remember when an ingestion is due.
+
+        Args:
+            seq: The ingestion's number in the database.
+            due_at: In seconds since 1970.
+        """
+        heapq.heappush(self._due, (due_at, seq))
+
+    def settle(self, until: float | None = None) -> None:
+        """Apply what is due, in the order of the times at which it became so.
+
+        Args:
+            until: Apply what is due by then, in seconds since 1970; now when it is not given.
+        """
+        now = self._clock()
+        if not self._due or self._due[0][0] > (now if until is None else until):
+            return
+        taken: list[tuple[float, int]] = []
+        try:
+            with self._database.transaction():
+                while self._due and self._due[0][0] <= (now if until is None else until):
+                    taken.append(heapq.heappop(self._due))
+                    due_at, seq = taken[-1]
+                    row = self._database.first(_PENDING, seq)
+                    if row:  # its dataset may have been deleted, or purged with what was pending
+                        self._process(row, min(due_at, now))
+        except BaseException:
+            for each in taken:  # nothing of it happened
+                heapq.heappush(self._due, each)
+            raise
+
+    def _process(self, row: Any, at: float) -> None:
+        fate = json.loads(row["fate"])
+        kept = row["rows"] if self._keeps_rows else None
+        if fate["fails"]:
+            self._database.run(
+                "UPDATE ingestions SET status = 'failed', processed_at = ?, rows = ? WHERE seq = ?",
+                at,
+                kept,
+                row["seq"],
+            )
+            return
+        dataset = self._catalogue.dataset(row["dataset_id"])
+        rows = parsed_rows(row["rows"])
+        texts = texts_of(row["rows"])
+        verdict = judgement(
+            rows,
+            dataset.keys or (),
+            dataset.columns,
+            dict(fate["rejects"]),
+            self._assumptions,
+        )
+        appended, overwritten = self._store(dataset, verdict.taken, rows, texts)
+        self._database.run_many(
+            "INSERT INTO rejected_rows (ingestion, place, reason, field, body) VALUES (?, ?, ?, ?, ?)",
+            [
+                (row["seq"], each.place, each.reason, each.field, texts[each.place].decode())
+                for each in verdict.rejected
+            ],
+        )
+        if verdict.columns != dataset.columns:
+            self._database.run(
+                "UPDATE datasets SET columns = ? WHERE seq = ?", columns_as_text(verdict.columns), dataset.seq
+            )
+        self._database.run(
+            "UPDATE ingestions SET status = 'done', processed_at = ?,"
+            " appended = ?, overwritten = ?, rejected = ?, rows = ? WHERE seq = ?",
+            at,
+            appended,
+            overwritten + verdict.repeated,
+            len(verdict.rejected),
+            kept,
+            row["seq"],
+        )
+
+    def _store(
+        self,
+        dataset: Dataset,
+        taken: list[tuple[int, str | None]],
+        rows: list[dict[str, Any]],
+        texts: list[bytes],
+    ) -> tuple[int, int]:
+        """Store rows; how many were new, and how many replaced another."""
+        wanted = [key for _, key in taken if key is not None]
+        known = {
+            row["key"]: row["body"]
+            for row in self._database.all(
+                f"SELECT key, body FROM rows WHERE dataset = ? AND key IN ({','.join('?' * len(wanted))})",  # noqa: S608 -- question marks only
+                dataset.seq,
+                *wanted,
+            )
+        }
+        bodies = []
+        for place, key in taken:
+            text = texts[place].decode()
+            if self._assumptions.key_update == "merge" and key in known:
+                text = _MERGED.encode({**parsed_rows(f"[{known[key]}]")[0], **rows[place]}).decode()
+            bodies.append((dataset.seq, key, text))
+        self._database.run_many(
+            "INSERT INTO rows (dataset, key, body) VALUES (?, ?, ?)"
+            " ON CONFLICT (dataset, key) WHERE key IS NOT NULL DO UPDATE SET body = excluded.body",
+            bodies,
+        )
+        appended = len(bodies) - len(known)
+        grown = sum(len(body) for *_, body in bodies) - sum(map(len, known.values()))
+        self._database.run(
+            "UPDATE datasets SET row_count = row_count + ?, size_bytes = size_bytes + ? WHERE seq = ?",
+            appended,
+            grown,
+            dataset.seq,
+        )
+        return appended, len(known)

@@ -1,0 +1,114 @@
+"""What the emulated API is about, as values: accounts, data sources, datasets, ingestions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from target_databox.emulator.rules import Column
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account that the keys can see; `type` is `organization`, `agency` or `client` (grade D)."""
+
+    id: int
+    name: str
+    type: str = "organization"
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """A container for datasets; `created` is in seconds since 1970."""
+
+    id: int
+    account_id: int
+    title: str | None
+    timezone: str | None
+    key: str | None
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A table of rows.
+
+    Attributes:
+        seq: Its number in the database, in the order of creation.
+        id: A UUID.
+        data_source_id: The data source that it belongs to.
+        title: What a human calls it.
+        keys: Its primary keys; empty when it has none, `None` when nobody said (an adopted id).
+        columns: Its columns by name, in the order in which they came.
+        created: In seconds since 1970.
+        row_count: How many rows it holds.
+        size_bytes: The sum of its rows' bytes, as JSON.
+    """
+
+    seq: int
+    id: str
+    data_source_id: int
+    title: str | None
+    keys: tuple[str, ...] | None
+    columns: dict[str, Column]
+    created: float
+    row_count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """One accepted request to store rows.
+
+    Attributes:
+        id: A UUID.
+        dataset_id: The dataset that it is for.
+        status: `pending`, `done` or `failed`: what is true, whatever words the API uses for it.
+        received: How many rows the request had.
+        appended: How many rows were stored under a new key, or without one.
+        overwritten: How many rows replaced a stored one.
+        rejected: How many rows were not stored.
+        accepted_at: In seconds since 1970.
+        processed_at: In seconds since 1970; `None` while it is pending.
+        rows: The rows of the request with every digit; `None` when this emulator doesn't keep them.
+    """
+
+    id: str
+    dataset_id: str
+    status: str
+    received: int
+    appended: int
+    overwritten: int
+    rejected: int
+    accepted_at: float
+    processed_at: float | None
+    rows: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums over the ingestions of a dataset: how many there are, and their rows by outcome."""
+
+    ingestions: int
+    received: int
+    appended: int
+    overwritten: int
+    rejected: int
+    failed: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What a planned fault has in store for an ingestion.
+
+    Attributes:
+        fails: It is accepted, and its processing fails.
+        rejects: Places of rows that are rejected, from 0, each with the reason.
+        processing_seconds: How long its processing takes; `None` leaves that to the assumptions.
+    """
+
+    fails: bool = False
+    rejects: tuple[tuple[int, str], ...] = ()
+    processing_seconds: float | None = None
