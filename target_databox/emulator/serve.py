@@ -37,6 +37,7 @@ def serve(port: int, **options: Any) -> None:
             reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
             raise click.ClickException(f"Can't listen on {options['host']}:{port}: {reason}.") from exc
         click.echo(f"Serving the Databox API v1 at {emulator.url} (stop with Ctrl-C).")
+        click.echo("That address in a browser shows what is loaded.")
         click.echo("To load into it, whatever the target's configuration says:")
         click.echo(f"  export TARGET_DATABOX_EMULATOR_URL={emulator.url}")
         click.echo(f"  export TARGET_DATABOX_EMULATOR_KEY={emulator.api_key}")

@@ -72,6 +72,12 @@ def add_pages(application: web.Application, emulator: Emulator) -> None:
             return web.Response(status=421, text="This address is not served here.")
         return web.Response(text=views.version(emulator), headers=_HEADERS)
 
+    async def description(request: web.Request) -> web.Response:
+        if not _is_for_us(request, emulator):
+            return web.Response(status=421, text="This address is not served here.")
+        text = (files("target_databox.emulator") / "openapi.json").read_text(encoding="utf-8")
+        return web.Response(text=text, content_type="application/json", headers=_HEADERS)
+
     async def file(request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name not in _FILES:
@@ -85,6 +91,7 @@ def add_pages(application: web.Application, emulator: Emulator) -> None:
     application.router.add_get("/rejected", page(views.rejected))
     application.router.add_get("/requests", page(views.requests))
     application.router.add_get("/version", current_version)
+    application.router.add_get("/openapi.json", description)
     application.router.add_get("/static/{name}", file)
 
 
