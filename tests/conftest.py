@@ -8,9 +8,11 @@ import pytest
 
 from target_databox.emulator import Assumptions, Emulator
 from target_databox.emulator.meter import UNLIMITED
+from tests.command import Command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class EmulatorMaker(Protocol):
@@ -44,3 +46,9 @@ def make_emulator() -> Iterator[EmulatorMaker]:
 def emulator(make_emulator: EmulatorMaker) -> Emulator:
     """An emulator without rate limits that processes fast: `url`, `api_key`, `store`, `faults`, `log`."""
     return make_emulator()
+
+
+@pytest.fixture
+def command(emulator: Emulator, tmp_path: Path) -> Command:
+    """The real command, to be run against `emulator`."""
+    return Command(tmp_path, emulator)
