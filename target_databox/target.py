@@ -118,7 +118,7 @@ class LineReader(GenericSingerReader[bytes]):
         target = self._target
         try:
             source = file_input or self.default_input
-            target.loader.refuse_own_rejects(source)
+            target.loader.begin(source)
             for lines in chunks(source, interruptible=target.interrupts):
                 if not self.number:
                     lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
@@ -528,13 +528,14 @@ def _is_noise(entry: logging.LogRecord) -> bool:
 
 def main() -> None:
     """Run `target-databox`; every failure becomes one message and exit code 1."""
-    from target_databox.failures import tell
-
     logger.addFilter(_is_noise)
     # At DEBUG it would log what expressions make of rows.
     logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
     try:
         TargetDatabox.cli()
     except Exception as error:  # noqa: BLE001 # told by its kind, since its message may quote a row
+        # Nothing of this is needed to answer `--version`.
+        from target_databox.failures import tell
+
         tell(logger, error)
         sys.exit(FAILED)
