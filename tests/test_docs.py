@@ -107,7 +107,8 @@ def test_readme_begins_with_two_commands() -> None:
 
 def test_documented_commands_exist() -> None:
     """Every command, subcommand and option in the README's shell blocks and tables is one that help knows."""
-    spoken = README + CONTRIBUTING
+    # `meltano add target-databox` and the like name the loader, not the command.
+    spoken = re.sub(r"^.*\bmeltano .*$", "", README + CONTRIBUTING, flags=re.MULTILINE)
     for name in ("serve", "run", "demo"):
         assert f"databox-emulator {name}" in README
         helped = help_text("databox-emulator", name)
