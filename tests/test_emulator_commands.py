@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -219,3 +220,28 @@ def test_run_passes_signals_on(start: Any, number: signal.Signals) -> None:
     assert "No dataset was made." in process.communicate(timeout=10)[1]
     assert process.returncode == 41
     assert time.monotonic() - began < 5
+
+
+def test_run_makes_what_is_configured(tmp_path: Path) -> None:
+    """An account, a data source and a dataset whose ids only the real API knows are made in the emulator."""
+    dataset_id = "11111111-2222-4333-8444-555555555555"
+    config, messages, database = (tmp_path / name for name in ("config.json", "messages", "trial.db"))
+    config.write_text(json.dumps({"api_key": "real", "data_source_id": 99, "dataset_ids": {"s": dataset_id}}))
+    lines = [
+        {
+            "type": "SCHEMA",
+            "stream": "s",
+            "key_properties": [],
+            "schema": {"properties": {"n": {"type": "integer"}}},
+        },
+        {"type": "RECORD", "stream": "s", "record": {"n": 1}},
+    ]
+    messages.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    program = "from target_databox.target import main; main()"
+    target = [sys.executable, "-c", program, "--config", str(config), "--input", str(messages)]
+    done = ran("run", "--database", str(database), "--", *target)
+    assert done.returncode == 0, done.stderr
+    store = Store(database)
+    [dataset] = store.datasets()
+    assert (dataset.id, dataset.row_count, dataset.data_source_id) == (dataset_id, 1, 99)
+    store.close()

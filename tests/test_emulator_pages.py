@@ -83,10 +83,19 @@ def test_rows_come_in_pages(emulator: Emulator) -> None:
     assert 'rel="next"' not in last
 
 
-@pytest.mark.parametrize(("words", "ids"), [("žiga", ["1"]), ("2.5", ["2"]), ("name", []), ("true", ["3"])])
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [("žiga", ["1"]), ("2.5", ["2"]), ("name", []), ("true", ["3"]), ("a b", ["4"]), ("é", ["4"])],
+)
 def test_search_looks_into_values(emulator: Emulator, words: str, ids: list[str]) -> None:
     """A search finds text in values, whatever its case, and not in the names of columns."""
-    dataset_id = load(emulator, {"id": 1, "name": "Žiga"}, {"id": 2, "size": 2.5}, {"id": 3, "name": True})
+    dataset_id = load(
+        emulator,
+        {"id": 1, "name": "Žiga"},
+        {"id": 2, "size": 2.5},
+        {"id": 3, "name": True},
+        {"id": 4, "name": "A b\u00e9"},
+    )
     rows = page(emulator, f"/datasets/{dataset_id}?q={words}").partition('data-live="rows"')[2]
     assert cells(rows)[::3] == ids
 
