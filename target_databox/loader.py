@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import os
 import random
 import sys
@@ -13,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from target_databox import __version__
 from target_databox.api.client import DataboxClient
+from target_databox.api.errors import SetupError
 from target_databox.api.pacing import Budget, Turnstile
 from target_databox.api.resources import Resources
 from target_databox.api.retries import patiently, wait_seconds
@@ -22,8 +24,10 @@ from target_databox.delivery.engine import Engine
 from target_databox.delivery.model import Destination, Policy
 from target_databox.interrupts import Interrupted
 from target_databox.messages import InputError
+from target_databox.metrics import Requests, log_streams
+from target_databox.progress import InputShare, Position, Progress, display
 from target_databox.rejects import RejectsFile, RejectsLeftError
-from target_databox.report import summarise
+from target_databox.report import Rejections, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,10 +58,13 @@ class Loader:
     def __init__(self, settings: Settings, interrupts: Interrupts) -> None:
         self._settings = settings
         self._interrupts = interrupts
+        self._requests = Requests()
+        self._rejections = Rejections()
         self._client = DataboxClient(
             settings.api_url,
             settings.api_key,
             request_timeout_seconds=settings.request_timeout_seconds,
+            on_exchange=self._requests.add,
             user_agent=f"target-databox/{__version__}",
         )
         self.budget = Budget(settings.requests_per_second, settings.requests_per_hour)
@@ -71,25 +78,30 @@ class Loader:
             timezone=settings.timezone,
         )
         self.rejects = RejectsFile(settings.rejects_path) if settings.rejects_path else None
-        dispatcher = Dispatcher(
+        self._dispatcher = Dispatcher(
             _policy(settings),
             self.budget,
             wait=lambda tries, asked: wait_seconds(tries, asked, random.random),
         )
+        self._display = display()
+        self._progress = Progress(self._position, self._display)
+        self._input_share: InputShare | None = None
         self.engine = Engine(
-            dispatcher,
+            self._dispatcher,
             self._client,
             workers=settings.concurrent_requests,
-            write_state=write_state,
+            write_state=self._write_state,
             write_rejects=self._write_rejects,
             interruptible=interrupts,
         )
 
-    def refuse_own_rejects(self, source: IO[Any]) -> None:
-        """Make sure that the input is not the file to which this run's rejected records go."""
+    def begin(self, source: IO[Any]) -> None:
+        """Make sure that the input is not this run's rejects file; from here on show how far the run is."""
         if self.rejects is not None:
             with contextlib.suppress(AttributeError, io.UnsupportedOperation):
                 self.rejects.refuse_as_input(source.fileno())
+        self._input_share = InputShare(source)
+        self._progress.start()
 
     def open(self, sink: DatasetSink) -> Lane:
         """Find or create the dataset of a stream."""
@@ -126,13 +138,18 @@ class Loader:
         """
         if isinstance(failure, Interrupted):
             self._stop()
-        elif isinstance(failure, InputError):
+        elif isinstance(failure, (InputError, SetupError)):
             logger.warning("The input can't be read any further; finishing what came before.")
         elif failure is not None:
             self.engine.stop(failure)
+        if self._input_share is not None:
+            self._input_share.is_over = True
         error = self._wait()
+        self._progress.stop()
+        self._requests.log()
+        log_streams(self.engine.lanes)
         is_complete = failure is None and error is None and self._interrupts.signal is None
-        summarise(self.engine.lanes, is_complete=is_complete)
+        summarise(self.engine.lanes, is_complete=is_complete, rejections=self._rejections)
         self._client.close()
         if self._interrupts.exit_code is not None:
             sys.exit(self._interrupts.exit_code)
@@ -183,6 +200,23 @@ class Loader:
     def _write_rejects(self, rejects: Sequence[Reject]) -> None:
         if self.rejects is not None:
             self.rejects.append(rejects)
+        self._rejections.add(rejects)
+
+    def _write_state(self, value: bytes) -> None:
+        with self._display.aside():
+            write_state(value)
+
+    def _position(self) -> Position:
+        counts = [lane.counts for lane in self.engine.lanes]
+        read = sum(each.read for each in counts)
+        an_hour = max(1, math.floor(self._settings.requests_per_hour))
+        return Position(
+            read_rows=read,
+            done_rows=read - sum(each.open for each in counts),
+            unconfirmed_batches=self._dispatcher.unconfirmed_batches,
+            budget_share=1 - self.budget.hour_left(time.monotonic()) / an_hour,
+            input_share=self._input_share() if self._input_share else None,
+        )
 
 
 def _policy(settings: Settings) -> Policy:

@@ -13,7 +13,7 @@ from target_databox.estimates import (
     shortest_seconds,
 )
 from target_databox.hints import DATETIME
-from target_databox.tables import echo, plain_table, shown
+from target_databox.tables import counted, echo, plain_table, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -168,7 +168,8 @@ def _sum(settings: Settings, lanes: Sequence[PreviewLane]) -> str:
         total, per_second=settings.requests_per_second, per_hour=settings.requests_per_hour
     )
     return (
-        f"Together: {rows:,} rows, {batches:,} batches; with confirmation {settings.confirmation} at least "
+        f"Together: {counted(rows, 'row', 'rows')}, {counted(batches, 'batch', 'batches')}; "
+        f"with confirmation {settings.confirmation} at least "
         f"{total:,} requests, of which {finding:,} find or make the datasets. At "
         f"{settings.requests_per_second:g} requests a second and {settings.requests_per_hour:,g} an hour "
         f"that takes at least {duration_text(seconds)}."

@@ -1,21 +1,56 @@
-"""What a run says at its end: one line a stream, whose sum must hold."""
+"""What a run says at its end: a line a stream, whose sum must hold, and what was rejected and why."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from target_databox.delivery.batches import Row
     from target_databox.delivery.lane import Lane
-    from target_databox.delivery.model import Counts
+    from target_databox.delivery.model import Counts, Reject, Verdict
 
 logger = logging.getLogger("target-databox")
+
+# Memory stays flat: further reasons of a stream are counted together, further records only counted.
+MOST_REASONS: Final = 50
+RECORDS_TOLD: Final = 5
+LONGEST_KEY_CHARACTERS: Final = 60
+# Our own words hold no values. The API's may, so they are in the rejects file alone.
+_OWN_REASONS: Final = frozenset({"schema", "key", "encoding", "size"})
 
 
 class CountError(RuntimeError):
     """Rows were read that have no outcome, though the run is complete."""
+
+
+class Rejections:
+    """Rejected records by stream and reason, in flat memory."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, dict[str, tuple[int, list[str]]]] = {}
+
+    def add(self, rejects: Iterable[Reject]) -> None:
+        """Take in rejected records."""
+        for reject in rejects:
+            groups = self._groups.setdefault(reject.destination.stream, {})
+            reason = _reason(reject.verdict)
+            if reason not in groups and len(groups) >= MOST_REASONS:
+                reason = "other reasons"
+            count, told = groups.get(reason, (0, []))
+            if len(told) < RECORDS_TOLD:
+                told.append(_name(reject.row))
+            groups[reason] = count + 1, told
+
+    def lines(self) -> list[str]:
+        """One sentence for each stream and reason."""
+        return [
+            f"{stream}: rejected {count}, {reason}: {', '.join(told)}{', …' if count > len(told) else ''}."
+            for stream, groups in self._groups.items()
+            for reason, (count, told) in groups.items()
+        ]
 
 
 def stream_line(stream: str, counts: Counts) -> str:
@@ -28,15 +63,17 @@ def stream_line(stream: str, counts: Counts) -> str:
         parts.append(f"+ {counts.open} without an outcome")
     stored = f"appended {counts.appended}, overwritten {counts.overwritten}"
     if counts.unknown_counts:
-        stored += f", of {counts.unknown_counts} rows unknown since they were confirmed by status"
-    return (
-        f"{' '.join(parts)} ({stored}; {counts.batches} batches, {counts.requests} requests, {counts.retries} retries, "
-        f"{counts.throttled_seconds:.1f} s waited for the rate limit)"
+        stored += f", not known for {counts.unknown_counts} rows, which the status alone confirmed"
+    cost = (
+        f"{_counted(counts.batches, 'batch', 'batches')}, {_counted(counts.requests, 'request', 'requests')}"
     )
+    retries = _counted(counts.retries, "retry", "retries")
+    waited = f"{counts.throttled_seconds:.1f} s waited for the rate limit"
+    return f"{' '.join(parts)} ({stored}; {cost}, {retries}, {waited})"
 
 
-def summarise(lanes: Iterable[Lane], *, is_complete: bool) -> None:
-    """Log a line for every stream.
+def summarise(lanes: Iterable[Lane], *, is_complete: bool, rejections: Rejections | None = None) -> None:
+    """Log a line for every stream, and one for every reason for which records of it were rejected.
 
     Raises:
         CountError: The run is complete and a sum does not hold.
@@ -46,8 +83,42 @@ def summarise(lanes: Iterable[Lane], *, is_complete: bool) -> None:
         logger.info("%s", stream_line(lane.destination.stream, lane.counts))
         if is_complete and lane.counts.open:
             unaccounted.append(lane.destination.stream)
+    for line in rejections.lines() if rejections else ():
+        logger.warning("%s", line)
     if unaccounted:
         raise CountError(
-            f"Rows of {', '.join(unaccounted)} have no outcome, though everything was read and sent. This is a bug of "
-            "target-databox; please report it with the lines above. Run again: no STATE has passed those rows."
+            f"Rows of {', '.join(unaccounted)} have no outcome, though everything was read and sent. This is "
+            "a bug of target-databox; please report it with the lines above. Run again: no STATE has passed "
+            "those rows."
         )
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def _reason(verdict: Verdict) -> str:
+    if verdict.reason in _OWN_REASONS:
+        return f"{verdict.reason} ({verdict.message.rstrip('.')})"
+    said = {
+        "refused": "refused by Databox",
+        "rejected": "rejected by Databox",
+        "failed": "not processed by Databox",
+        "suspect": "suspect, perhaps not stored by Databox",
+    }.get(verdict.reason, verdict.reason)
+    return f"{said} ({verdict.code})" if verdict.code else said
+
+
+def _name(row: Row) -> str:
+    """A record by its key values, else by its place in the input."""
+    if not isinstance(row.key, tuple):
+        return f"line {row.number}"
+    values = ", ".join(_key_value(value) for value in row.key)
+    return f"key ({values})" if len(row.key) > 1 else f"key {values}"
+
+
+def _key_value(value: Any) -> str:
+    if isinstance(value, tuple):  # a boolean, kept apart from the number 1
+        value = value[-1]
+    text = "".join(character if character.isprintable() else " " for character in str(value))
+    return text if len(text) <= LONGEST_KEY_CHARACTERS else f"{text[: LONGEST_KEY_CHARACTERS - 1]}…"

@@ -20,6 +20,11 @@ def shown(text: object) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """A number with the noun that fits it."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def plain_table(*headings: str) -> Table:
     """A table without frames, in a pipe without lines too."""
     from rich.box import SIMPLE_HEAD
@@ -34,7 +39,6 @@ def plain_table(*headings: str) -> Table:
 def echo(*things: Any) -> None:
     """Print texts, which are taken as they are, and tables."""
     from rich.console import Console
-    from rich.text import Text
 
     is_terminal = sys.stdout.isatty()
     if hasattr(sys.stdout, "reconfigure"):
@@ -50,8 +54,10 @@ def echo(*things: Any) -> None:
         emoji=False,
     )
     for thing in things:
-        said = Text(thing) if isinstance(thing, str) else thing
-        click.echo(_without_padding(console, said), color=is_terminal)
+        if isinstance(thing, str):
+            click.echo(thing)  # the terminal wraps it, so that it can be copied
+        else:
+            click.echo(_without_padding(console, thing), color=is_terminal)
 
 
 def _without_padding(console: Console, thing: Any) -> str:

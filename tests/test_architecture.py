@@ -26,7 +26,7 @@ CLOSED_ROOMS = {
 }
 # Distributions that only some modules may know.
 RESERVED = {
-    "singer_sdk": ("target", "sinks", "settings", "batch_files"),
+    "singer_sdk": ("target", "sinks", "settings", "batch_files", "metrics"),
     "requests": ("api",),
     "aiohttp": ("emulator",),
     "jinja2": ("emulator",),

@@ -1,0 +1,217 @@
+"""How far a run is, while it runs: a display on a terminal, elsewhere a line now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import stat
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
+
+from target_databox.estimates import duration_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+logger = logging.getLogger("target-databox")
+
+LINE_SECONDS: Final = 10.0
+REFRESH_SECONDS: Final = 0.25
+# Rows a second are those of this time.
+RATE_SECONDS: Final = 10.0
+JOIN_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a run is.
+
+    Attributes:
+        read_rows: Rows read.
+        done_rows: Those that have their outcome.
+        unconfirmed_batches: Batches on their way.
+        budget_share: Part of this hour's requests that are used, from 0 to 1.
+        input_share: Part of the input that was read, from 0 to 1; None when its end is not known.
+    """
+
+    read_rows: int
+    done_rows: int
+    unconfirmed_batches: int
+    budget_share: float
+    input_share: float | None
+
+
+class Display(Protocol):
+    """Where progress is shown."""
+
+    interval_seconds: float
+
+    def start(self) -> None:
+        """Begin."""
+
+    def show(self, position: Position, rows_per_second: float, seconds_left: float | None) -> None:
+        """Show how far the run is."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Leave the terminal to something else meanwhile."""
+
+    def stop(self) -> None:
+        """End."""
+
+
+class Progress:
+    """Shows from a thread of its own how far a run is, until it is stopped.
+
+    Args:
+        position: Tells how far the run is; called in that thread.
+        display: Where to show it.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        position: Callable[[], Position],
+        display: Display,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._position = position
+        self._display = display
+        self._clock = clock
+        self._past: deque[tuple[float, int]] = deque()
+        self._is_over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to show it."""
+        if self._thread is None:
+            self._display.start()
+            self._past.append((self._clock(), 0))
+            self._thread = threading.Thread(target=self._run, name="databox-progress", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Return when nothing more is shown."""
+        self._is_over.set()
+        if self._thread is not None:
+            self._thread.join(JOIN_SECONDS)
+            self._thread = None
+            self._display.stop()
+
+    def tell(self) -> None:
+        """Show how far the run is now."""
+        now, position = self._clock(), self._position()
+        self._past.append((now, position.done_rows))
+        while len(self._past) > 2 and now - self._past[1][0] >= RATE_SECONDS:
+            self._past.popleft()
+        since, before = self._past[0]
+        rate = (position.done_rows - before) / (now - since) if now > since else 0.0
+        self._display.show(position, rate, seconds_left(position, rate))
+
+    def _run(self) -> None:
+        try:
+            while not self._is_over.wait(self._display.interval_seconds):
+                self.tell()
+        except (OSError, ValueError):
+            # Standard error has been closed: nobody looks any more.
+            return
+
+
+def seconds_left(position: Position, rows_per_second: float) -> float | None:
+    """Time until everything has its outcome; None when nobody can know."""
+    if position.input_share is None or not position.input_share or rows_per_second <= 0:
+        return None
+    total = position.read_rows / position.input_share
+    return max(0.0, total - position.done_rows) / rows_per_second
+
+
+class InputShare:
+    """How much of an input has been read.
+
+    Args:
+        source: Where it is read from; only a file's end is known.
+    """
+
+    def __init__(self, source: IO[Any]) -> None:
+        self._descriptor: int | None = None
+        self._size = 0
+        self.is_over = False
+        try:
+            descriptor = source.fileno()
+            status = os.fstat(descriptor)
+        except (AttributeError, OSError, io.UnsupportedOperation):
+            return
+        if stat.S_ISREG(status.st_mode) and status.st_size:
+            self._descriptor, self._size = descriptor, status.st_size
+
+    def __call__(self) -> float | None:
+        """A number from 0 to 1; None when the end is not known."""
+        if self.is_over:
+            return 1.0
+        if self._descriptor is None:
+            return None
+        try:
+            return min(1.0, os.lseek(self._descriptor, 0, os.SEEK_CUR) / self._size)
+        except OSError:
+            return None
+
+
+def words(position: Position, rows_per_second: float, seconds_left: float | None) -> str:
+    """How far a run is, as a sentence without its full stop."""
+    if not position.read_rows:
+        return "no rows read yet"
+    batches = position.unconfirmed_batches
+    parts = [
+        f"{position.done_rows:,} of {position.read_rows:,} rows read are done",
+        f"{rows_per_second:,.0f} a second",
+        f"{batches:,} {'batch' if batches == 1 else 'batches'} unconfirmed",
+        f"{position.budget_share:.0%} of an hour's requests used",
+    ]
+    if seconds_left is not None:
+        parts.append(f"about {duration_text(seconds_left)} left")
+    return ", ".join(parts)
+
+
+class Lines:
+    """A log line at intervals, while rows move."""
+
+    def __init__(self, interval_seconds: float = LINE_SECONDS) -> None:
+        self.interval_seconds = interval_seconds
+        self._last = 0, 0
+
+    def start(self) -> None:
+        """Nothing."""
+
+    def show(self, position: Position, rows_per_second: float, seconds_left: float | None) -> None:
+        """Log a line, if anything has moved."""
+        moved = position.read_rows, position.done_rows
+        if moved != self._last:
+            self._last = moved
+            logger.info("%s.", words(position, rows_per_second, seconds_left))
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Nothing: lines don't get into each other's way."""
+        return contextlib.nullcontext()
+
+    def stop(self) -> None:
+        """Nothing."""
+
+
+def display() -> Display:
+    """The display that suits standard error."""
+    try:
+        is_terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    except ValueError:  # closed
+        is_terminal = False
+    if not is_terminal:
+        return Lines()
+    from target_databox.terminal import Terminal
+
+    return Terminal()

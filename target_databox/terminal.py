@@ -1,0 +1,133 @@
+"""The progress display on a terminal: one line at the bottom, log lines and STATE above it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from target_databox.estimates import duration_text
+from target_databox.progress import REFRESH_SECONDS, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from target_databox.progress import Position
+
+BAR_COLUMNS = 12
+
+
+class _Above:
+    """Takes the place of standard error in log handlers: what is written appears above the display."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def write(self, text: str) -> int:
+        """Print text as it is."""
+        if text.strip("\n"):
+            self._console.print(Text(text.removesuffix("\n")), soft_wrap=True)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+class Terminal:
+    """Draws with rich; the thread that calls `show` is the only one that redraws."""
+
+    interval_seconds = REFRESH_SECONDS
+
+    def __init__(self) -> None:
+        self._console = Console(file=sys.stderr, highlight=False, emoji=False)
+        self._lock = threading.RLock()
+        self._live = self._new_live()
+        self._is_over = False
+        self._handlers: list[tuple[logging.StreamHandler[Any], Any]] = []
+
+    def start(self) -> None:
+        """Begin to draw, and move log lines above."""
+        for handler in _stderr_handlers():
+            self._handlers.append((handler, handler.setStream(_Above(self._console))))
+        self._live.start()
+        # Hidden, it would stay so after a process that was killed.
+        self._console.show_cursor(True)
+
+    def show(self, position: Position, rows_per_second: float, seconds_left: float | None) -> None:
+        """Draw how far the run is."""
+        line = Table.grid(padding=(0, 1))
+        text = Text(_short(position, rows_per_second, seconds_left))
+        if position.input_share and position.read_rows:
+            total = position.read_rows / position.input_share
+            bar = ProgressBar(total=total, completed=position.done_rows, width=BAR_COLUMNS)
+            line.add_row(bar, text)
+        else:
+            line.add_row(text)
+        with self._lock:
+            if not self._is_over:
+                self._live.update(line, refresh=True)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the display away while something else writes to the terminal."""
+        if not (sys.stdout is not None and sys.stdout.isatty()):
+            yield
+            return
+        with self._lock:
+            self._live.stop()
+            try:
+                yield
+            finally:
+                self._live = self._new_live(self._live.get_renderable())
+                self._live.start(refresh=True)
+                self._console.show_cursor(True)
+
+    def stop(self) -> None:
+        """Take the display away, and let handlers write as before."""
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            self._is_over = True
+            self._live.stop()
+        for handler, stream in self._handlers:
+            handler.setStream(stream)
+        self._handlers.clear()
+
+    def _new_live(self, renderable: Any = "") -> Live:
+        # Nothing of sys is replaced: standard output is for STATE.
+        return Live(
+            renderable,
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+
+def _short(position: Position, rows_per_second: float, seconds_left: float | None) -> str:
+    """How far a run is, in the width of a terminal."""
+    if not position.read_rows:
+        return words(position, rows_per_second, seconds_left)
+    parts = [f"{position.done_rows:,}/{position.read_rows:,} rows", f"{rows_per_second:,.0f}/s"]
+    if seconds_left is not None:
+        parts.append(f"{duration_text(seconds_left)} left")
+    parts.append(f"{position.unconfirmed_batches:,} unconfirmed")
+    parts.append(f"{position.budget_share:.0%} of the hour")
+    return ", ".join(parts)
+
+
+def _stderr_handlers() -> list[logging.StreamHandler[Any]]:
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    handlers = [handler for each in loggers if isinstance(each, logging.Logger) for handler in each.handlers]
+    return [
+        handler
+        for handler in handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
+    ]
