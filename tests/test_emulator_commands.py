@@ -227,21 +227,18 @@ def test_run_makes_what_is_configured(tmp_path: Path) -> None:
     dataset_id = "11111111-2222-4333-8444-555555555555"
     config, messages, database = (tmp_path / name for name in ("config.json", "messages", "trial.db"))
     config.write_text(json.dumps({"api_key": "real", "data_source_id": 99, "dataset_ids": {"s": dataset_id}}))
-    lines = [
-        {
-            "type": "SCHEMA",
-            "stream": "s",
-            "key_properties": [],
-            "schema": {"properties": {"n": {"type": "integer"}}},
-        },
-        {"type": "RECORD", "stream": "s", "record": {"n": 1}},
-    ]
+    schema = {"properties": {"n": {"type": "integer"}}}
+    lines: list[dict[str, Any]] = []
+    for stream in ("t", "s"):
+        lines.append({"type": "SCHEMA", "stream": stream, "key_properties": [], "schema": schema})
+        lines.append({"type": "RECORD", "stream": stream, "record": {"n": 1}})
     messages.write_text("".join(json.dumps(line) + "\n" for line in lines))
     program = "from target_databox.target import main; main()"
     target = [sys.executable, "-c", program, "--config", str(config), "--input", str(messages)]
     done = ran("run", "--database", str(database), "--", *target)
     assert done.returncode == 0, done.stderr
     store = Store(database)
-    [dataset] = store.datasets()
-    assert (dataset.id, dataset.row_count, dataset.data_source_id) == (dataset_id, 1, 99)
+    made, adopted = store.datasets()
+    assert (made.title, made.data_source_id, made.row_count) == ("t", 99, 1)
+    assert (adopted.id, adopted.data_source_id, adopted.row_count) == (dataset_id, 99, 1)
     store.close()
