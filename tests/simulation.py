@@ -563,7 +563,7 @@ class World:
             self.history += 1
             # Resumed at once, or by a schedule; what a killed run sent less than the clock's tolerance before can't
             # be told from what the next one lost, on a dataset without keys.
-            self.now += self.rand.choice([6.0, 60.0])
+            self.now += max(self.rand.choice([6.0, 60.0]), self.plan.list_lag + 6.0)
             while self.events and self.events[0][0] <= self.now:
                 when, _, what, rest = heapq.heappop(self.events)
                 if what == "arrive":

@@ -7,6 +7,7 @@ network and keeps any strict window of one second within the limit. Times are se
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import threading
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
 
 # Spacing is this much wider than the limit asks for: room for the network's jitter in a server's strict
 # second.
@@ -30,6 +33,8 @@ LONGEST_PAUSE_SECONDS = 60.0
 # was too fast, and slowly beyond it. The pace never falls below this share of the limit.
 SLOWEST_SHARE = 1 / 64
 KNEE = 0.9
+# At most one warning in this time, however many pauses a crowded key brings.
+QUIET_SECONDS = 10.0
 # Refusals within this time of a lowered pace are echoes of requests that were already on their way.
 ECHO_SECONDS = 1.0
 
@@ -60,6 +65,7 @@ class Budget:
         self._next_at = -math.inf
         self._paused_until = -math.inf
         self._lowered_at = -math.inf
+        self._warned_at = -math.inf
         self._pauses = 0
         self.taken = 0
         self.throttled = 0
@@ -92,8 +98,8 @@ class Budget:
         """Pause everything and lower the pace, after a 429."""
         with self._lock:
             self.throttled += 1
-            if now >= self._paused_until:
-                self._pauses += 1
+            is_new = now >= self._paused_until
+            self._pauses += is_new
             pause = retry_after_seconds
             if pause is None:
                 longest = min(LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS * 2 ** min(self._pauses - 1, 10))
@@ -103,6 +109,8 @@ class Budget:
                 self._lowered_at = self._paused_until
                 self._ceiling = self._pace
                 self._pace = max(self._pace / 2, self.per_second * SLOWEST_SHARE)
+            if is_new:
+                self._warn(now, pause)
 
     def succeeded(self) -> None:
         """Let the pace recover a little, after an answer that is not a 429."""
@@ -118,6 +126,18 @@ class Budget:
         with self._lock:
             self._forget(now)
             return self._hour_capacity - self._hour_count
+
+    def _warn(self, now: float, pause_seconds: float) -> None:
+        level = logging.WARNING if now - self._warned_at >= QUIET_SECONDS else logging.DEBUG
+        if level == logging.WARNING:
+            self._warned_at = now
+        logger.log(
+            level,
+            "Databox says that the rate limit of the API key is used up (429). Pausing for %.1f s, then going "
+            "on with %.2g requests per second.",
+            pause_seconds,
+            self._pace,
+        )
 
     def _earliest(self, now: float, reserve: int) -> float:
         at = max(self._next_at, self._paused_until)

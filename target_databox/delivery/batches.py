@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
-# What a row costs beside its bytes: the object, its key, its places in the queue (measured with tracemalloc).
-ROW_OVERHEAD_BYTES = 500
+# What a row costs beside its bytes and its key: objects and places in queues (measured with tracemalloc).
+ROW_OVERHEAD_BYTES = 400
+LINE_OVERHEAD_BYTES = 33
 # {"records":[ … ]}
 FRAME = (b'{"records":[', b"]}")
 FRAME_BYTES = len(FRAME[0]) + len(FRAME[1])
@@ -23,7 +27,7 @@ class Origin(NamedTuple):
     schema: bytes
 
 
-class Row:
+class Row(msgspec.Struct, eq=False, gc=False):
     """One row on its way.
 
     Attributes:
@@ -37,30 +41,28 @@ class Row:
         older: The row of the same key that this one replaced before it was sent.
     """
 
-    __slots__ = ("body", "key", "line", "number", "older", "origin", "since", "stretch")
-
-    def __init__(
-        self,
-        key: Hashable,
-        body: bytes,
-        *,
-        number: int = 0,
-        line: bytes | None = None,
-        origin: Origin | None = None,
-    ) -> None:
-        self.key = key
-        self.body = body
-        self.line = line
-        self.origin = origin
-        self.number = number
-        self.stretch = 0
-        self.since = 0.0
-        self.older: Row | None = None
+    key: Hashable
+    body: bytes
+    number: int = 0
+    line: bytes | None = None
+    origin: Origin | None = None
+    stretch: int = 0
+    since: float = 0.0
+    older: Row | None = None
+    _cost_bytes: int = 0
 
     @property
     def cost_bytes(self) -> int:
         """Memory that is kept for this row alone."""
-        return len(self.body) + (len(self.line) if self.line else 0) + ROW_OVERHEAD_BYTES
+        if not self._cost_bytes:
+            self._cost_bytes = self._summed_bytes()
+        return self._cost_bytes
+
+    def _summed_bytes(self) -> int:
+        size = len(self.body) + ROW_OVERHEAD_BYTES
+        if self.line is not None:
+            size += len(self.line) + LINE_OVERHEAD_BYTES
+        return size if self.key is None else size + key_bytes(self.key)
 
     def replaced(self) -> Iterator[Row]:
         """The rows that this one replaced, newest first."""
@@ -218,6 +220,12 @@ def _older_than(row: Row, number: int, dropped: list[Row]) -> Row | None:
         dropped.append(kept)
         kept = kept.older
     return kept
+
+
+def key_bytes(key: Hashable) -> int:
+    """Memory that a key takes."""
+    parts = key if isinstance(key, tuple) else ()
+    return sys.getsizeof(key) + sum(map(sys.getsizeof, parts))
 
 
 def key_text(key: Hashable) -> str:

@@ -122,7 +122,7 @@ class Confirmation:
     def answered(self, batch: Batch, answer: object, now: float) -> None:
         """Take in the answer to a question."""
         if isinstance(answer, TransientError):
-            self._patience.try_later(batch.asking, answer, now)
+            self._patience.try_later(batch.lane, batch.asking, answer, now)
             self._ask_again(batch, batch.asking.due_at)
         elif isinstance(answer, Ingestion):
             batch.asking.succeeded()
@@ -189,7 +189,7 @@ class Confirmation:
         """Take in the answer to a reading."""
         lane = status.lane
         if isinstance(answer, TransientError):
-            self._patience.try_later(status.attempts, answer, now)
+            self._patience.try_later(lane, status.attempts, answer, now)
         elif isinstance(answer, DataboxError):
             self._course.fail(answer, now)
         elif isinstance(answer, IngestionsPage):

@@ -73,7 +73,13 @@ class Dispatcher:
             patience=patience,
         )
         self._recovery = recovery = Recovery(
-            policy, self.lanes, course=course, confirmation=confirmation, gate=gate, patience=patience
+            policy,
+            self.lanes,
+            course=course,
+            ledger=ledger,
+            confirmation=confirmation,
+            gate=gate,
+            patience=patience,
         )
         self._posting = Posting(
             policy,

@@ -113,11 +113,12 @@ class Engine:
             self._await(lambda: self._dispatcher.has_room)
 
     def reject(self, lane: Lane, row: Row, reason: str, code: str, message: str) -> None:
-        """Take in a record that can't be sent."""
+        """Take in a record that can't be sent, and return when there is room for more."""
         with self._lock:
             self._start()
             self._dispatcher.reject(lane, row, reason, code, message)
             self._due.notify()
+            self._await(lambda: self._dispatcher.has_room)
 
     def state(self, value: bytes) -> None:
         """Take in a STATE: it is written when everything before it has its outcome."""

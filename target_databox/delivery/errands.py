@@ -33,6 +33,7 @@ class Errand:
 
     Attributes:
         attempts: When its next request is due.
+        began_at: When its first request was due.
         is_away: Whether a request of it is on its way.
         ended: None while it goes on.
     """
@@ -42,7 +43,7 @@ class Errand:
         self.attempts = Attempts(due_at)
         self.is_away = False
         self.ended: Literal["done", "late"] | None = None
-        self._began_at = due_at
+        self.began_at = due_at
         self._waited_seconds = 0.0
         self._look_seconds = FIRST_LOOK_SECONDS
 
@@ -57,7 +58,7 @@ class Errand:
         raise NotImplementedError
 
     def _look_again(self, now: float, timeout_seconds: float) -> None:
-        if now - self._began_at - self._waited_seconds >= timeout_seconds:
+        if now - self.began_at - self._waited_seconds >= timeout_seconds:
             self.ended = "late"
             return
         self.attempts.due_at = now + self._look_seconds

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from target_databox.delivery.errands import Errand, PurgeOnce, Search, Settling, StatusReading
     from target_databox.delivery.model import Destination, Hold, Policy
 
-# Own ingestions that are remembered after their outcome, to tell them from a lost one: more than a dataset
-# without keys, loaded one POST at a time, accepts within the tolerance of the server's clock.
+# Own ingestions are remembered for this long after their acceptance, to tell them from a lost one: longer than
+# a batch is tried again, or waits for the budget of its hour. And no more of them than this.
+RECENT_SECONDS = 3600.0
 RECENT_INGESTIONS = 2000
 
 NEVER = float("inf")
@@ -24,6 +25,7 @@ class Lane:
 
     Attributes:
         accepted: Batches that are accepted and unconfirmed, by ingestion, oldest first.
+        recent: Own ingestions of late, by when they were accepted, where a lost one must be told from them.
         resends: Batches that go first: halves, and those whose POST failed.
         posting: POSTs on their way.
         opening: What has to be done before the first row: leftovers waited for, a purge.
@@ -41,7 +43,7 @@ class Lane:
         self.counts = Counts()
         self.queue = RowQueue(keyed=destination.is_keyed)
         self.accepted: OrderedDict[str, Batch] = OrderedDict()
-        self.recent: OrderedDict[str, None] = OrderedDict()
+        self.recent: OrderedDict[str, float] = OrderedDict()
         self.resends: deque[Batch] = deque()
         self.posting = 0
         self.opening: Settling | PurgeOnce | None = None
@@ -98,6 +100,7 @@ class Lane:
             return
         self.accepted[batch.ingestion_id] = batch
         if self.is_serial:
-            self.recent[batch.ingestion_id] = None
-            while len(self.recent) > RECENT_INGESTIONS:
+            self.recent[batch.ingestion_id] = batch.accepted_at
+            oldest = batch.accepted_at - RECENT_SECONDS
+            while len(self.recent) > RECENT_INGESTIONS or next(iter(self.recent.values())) < oldest:
                 self.recent.popitem(last=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from target_databox.api.errors import ThrottledError
@@ -11,7 +12,13 @@ if TYPE_CHECKING:
 
     from target_databox.api.errors import TransientError
     from target_databox.delivery.course import Course
+    from target_databox.delivery.lane import Lane
     from target_databox.delivery.model import Attempts
+
+logger = logging.getLogger(__name__)
+
+# At most one line about failures in this time; a server that is down fails every request.
+QUIET_SECONDS = 10.0
 
 
 class Patience:
@@ -29,8 +36,10 @@ class Patience:
         self._course = course
         self._retry_seconds = retry_seconds
         self._wait = wait
+        self._told_at = float("-inf")
+        self._untold = 0
 
-    def try_later(self, attempts: Attempts, error: TransientError, now: float) -> None:
+    def try_later(self, lane: Lane, attempts: Attempts, error: TransientError, now: float) -> None:
         """Plan another try, or end the run."""
         if isinstance(error, ThrottledError):
             # The budget knows how long to wait, and waiting for it is no failure.
@@ -40,3 +49,20 @@ class Patience:
         failing_seconds = attempts.failed(now, lambda tries: self._wait(tries, asked))
         if failing_seconds > self._retry_seconds:
             self._course.fail(error, now)
+            return
+        lane.counts.retries += 1
+        self._tell(lane, error, attempts.due_at - now, now)
+
+    def _tell(self, lane: Lane, error: TransientError, wait_seconds: float, now: float) -> None:
+        if now - self._told_at < QUIET_SECONDS:
+            self._untold += 1
+            return
+        more = f" ({self._untold} other requests failed since the last such line)" if self._untold else ""
+        logger.warning(
+            "A request for %s will be tried again in %.1f s: %s%s",
+            lane.destination,
+            wait_seconds,
+            error.happened,
+            more,
+        )
+        self._told_at, self._untold = now, 0

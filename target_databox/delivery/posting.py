@@ -74,7 +74,6 @@ class Posting:
             if not self._gate.lets(lane, due_at, now, self._confirmation.cost):
                 return BLOCKED
             lane.resends.remove(batch)
-            lane.counts.retries += batch.posting.tries > 0
             return self._post(batch, now, server_time)
         return None
 
@@ -116,10 +115,10 @@ class Posting:
             lane.was_accepted = True
             self._confirmation.accept(batch, now)
         elif isinstance(answer, LostAnswerError):
-            self._patience.try_later(batch.posting, answer, now)
+            self._patience.try_later(lane, batch.posting, answer, now)
             self._recovery.lost(batch, now)
         elif isinstance(answer, TransientError):
-            self._patience.try_later(batch.posting, answer, now)
+            self._patience.try_later(lane, batch.posting, answer, now)
             lane.resends.append(batch)
         elif isinstance(answer, MissingError):
             self._course.fail(answer, now)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from target_databox.delivery.course import Course
     from target_databox.delivery.gate import Blocked, Gate
     from target_databox.delivery.lane import Lane
+    from target_databox.delivery.ledger import Ledger
     from target_databox.delivery.model import Batch, Policy, Purge, ReadList, Request
     from target_databox.delivery.patience import Patience
 
@@ -43,6 +44,7 @@ class Recovery:
         policy: How long to wait.
         lanes: All datasets; grows during the run.
         course: Ended by what can't be resolved.
+        ledger: Where held keys are let go.
         confirmation: Where a batch goes that was found again.
         gate: Where every request gets its turn.
         patience: What plans another try.
@@ -54,6 +56,7 @@ class Recovery:
         lanes: list[Lane],
         *,
         course: Course,
+        ledger: Ledger,
         confirmation: Confirmation,
         gate: Gate,
         patience: Patience,
@@ -61,6 +64,7 @@ class Recovery:
         self._policy = policy
         self._lanes = lanes
         self._course = course
+        self._ledger = ledger
         self._confirmation = confirmation
         self._gate = gate
         self._patience = patience
@@ -114,7 +118,7 @@ class Recovery:
         errand = request.errand
         is_gone = isinstance(request, ReadIngestion) and isinstance(answer, MissingError)
         if isinstance(answer, TransientError):
-            self._patience.try_later(errand.attempts, answer, now)
+            self._patience.try_later(request.lane, errand.attempts, answer, now)
             return
         if isinstance(answer, DataboxError) and not is_gone:
             self._course.fail(answer, now)
@@ -181,12 +185,9 @@ class Recovery:
     def _landed(self, lane: Lane, errand: Settling, now: float) -> None:
         lane.copies = None
         for hold in errand.holds:
-            if hold.lost_at > errand.attempts.due_at:
-                # Lost once more meanwhile.
-                continue
-            hold.is_over = True
-            lane.holds.remove(hold)
-            lane.queue.free(hold.keys, now)
+            # Another copy that was lost since then may not be listed yet.
+            if hold.lost_at + self._policy.listing_lag_seconds <= errand.began_at:
+                self._ledger.end_hold(lane, hold, now)
 
     def _found(self, lane: Lane, search: Search, now: float) -> None:
         batch = search.batch

@@ -150,7 +150,10 @@ class Verdicts:
     def _is_worth_halving(self, batch: Batch) -> bool:
         if self._course.is_settling:
             return False
-        return self.cutoff is None or any(row.number < self.cutoff for row in batch.rows)
+        cutoff = self.cutoff
+        if cutoff is None:
+            return True
+        return any(each.number < cutoff for row in batch.rows for each in (row, *row.replaced()))
 
     def _halve(self, batch: Batch, rejected: int | None, verdict: Verdict, now: float) -> None:
         first, second = (self._part(batch, rows, now) for rows in halving.halves(batch.rows))
@@ -163,7 +166,6 @@ class Verdicts:
         part = Batch(batch.lane, rows, batch.slot, now)
         part.hold = batch.hold
         part.was_counted = batch.was_counted
-        part.posted_after = batch.posted_after
         return part
 
     def _judge_twin(self, batch: Batch, rejected: int | None, now: float) -> None:
@@ -223,7 +225,7 @@ def _rejected_error(reject: Reject) -> RejectedError:
     code = f"{verdict.code}: " if verdict.code else ""
     return RejectedError(
         f"Record {reject.row.number}{key} of {reject.destination} was "
-        f"{_BLAME.get(verdict.reason, 'rejected')} ({code}{verdict.message.rstrip('.')}{request}). Rows before "
-        "it are delivered, no STATE passes it, and the next run meets it again. Mend it at its source, or set "
-        "rejects_path to keep rejected records in a file and go on."
+        f"{_BLAME.get(verdict.reason, 'rejected')} ({code}{verdict.message.rstrip('.')}{request}). Rows "
+        "before it are delivered, no STATE passes it, and the next run meets it again. Mend it at its source, "
+        "or set rejects_path to keep rejected records in a file and go on."
     )
