@@ -133,8 +133,8 @@ class Budget:
             self._warned_at = now
         logger.log(
             level,
-            "Databox says that the rate limit of the API key is used up (429). Pausing for %.1f s, then going "
-            "on with %.2g requests per second.",
+            "Databox says that the rate limit of the API key is used up (429). Pausing for %.1f s, then "
+            "going on with %.2g requests per second.",
             pause_seconds,
             self._pace,
         )

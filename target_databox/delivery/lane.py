@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from target_databox.delivery.errands import Errand, PurgeOnce, Search, Settling, StatusReading
     from target_databox.delivery.model import Destination, Hold, Policy
 
-# Own ingestions are remembered for this long after their acceptance, to tell them from a lost one: longer than
-# a batch is tried again, or waits for the budget of its hour. And no more of them than this.
+# Own ingestions are remembered for this long after their acceptance, to tell them from a lost one: longer
+# than a batch is tried again, or waits for the budget of its hour. And no more of them than this.
 RECENT_SECONDS = 3600.0
 RECENT_INGESTIONS = 2000
 

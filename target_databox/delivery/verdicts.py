@@ -226,6 +226,6 @@ def _rejected_error(reject: Reject) -> RejectedError:
     return RejectedError(
         f"Record {reject.row.number}{key} of {reject.destination} was "
         f"{_BLAME.get(verdict.reason, 'rejected')} ({code}{verdict.message.rstrip('.')}{request}). Rows "
-        "before it are delivered, no STATE passes it, and the next run meets it again. Mend it at its source, "
-        "or set rejects_path to keep rejected records in a file and go on."
+        "before it are delivered, no STATE passes it, and the next run meets it again. Mend it at its "
+        "source, or set rejects_path to keep rejected records in a file and go on."
     )
