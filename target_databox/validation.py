@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # Enough to mend a record by; a record of a wrong kind altogether has hundreds.
 MOST_PROBLEMS: Final = 3
 _MASK: Final = "***"
+_ADVICE: Final = "Mend the tap, or set validate_records to false."
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -33,14 +34,16 @@ class RecordValidator:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         if refers_elsewhere(schema):
-            raise SchemaError("it refers to another document, and nothing is fetched")
+            raise SchemaError("it refers to another document, and nothing is fetched. Ask the tap to send it whole.")
         try:
             self._validator = jsonschema_rs.validator_for(
                 dict(schema), validate_formats=False, mask=_MASK, retriever=_refuse
             )
-        except (jsonschema_rs.ValidationError, ValueError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise SchemaError(reason) from error
+        except jsonschema_rs.ValidationError as error:
+            place = ".".join(str(part) for part in error.instance_path) or "its top"
+            raise SchemaError(f"it is no valid JSON Schema at {place}. {_ADVICE}") from error
+        except ValueError as error:
+            raise SchemaError(f"it is no valid JSON Schema. {_ADVICE}") from error
         self.is_valid = self._validator.is_valid
 
     def problem(self, record: Mapping[str, Any]) -> str | None:
@@ -65,5 +68,5 @@ def refers_elsewhere(schema: Any) -> bool:
     return isinstance(schema, list) and any(map(refers_elsewhere, schema))
 
 
-def _refuse(address: str) -> None:
-    raise SchemaError(f"it refers to {address}, and nothing is fetched")
+def _refuse(_address: str) -> None:
+    raise ValueError("nothing is fetched")

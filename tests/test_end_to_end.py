@@ -1,5 +1,4 @@
-"""The real command in a process of its own, against the emulator: what goes in, what is stored, what is "
-"told."""
+"""The real command against the emulator: what goes in, what is stored, what is told."""
 
 from __future__ import annotations
 
@@ -152,8 +151,7 @@ def test_append_only_ignores_keys(command: Command) -> None:
 
 
 def test_overwrite_replaces_what_was_there(command: Command) -> None:
-    """`overwrite` purges once before a stream's first row, writes no STATE, and leaves empty streams "
-    "alone."""
+    """`overwrite` purges once before a stream's first row, writes no STATE, and spares empty streams."""
     other = schema("other")
     command.run(schema(), other, record(id=1), record("other", id=1))
     run = command.run(
