@@ -190,16 +190,17 @@ class Attempts:
 
     Attributes:
         due_at: When the next try may start.
-        waited_seconds: Time after `due_at` that tries had to wait for their turn.
+        waited_seconds: Time after `due_at` that tries had to wait for their turn, all of them together.
     """
 
-    __slots__ = ("due_at", "failing_since", "tries", "waited_seconds")
+    __slots__ = ("_waited_before", "due_at", "failing_since", "tries", "waited_seconds")
 
     def __init__(self, due_at: float) -> None:
         self.due_at = due_at
         self.failing_since: float | None = None
         self.tries = 0
         self.waited_seconds = 0.0
+        self._waited_before = 0.0
 
     def started(self, now: float) -> None:
         """A try starts."""
@@ -218,10 +219,10 @@ class Attempts:
         """
         if self.failing_since is None:
             self.failing_since = now
-            self.waited_seconds = 0.0
+            self._waited_before = self.waited_seconds
         self.tries += 1
         self.due_at = now + wait(self.tries)
-        return now - self.failing_since - self.waited_seconds
+        return now - self.failing_since - (self.waited_seconds - self._waited_before)
 
 
 class Batch:
