@@ -20,7 +20,8 @@ CHUNK_LINES: Final = 100
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-_decoder = msgspec.json.Decoder(float_hook=Decimal)
+# Any line of JSON; fractions are Decimals.
+decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class _StateMessage(msgspec.Struct):
@@ -99,7 +100,7 @@ def message(line: bytes) -> dict[str, Any]:
         InputError: It is no message.
     """
     try:
-        decoded = _decoder.decode(line)
+        decoded = decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _unreadable(line) from None  # the cause may quote the line
     if not isinstance(decoded, dict) or not isinstance(decoded.get("type"), str):

@@ -122,13 +122,26 @@ class DatasetSink(Sink):
                 raise error from None
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        """Make a row of a record and keep it until the lines at hand are read.
+        """Take in a record that came by way of the SDK.
 
         Args:
             record: After stream maps, not yet validated.
-            context: `line` and `number` of its message.
+            context: `line`, `number` and `origin` of its message.
         """
-        line, number, origin = context["line"], context["number"], context["origin"]
+        self.take(record, context["line"], context["number"], context["origin"])
+
+    def take(
+        self, record: dict[str, Any], line: bytes, number: int, origin: Origin, *, is_json: bool = False
+    ) -> None:
+        """Make a row of a record and keep it until the lines at hand are read.
+
+        Args:
+            record: Not yet validated.
+            line: Its message.
+            number: The message's place in the input.
+            origin: Where it came from.
+            is_json: Whether it is as it was decoded, and no stream map was at work.
+        """
         validator = self._validator
         if validator is not None:
             try:
@@ -142,7 +155,7 @@ class DatasetSink(Sink):
                 self.reject(line, number, origin, "schema", "schema", message)
                 return
         try:
-            row = self.encoder.encode(record)
+            row = self.encoder.encode(record, is_json=is_json)
         except BadRecordError as error:
             reason = "key" if error.code.startswith("key_") else "encoding"
             self.reject(line, number, origin, reason, error.code, error.message)
@@ -158,8 +171,7 @@ class DatasetSink(Sink):
                 f"it is {len(row.body):,} bytes, more than one request of {limit:,} may hold",
             )
             return
-        kept = line if self._keeps_lines else None
-        self._rows.append(Row(row.key, row.body, number=number, line=kept, origin=origin))
+        self._rows.append(Row(row.key, row.body, number, line if self._keeps_lines else None, origin))
 
     def reject(self, line: bytes, number: int, origin: Origin, reason: str, code: str, message: str) -> None:
         """Take a record out of the stream that can't be sent.

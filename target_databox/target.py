@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import click
+import msgspec
 from singer_sdk import Target
 from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
 from singer_sdk.helpers._batch import StorageTarget
@@ -40,6 +41,7 @@ from target_databox.messages import (
     UnreadableRecordError,
     chunks,
     declaration,
+    decode,
     kept_line,
     message,
     record_message,
@@ -79,6 +81,23 @@ ENVIRONMENT = "ENV"
 BATCH_ROWS_AT_HAND = 200
 # What an expression of stream_maps may raise for a record that it does not suit.
 EXPRESSION_ERRORS = (MapExpressionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+# What the SDK takes out of records where `add_record_metadata` is off.
+METADATA = frozenset(
+    f"_sdc_{name}"
+    for name in (
+        "extracted_at",
+        "received_at",
+        "batched_at",
+        "deleted_at",
+        "sequence",
+        "table_version",
+        "sync_started_at",
+    )
+)
+# What comes of a line that is no JSON object, has no record, or no stream of the short cuts.
+NO_PLAIN_RECORD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError)
 
 
 class LineReader(GenericSingerReader[bytes]):
@@ -122,12 +141,7 @@ class LineReader(GenericSingerReader[bytes]):
             for lines in chunks(source, interruptible=target.interrupts):
                 if not self.number:
                     lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
-                for line in lines:
-                    self.number += 1
-                    self.line = line
-                    if not line.strip():
-                        continue
-                    stats[self._process(line, callbacks)] += 1
+                self._read(lines, callbacks, stats)
                 target.hand_over()
                 if target.engine.is_stopping:
                     break
@@ -136,6 +150,36 @@ class LineReader(GenericSingerReader[bytes]):
         except (Exception, Interrupted) as error:  # noqa: BLE001 # what was read is delivered first
             self.failure = error
         return stats
+
+    def _read(
+        self,
+        lines: list[bytes],
+        callbacks: dict[str, Callable[[dict[str, Any]], None]],
+        stats: Counter[str],
+    ) -> None:
+        """Take in lines: records that nothing changes by a short cut, the others by the SDK's way."""
+        short_cuts = self._target.short_cuts
+        for line in lines:
+            self.number += 1
+            try:
+                decoded = decode(line)
+                record = decoded["record"]
+                short_cut = short_cuts[decoded["stream"]]
+                is_plain = (
+                    decoded["type"] == "RECORD"
+                    and type(record) is dict
+                    and "rejected" not in decoded
+                    and METADATA.isdisjoint(record)
+                )
+            except NO_PLAIN_RECORD:
+                is_plain = False
+            if is_plain:
+                sink, origin = short_cut
+                sink.take(record, line, self.number, origin, is_json=True)
+                stats["RECORD"] += 1
+            elif line.strip():
+                self.line = line
+                stats[self._process(line, callbacks)] += 1
 
     def _process(self, line: bytes, callbacks: dict[str, Callable[[dict[str, Any]], None]]) -> str:
         try:
@@ -196,7 +240,8 @@ class TargetDatabox(Target):
         self._sources: dict[str, str] = {}
         self._declared: dict[str, tuple[dict[str, Any], list[str]]] = {}
         self._origins: dict[str, Origin] = {}
-        self._fast_sinks: dict[str, DatasetSink] = {}
+        # Streams whose records need nothing but to be taken as they are.
+        self.short_cuts: dict[str, tuple[DatasetSink, Origin]] = {}
         self._warned: set[str] = set()
         if self.settings.emulated:
             logger.warning(
@@ -230,7 +275,7 @@ class TargetDatabox(Target):
             self._go_on()
         # The SDK adds columns to the schema that it is given.
         self._declared[stream] = copy.deepcopy(schema), keys
-        self._fast_sinks.pop(stream, None)
+        self.short_cuts.pop(stream, None)
         self._origins[stream] = Origin(stream, self.message_reader.line)
         try:
             self.mapper.register_raw_stream_schema(stream, schema, keys)
@@ -242,6 +287,9 @@ class TargetDatabox(Target):
             self._claim(stream_map.stream_alias, stream)
         for stream_map in self._maps(stream):
             self._open(stream, stream_map)
+        if self._is_taken_as_it_is(stream):
+            sink = self._sink(self._maps(stream)[0].stream_alias)
+            self.short_cuts[stream] = sink, self._origins[stream]
 
     def _claim(self, alias: str, stream: str) -> None:
         aliases = [stream_map.stream_alias for stream_map in self._maps(stream)]
@@ -278,12 +326,11 @@ class TargetDatabox(Target):
         stream = message_dict.get("stream")
         if not isinstance(stream, str):
             raise InputError("is a RECORD that names no stream.")
-        sink = self._fast_sink(stream)
-        origin = self._origins.get(stream)
-        context = {"line": line, "number": self.message_reader.number, "origin": origin}
-        if sink is not None:
-            sink.process_record(record, context)
+        if stream in self.short_cuts and METADATA.isdisjoint(record):
+            sink, origin = self.short_cuts[stream]
+            sink.take(record, line, self.message_reader.number, origin, is_json=True)
             return
+        context = {"line": line, "number": self.message_reader.number, "origin": self._origins.get(stream)}
         for stream_map in self._maps(stream):
             mapped = _mapped(stream_map, record)
             if mapped is None:
@@ -351,19 +398,15 @@ class TargetDatabox(Target):
 
     # Sinks
 
-    def _fast_sink(self, stream: str) -> DatasetSink | None:
-        """The sink of a stream whose records need nothing but to be taken as they are."""
-        sink = self._fast_sinks.get(stream)
-        if sink is None:
-            maps = self._maps(stream)
-            first = maps[0] if len(maps) == 1 else None
-            if not isinstance(first, SameRecordTransform) or self.settings.add_record_metadata:
-                return None
-            if any(name.startswith("_sdc_") for name in first.raw_schema["properties"]):
-                return None
-            sink = self._sink(first.stream_alias)
-            self._fast_sinks[stream] = sink
-        return sink
+    def _is_taken_as_it_is(self, stream: str) -> bool:
+        """Whether neither stream maps nor metadata change the records of a stream."""
+        maps = self._maps(stream)
+        return (
+            len(maps) == 1
+            and isinstance(maps[0], SameRecordTransform)
+            and not self.settings.add_record_metadata
+            and METADATA.isdisjoint(maps[0].raw_schema["properties"])
+        )
 
     def _maps(self, stream: str) -> Sequence[StreamMap]:
         maps = self.mapper.stream_maps.get(stream)
