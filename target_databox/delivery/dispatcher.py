@@ -155,6 +155,11 @@ class Dispatcher:
         return self._course.error
 
     @property
+    def cutoff(self) -> int | None:
+        """Place in the input of the record that ends the run; None while none does."""
+        return self._verdicts.cutoff
+
+    @property
     def deadline(self) -> float:
         """When a run that is ending stops waiting."""
         return self._course.deadline

@@ -74,6 +74,9 @@ class Engine:
         self._is_minded = False
         self._minded_until = NEVER
         self._is_ending = False
+        # What the caller waits for, and until when the writer sleeps.
+        self._awaited: Callable[[], bool] | None = None
+        self._due_until = NEVER
         self._can_write = True
         self._server_date: float | None = None
         self._server_date_at = 0.0
@@ -125,7 +128,7 @@ class Engine:
         with self._lock:
             self._start()
             self._dispatcher.ended(value)
-            self._due.notify()
+            self._wake_others()
 
     def flush(self, lane: Lane) -> None:
         """Return when every row of a dataset has its outcome, or the run ends early."""
@@ -189,11 +192,21 @@ class Engine:
     def _await(self, is_so: Callable[[], bool], *, to_the_end: bool = False) -> None:
         while not is_so() and (to_the_end or not self.is_stopping):
             deadline = self._dispatcher.deadline
+            self._awaited = is_so
             # Interrupted in here, the lock would be left in an unknown state: so look for a signal in
             # between.
             self._caller.wait(max(0.0, min(INTERRUPTION_SECONDS, deadline - self._clock())))
+            self._awaited = None
             with self._interruptible:
                 pass
+
+    def _wake_others(self) -> None:
+        """Wake the caller and the writer, but only for what they wait for: a wake costs several rows."""
+        awaited = self._awaited
+        if awaited is not None and (self.is_stopping or awaited()):
+            self._caller.notify()
+        if self._dispatcher.output_at < self._due_until:
+            self._due.notify()
 
     def _join(self, thread: threading.Thread, *, until: float) -> None:
         while thread.is_alive() and self._clock() < until + JOIN_SECONDS:
@@ -223,9 +236,7 @@ class Engine:
                     self._can_write = False
                     self._dispatcher.fail(error, self._clock())
                     self._dispatcher.close()
-                self._caller.notify()
-                if self._dispatcher.output_at < NEVER:
-                    self._due.notify()
+                self._wake_others()
 
     def _next(self) -> Request | None:
         with self._lock:
@@ -301,5 +312,5 @@ class Engine:
                 return rejects, state
             if self._is_ending:
                 return None, None
-            at = dispatcher.output_at
-            self._due.wait(None if at == NEVER else max(0.0, at - now))
+            self._due_until = dispatcher.output_at
+            self._due.wait(None if self._due_until == NEVER else max(0.0, self._due_until - now))

@@ -222,15 +222,22 @@ class StatusReading(Errand):
         self._seen_own = False
         self._was_fruitful = True
 
-    def due_at(self, delay_seconds: float) -> float:
-        """When the list should be read next; infinite while nothing is unconfirmed."""
+    def due_at(self, delay_seconds: float, *, is_last: bool = False) -> float:
+        """When the list should be read next; infinite while nothing is unconfirmed.
+
+        Args:
+            delay_seconds: How long after its acceptance an outcome is likely to be there.
+            is_last: Whether no more batches will come, so that there is nothing to wait for but the newest one.
+        """
         if self._survey is not None or self.attempts.tries:
             return self.attempts.due_at
-        oldest = next(iter(self.lane.accepted.values()), None)
-        if oldest is None:
+        accepted = self.lane.accepted
+        if not accepted:
             return float("inf")
-        at = oldest.accepted_at + delay_seconds
-        if len(self.lane.accepted) < self.MOST_BATCHES or not self._was_fruitful:
+        at = next(iter(accepted.values())).accepted_at + delay_seconds
+        if is_last and self._was_fruitful:
+            at = next(reversed(accepted.values())).accepted_at + delay_seconds
+        elif len(accepted) < self.MOST_BATCHES or not self._was_fruitful:
             at = max(at, self._read_at + self.LONGEST_INTERVAL_SECONDS)
         self.attempts.due_at = max(at, self._read_at + 0.05)
         return self.attempts.due_at

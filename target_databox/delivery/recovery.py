@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from target_databox.api.errors import DataboxError, MissingError, TransientError
+from target_databox.api.errors import DataboxError, LostAnswerError, MissingError, TransientError
 from target_databox.api.shapes import Ingestion, IngestionsPage
 from target_databox.delivery.errands import (
     CLOCK_TOLERANCE_SECONDS,
@@ -119,6 +119,9 @@ class Recovery:
         is_gone = isinstance(request, ReadIngestion) and isinstance(answer, MissingError)
         if isinstance(answer, TransientError):
             self._patience.try_later(request.lane, errand.attempts, answer, now)
+            if isinstance(errand, PurgeOnce) and isinstance(answer, LostAnswerError):
+                # The lost one may still be carried out: the next comes after it, and the rows after that.
+                errand.attempts.due_at = max(errand.attempts.due_at, now + self._policy.listing_lag_seconds)
             return
         if isinstance(answer, DataboxError) and not is_gone:
             self._course.fail(answer, now)
