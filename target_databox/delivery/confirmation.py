@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from target_databox.api.errors import DataboxError, MissingError, TransientError
 from target_databox.api.shapes import Ingestion, IngestionsPage, IngestionStatus
+from target_databox.delivery.course import Mode
 from target_databox.delivery.errands import StatusReading
 from target_databox.delivery.errors import UnconfirmedError
 from target_databox.delivery.gate import BLOCKED
@@ -175,7 +176,8 @@ class Confirmation:
             status = lane.status
             if status is None or status.is_away:
                 continue
-            due_at = status.due_at(self._delay.seconds)
+            is_last = self._course.mode is Mode.DRAINING and lane.has_all_accepted
+            due_at = status.due_at(self._delay.seconds, is_last=is_last)
             if due_at > now:
                 self._gate.later(due_at)
                 continue

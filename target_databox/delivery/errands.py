@@ -227,7 +227,7 @@ class StatusReading(Errand):
 
         Args:
             delay_seconds: How long after its acceptance an outcome is likely to be there.
-            is_last: Whether no more batches will come, so that there is nothing to wait for but the newest one.
+            is_last: Whether no more batches will come, so that one reading can be the last.
         """
         if self._survey is not None or self.attempts.tries:
             return self.attempts.due_at
@@ -235,10 +235,10 @@ class StatusReading(Errand):
         if not accepted:
             return float("inf")
         at = next(iter(accepted.values())).accepted_at + delay_seconds
-        if is_last and self._was_fruitful:
-            at = next(reversed(accepted.values())).accepted_at + delay_seconds
-        elif len(accepted) < self.MOST_BATCHES or not self._was_fruitful:
+        if len(accepted) < self.MOST_BATCHES or not self._was_fruitful:
             at = max(at, self._read_at + self.LONGEST_INTERVAL_SECONDS)
+        if is_last and self._was_fruitful:
+            at = min(at, next(reversed(accepted.values())).accepted_at + delay_seconds)
         self.attempts.due_at = max(at, self._read_at + 0.05)
         return self.attempts.due_at
 

@@ -64,7 +64,12 @@ class Lane:
     @property
     def is_idle(self) -> bool:
         """Whether every row has its outcome."""
-        return not (len(self.queue) or self.accepted or self.resends or self.posting or self.search)
+        return self.has_all_accepted and not self.accepted
+
+    @property
+    def has_all_accepted(self) -> bool:
+        """Whether no row is left that would have to be sent."""
+        return not (len(self.queue) or self.resends or self.posting or self.search)
 
     def errands(self) -> list[Errand]:
         """What is under way beside the rows, the list of ingestions excepted."""
