@@ -113,6 +113,20 @@ class RowQueue:
         """Keys in flight or held."""
         return len(self._busy)
 
+    def put_all(self, rows: Iterable[Row], now: float) -> None:
+        """Take in rows in their order."""
+        ready, busy, keyed = self._ready, self._busy, self.keyed
+        size = 0
+        for row in rows:
+            key = row.key if keyed else row
+            if key in busy or key in ready:
+                self.put(row, now)
+            else:
+                row.since = now
+                ready[key] = row
+                size += len(row.body)
+        self.ready_bytes += size
+
     def put(self, row: Row, now: float) -> None:
         """Take in the newest row of its key."""
         key = self._key(row)
@@ -139,16 +153,19 @@ class RowQueue:
 
     def cut(self, cut: Cut) -> list[Row]:
         """Take the next batch out, oldest rows first; their keys are in flight from here on."""
+        ready, busy = self._ready, self._busy
         rows: list[Row] = []
-        size = FRAME_BYTES
-        while self._ready and len(rows) < cut.rows:
-            key, row = next(iter(self._ready.items()))
-            size += len(row.body) + bool(rows)
+        size = FRAME_BYTES - 1
+        while ready and len(rows) < cut.rows:
+            key, row = ready.popitem(last=False)
+            # With the comma before all but the first.
+            size += len(row.body) + 1
             if rows and size > cut.body_bytes:
+                ready[key] = row
+                ready.move_to_end(key, last=False)
                 break
-            del self._ready[key]
             self.ready_bytes -= len(row.body)
-            self._busy[key] = None
+            busy[key] = None
             rows.append(row)
         return rows
 

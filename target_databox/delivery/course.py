@@ -33,6 +33,7 @@ class Course:
         self.error: BaseException | None = None
         self.deadline = NEVER
         self._shutdown_seconds = shutdown_seconds
+        self._ends_at_record = False
 
     @property
     def is_settling(self) -> bool:
@@ -64,7 +65,9 @@ class Course:
 
     def end_at_record(self, error: BaseException) -> None:
         """End the run at a record, what came before it delivered; of several the earliest is the reason."""
-        self.error = error
+        if self.error is None or self._ends_at_record:
+            self.error = error
+            self._ends_at_record = True
         self.drain()
 
     def close(self) -> None:
@@ -72,5 +75,7 @@ class Course:
         self.mode = Mode.CLOSED
 
     def _blame(self, error: BaseException) -> None:
-        if self.error is None:
+        # What keeps the rows before a rejected record from being delivered is the weightier reason.
+        if self.error is None or self._ends_at_record:
             self.error = error
+            self._ends_at_record = False

@@ -127,20 +127,20 @@ class Dispatcher:
         self.lanes.append(lane)
         return lane
 
-    def put(self, lane: Lane, rows: Iterable[Row], now: float) -> None:
+    def put(self, lane: Lane, rows: Sequence[Row], now: float) -> None:
         """Take in rows, in the order of the input."""
         cutoff = self._verdicts.cutoff
-        for row in rows:
+        if cutoff is not None:
             # Where the run ends at a record, those after it are not sent.
-            if cutoff is None or row.number < cutoff:
-                self._ledger.open_row(lane, row)
-                lane.queue.put(row, now)
+            rows = [row for row in rows if row.number < cutoff]
+        self._ledger.enter(lane, rows)
+        lane.queue.put_all(rows, now)
         if len(lane.queue):
             self._recovery.open(lane, now, self.server_time)
 
     def reject(self, lane: Lane, row: Row, reason: str, code: str, message: str) -> None:
         """Take in a record that can't be sent."""
-        self._ledger.open_row(lane, row)
+        self._ledger.enter(lane, [row])
         self._verdicts.unsendable(lane, row, reason, code, message)
 
     def ended(self, state: bytes) -> None:
@@ -224,7 +224,7 @@ class Dispatcher:
     def written(self, rejects: Iterable[Reject]) -> None:
         """Rejected rows are on disk: that is their outcome."""
         for reject in rejects:
-            self._ledger.close_row(reject.row)
+            self._ledger.close([reject.row])
 
     # Requests
 

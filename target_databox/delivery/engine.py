@@ -107,7 +107,7 @@ class Engine:
         with self._lock:
             return self._dispatcher.open_lane(destination)
 
-    def put(self, lane: Lane, rows: Iterable[Row]) -> None:
+    def put(self, lane: Lane, rows: Sequence[Row]) -> None:
         """Take in rows in the order of the input, and return when there is room for more."""
         with self._lock:
             self._start()

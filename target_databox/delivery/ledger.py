@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from target_databox.delivery.batches import key_bytes
 from target_databox.delivery.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable, Iterable, Sequence
 
     from target_databox.delivery.batches import Row
     from target_databox.delivery.lane import Lane
@@ -43,19 +44,22 @@ class Ledger:
         """Memory kept for rows without an outcome, keys held beyond it, and the STATEs behind them."""
         return self._row_bytes + self._key_bytes + self.checkpoints.held_bytes
 
-    def open_row(self, lane: Lane, row: Row) -> None:
-        """A row came in."""
-        row.stretch = self.checkpoints.stretch
-        self.checkpoints.opened()
-        self.open_rows += 1
-        self._row_bytes += row.cost_bytes
-        lane.counts.read += 1
+    def enter(self, lane: Lane, rows: Sequence[Row]) -> None:
+        """Rows came in."""
+        stretch = self.checkpoints.stretch
+        for row in rows:
+            row.stretch = stretch
+            self._row_bytes += row.cost_bytes
+        self.checkpoints.opened(len(rows))
+        self.open_rows += len(rows)
+        lane.counts.read += len(rows)
 
-    def close_row(self, row: Row) -> None:
-        """A row has its outcome, and that is durable."""
-        self.open_rows -= 1
-        self._row_bytes -= row.cost_bytes
-        self.checkpoints.closed(row.stretch)
+    def close(self, rows: Sequence[Row]) -> None:
+        """Rows have their outcome, and that is durable."""
+        self.open_rows -= len(rows)
+        self._row_bytes -= sum([row.cost_bytes for row in rows])
+        for stretch, count in Counter([row.stretch for row in rows]).items():
+            self.checkpoints.closed(stretch, count)
 
     def accepted(self, batch: Batch, now: float) -> None:
         """A batch has an ingestion, whose outcome is to be learned."""
@@ -72,12 +76,11 @@ class Ledger:
     def confirm(self, batch: Batch, now: float) -> None:
         """Every row of a batch is stored, and what its rows replaced is superseded."""
         counts = batch.lane.counts
-        for row in batch.rows:
-            counts.confirmed += 1
-            self.close_row(row)
-            for replaced in row.replaced():
-                counts.superseded += 1
-                self.close_row(replaced)
+        superseded = [older for row in batch.rows if row.older is not None for older in row.replaced()]
+        counts.confirmed += len(batch.rows)
+        counts.superseded += len(superseded)
+        self.close(batch.rows)
+        self.close(superseded)
         self.release(batch, now)
 
     def release(self, batch: Batch, now: float) -> None:
