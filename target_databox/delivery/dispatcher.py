@@ -34,7 +34,7 @@ from target_databox.delivery.recovery import Recovery
 from target_databox.delivery.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from target_databox.delivery.batches import Row
     from target_databox.delivery.model import Destination, Policy, Reject, Request, Turns
@@ -223,8 +223,7 @@ class Dispatcher:
 
     def written(self, rejects: Iterable[Reject]) -> None:
         """Rejected rows are on disk: that is their outcome."""
-        for reject in rejects:
-            self._ledger.close([reject.row])
+        self._ledger.close([reject.row for reject in rejects])
 
     # Requests
 

@@ -20,7 +20,7 @@ from target_databox.delivery.lane import NEVER
 from target_databox.delivery.model import AskOutcome, PostRows, ReadIngestion, ReadList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from target_databox.delivery.batches import Row
