@@ -181,15 +181,16 @@ class Search(Errand):
         self._finish_if_read(now)
 
     def read(self, ingestion: Ingestion | None, now: float) -> None:
-        """Take in an ingestion; None when it is gone."""
+        """Take in an ingestion; None when it is listed and can't be read yet."""
         read = self._unread.pop(0)
         self.attempts.due_at = now
-        if ingestion is not None:
-            if ingestion.received == len(self.batch.rows):
-                self.matches.append(read)
-            elif ingestion.received is None:
-                # A failed one without counts can't be told from ours.
-                (self.matches if ingestion.status is IngestionStatus.FAILED else self._pending).append(read)
+        if ingestion is None:
+            self._pending.append(read)
+        elif ingestion.received == len(self.batch.rows):
+            self.matches.append(read)
+        elif ingestion.received is None:
+            # A failed one without counts can't be told from ours.
+            (self.matches if ingestion.status is IngestionStatus.FAILED else self._pending).append(read)
         self._finish_if_read(now)
 
     def _finish_if_read(self, now: float) -> None:
