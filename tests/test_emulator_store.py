@@ -124,6 +124,24 @@ def test_nothing_lands_before_its_time(worlds: Any) -> None:
     assert world.store.ingestion(world.dataset_id, ingestion_id).status == "done"
 
 
+def test_refusal_takes_nothing_back(worlds: Any) -> None:
+    """A request that is refused just when an ingestion is due doesn't undo its processing."""
+    world = worlds(processing_seconds_min=1.0, processing_seconds_max=1.0)
+    refused: list[Any] = [
+        lambda: world.store.accept(world.dataset_id, []),
+        lambda: world.store.ingestion(world.dataset_id, "unknown"),
+        lambda: world.store.rows("unknown"),
+        lambda: world.store.purge("unknown"),
+    ]
+    for number, refuse in enumerate(refused, start=1):
+        ingestion_id = world.accept({"id": number})
+        world.now += 2
+        with pytest.raises((InvalidInputError, UnknownObjectError)):
+            refuse()
+        assert world.store.ingestion(world.dataset_id, ingestion_id).status == "done"
+    assert len(world.rows) == len(refused)
+
+
 def test_processing_follows_due_times(worlds: Any) -> None:
     """A later ingestion may land first by default, so that the slower, older one wins."""
     world = worlds()

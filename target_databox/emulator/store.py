@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -99,8 +100,7 @@ class Store:
 
     def datasets(self, data_source_id: int | None = None) -> list[Dataset]:
         """Every dataset of a data source, or of all, in the order of creation."""
-        with self._database.transaction():
-            self._processing.settle()
+        with self._settled():
             return self._catalogue.datasets(data_source_id)
 
     def account_datasets(self, account_id: int) -> list[Dataset]:
@@ -111,8 +111,7 @@ class Store:
 
     def dataset(self, dataset_id: str) -> Dataset:
         """The dataset of an id."""
-        with self._database.transaction():
-            self._processing.settle()
+        with self._settled():
             return self._catalogue.dataset(dataset_id)
 
     def dataset_titled(self, title: str) -> Dataset:
@@ -144,26 +143,22 @@ class Store:
 
     def purge(self, dataset_id: str) -> None:
         """Remove every row of a dataset; what is pending lands later, unless assumptions say otherwise."""
-        with self._database.transaction():
-            self._processing.settle()
+        with self._settled():
             self._ingestions.purge(dataset_id)
 
     def accept(self, dataset_id: str, texts: Sequence[bytes], fate: Fate | None = None) -> Ingestion:
         """Accept rows, each as its JSON text, for processing; see `Ingestions.accept`."""
-        with self._database.transaction():
-            self._processing.settle()
+        with self._settled():
             return self._ingestions.accept(dataset_id, texts, fate or Fate())
 
     def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
         """One ingestion as the API tells it."""
-        with self._database.transaction():
-            self._processing.settle()
+        with self._settled():
             return self._ingestions.ingestion(dataset_id, ingestion_id)
 
     def ingestions_page(self, dataset_id: str, page: int, page_size: int) -> tuple[list[Ingestion], int]:
         """One page of a dataset's list of ingestions, from page 1, and how many the list has."""
-        with self._database.transaction():
-            self._processing.settle()
+        with self._settled():
             return self._ingestions.page(dataset_id, page, page_size)
 
     def finish_processing(self) -> None:
@@ -173,20 +168,17 @@ class Store:
 
     def totals(self, dataset_id: str) -> Totals:
         """The sums over a dataset's ingestions."""
-        with self._database.transaction():
-            self._processing.settle()
+        with self._settled():
             return self._ingestions.totals(dataset_id)
 
     def history(self, dataset_id: str | None = None) -> list[Ingestion]:
         """Every ingestion so far, of a dataset or of all, in the order of acceptance, with its rows."""
-        with self._database.transaction():
-            self._processing.settle()
+        with self._settled():
             return self._ingestions.history(dataset_id)
 
     def rejections(self, dataset_id: str | None = None) -> list[tuple[str, Rejection, dict[str, Any]]]:
         """Every rejected row, of a dataset or of all: its ingestion's id, why, and the row."""
-        with self._database.transaction():
-            self._processing.settle()
+        with self._settled():
             return self._ingestions.rejections(dataset_id)
 
     def rows(self, dataset_id: str) -> list[dict[str, Any]]:
@@ -195,8 +187,8 @@ class Store:
 
     def row_texts(self, dataset_id: str, offset: int = 0, limit: int = -1) -> Iterator[str]:
         """The rows of a dataset as the JSON text in which they came, in the order of their first arrival."""
+        dataset = self.dataset(dataset_id)
         with self._database.transaction():
-            dataset = self.dataset(dataset_id)
             found = self._database.all(
                 "SELECT body FROM rows WHERE dataset = ? ORDER BY seq LIMIT ? OFFSET ?",
                 dataset.seq,
@@ -207,10 +199,17 @@ class Store:
 
     def settled_changes(self) -> int:
         """A number that grows whenever anything has changed, for who wants to know whether to look again."""
-        with self._database.transaction():
-            self._processing.settle()
-        return self._database.changes()
+        with self._settled():
+            return self._database.changes()
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """A transaction after what is due has been applied: if it fails, that stays applied."""
+        with self._database.transaction():
+            self._processing.settle()
+        with self._database.transaction():
+            yield
