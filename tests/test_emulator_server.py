@@ -317,6 +317,60 @@ def test_bad_records_are_refused(call: Client, body: bytes) -> None:
     assert call.emulator.store.history() == []
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'"\\ud800"',
+        b"1" * 30,
+        b"1e99",
+        b"1e99999999999999999999",
+        b"9" * 5_000,
+        b"[" * 100_000,
+        b"NaN",
+        b"\xff",
+        b"",
+    ],
+)
+def test_odd_values_are_refused(call: Client, value: bytes) -> None:
+    """Halves of surrogate pairs, endless numbers and depths get the usual 400, wherever they stand."""
+    dataset_id = call.dataset()
+    bodies = {
+        "/v1/data-sources": [b'{"title":%s}', b'{"title":"x","accountId":%s}'],
+        "/v1/datasets": [b'{"title":%s,"dataSourceId":1}', b'{"title":"x","dataSourceId":%s}'],
+        f"/v1/datasets/{dataset_id}/data": [b'{"records":%s}'],
+    }
+    for path, places in bodies.items():
+        for place in places:
+            headers = {"Content-Type": "application/json"}
+            response = call.raw("POST", path, data=place % value, headers=headers)
+            assert (response.status_code, response.json()["status"]) == (400, "error")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b'"\\ud800"', b"1e99999999999999999999", b"9" * 5_000, b"[" * 5_000 + b"]" * 5_000, b"NaN", b"\xff"],
+)
+def test_odd_values_in_rows_are_refused(call: Client, value: bytes) -> None:
+    """A row that can't be read is refused with the whole request."""
+    path = f"/v1/datasets/{call.dataset()}/data"
+    headers = {"Content-Type": "application/json"}
+    response = call.raw("POST", path, data=b'{"records":[{"a":%s}]}' % value, headers=headers)
+    assert (response.status_code, response.json()["status"]) == (400, "error")
+
+
+def test_whole_numbers_may_be_written_as_fractions(call: Client) -> None:
+    """A number is an integer by its value, as in JSON Schema."""
+    source = call("POST", "/v1/data-sources", {"title": "x"})["id"]
+    call("POST", "/v1/datasets", {"title": "x", "dataSourceId": float(source)})
+
+
+def test_last_page_has_a_bound(call: Client) -> None:
+    """A page far behind the end is empty, one beyond what a number can be is refused."""
+    path = f"/v1/datasets/{call.dataset()}/ingestions?page="
+    assert call("GET", path + "9" * 15)["ingestions"] == []
+    call("GET", path + "9" * 16, status=400)
+
+
 @pytest.mark.parametrize("status", [400, 413])
 def test_too_much_is_refused(make_client: Any, status: int) -> None:
     """More than 100 rows, or more bytes than the limit, are refused with the switch's status."""

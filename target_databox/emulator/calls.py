@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from target_databox.emulator.errors import InvalidInputError
+from target_databox.emulator.json_rows import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from target_databox.emulator.faults import Fault
     from target_databox.emulator.store import Store
+
+# Of an id or a page: every JSON reader and every database knows such numbers exactly.
+_MOST_DIGITS = 15
 
 
 @dataclass(slots=True)
@@ -50,8 +55,8 @@ class Call:
             InvalidInputError: It is none.
         """
         try:
-            fields = json.loads(self.body)
-        except ValueError as exc:
+            fields = msgspec.json.decode(self.body)
+        except UNREADABLE as exc:
             raise InvalidInputError("The body must be JSON.") from exc
         if not isinstance(fields, dict):
             raise InvalidInputError("The body must be a JSON object.")
@@ -64,7 +69,7 @@ def whole_number(text: str, name: str) -> int:
     Raises:
         InvalidInputError: It is none.
     """
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         raise InvalidInputError(f"{name} must be a whole number.", name)
     return int(text)
 
@@ -78,6 +83,10 @@ def json_field(fields: Mapping[str, Any], name: str, kind: type, *, required: bo
     value = fields.get(name)
     if value is None and not required:
         return None
+    if kind is int and isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has one kind of numbers
     if not isinstance(value, kind) or isinstance(value, bool):
         raise InvalidInputError(f"{name} must be {'a string' if kind is str else 'an integer'}.", name)
+    if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+        raise InvalidInputError(f"{name} is too large.", name)
     return value

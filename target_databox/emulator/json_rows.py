@@ -12,6 +12,8 @@ from target_databox.emulator.errors import InvalidInputError
 
 # Rows are kept as the text in which they came, so no digit can be lost; this decoder only judges them.
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
+# Broken JSON, half of a surrogate pair, an exponent of twenty digits, arrays in arrays without end.
+UNREADABLE = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 _TEXTS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -28,7 +30,7 @@ def parsed_rows(body: bytes | str) -> list[dict[str, Any]]:
     """
     try:
         return _ROWS.decode(body)
-    except (msgspec.MsgspecError, ValueError) as exc:
+    except UNREADABLE as exc:
         raise InvalidInputError("Every record must be a JSON object.", "records") from exc
 
 

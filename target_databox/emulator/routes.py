@@ -13,7 +13,7 @@ from target_databox.emulator.calls import json_field, whole_number
 from target_databox.emulator.catalogue import timezones
 from target_databox.emulator.database import timestamp
 from target_databox.emulator.errors import InvalidInputError, TooLargeError, UnknownRouteError
-from target_databox.emulator.json_rows import parsed_rows
+from target_databox.emulator.json_rows import UNREADABLE, parsed_rows
 from target_databox.emulator.shapes import Fate
 
 if TYPE_CHECKING:
@@ -119,11 +119,11 @@ def _datasets(call: Call) -> Answer:
 
 def _create_dataset(call: Call) -> Answer:
     fields = call.fields()
-    keys = fields.get("primaryKeys") or []
-    if not (isinstance(keys, list) and all(isinstance(name, str) and name for name in keys)):
+    keys = _list(fields, "primaryKeys")
+    if not all(isinstance(name, str) and name for name in keys):
         raise InvalidInputError("primaryKeys must be an array of column names.", "primaryKeys")
-    columns = fields.get("schema") or []
-    if not (isinstance(columns, list) and all(_is_column(each) for each in columns)):
+    columns = _list(fields, "schema")
+    if not all(_is_column(each) for each in columns):
         raise InvalidInputError("schema must be an array of objects with name and dataType.", "schema")
     dataset = call.store.create_dataset(
         json_field(fields, "title", str, required=True),
@@ -132,6 +132,13 @@ def _create_dataset(call: Call) -> Answer:
         [(each["name"], each["dataType"]) for each in columns],
     )
     return _dataset_fields(dataset)
+
+
+def _list(fields: Answer, name: str) -> list[Any]:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, list):
+        raise InvalidInputError(f"{name} must be an array.", name)
+    return value or []
 
 
 def _is_column(value: object) -> bool:
@@ -157,7 +164,7 @@ def _post_rows(call: Call) -> Answer:
         raise TooLargeError("The request is too large.", "records")
     try:
         texts = [bytes(text) for text in msgspec.json.decode(call.body, type=_Records).records]
-    except (msgspec.MsgspecError, ValueError) as exc:
+    except UNREADABLE as exc:
         raise InvalidInputError(
             "The body must be a JSON object with an array called records.", "records"
         ) from exc
@@ -189,14 +196,19 @@ def _word(call: Call, ingestion: Ingestion) -> str:
     return words[ingestion.status]
 
 
-def _ingestions(call: Call) -> Answer:
-    assumptions = call.store.assumptions
+def _page(call: Call) -> tuple[int, int]:
     page = whole_number(call.query.get("page", "1"), "page")
     page_size = whole_number(call.query.get("pageSize", "100"), "pageSize")
     if page < 1 or page_size < 1:
         raise InvalidInputError(
-            "Pages start at 1 and have at least one ingestion.", "pageSize" if page else "page"
+            "Pages start at 1 and have at least one entry.", "pageSize" if page else "page"
         )
+    return page, page_size
+
+
+def _ingestions(call: Call) -> Answer:
+    assumptions = call.store.assumptions
+    page, page_size = _page(call)
     if page_size > assumptions.page_size_cap:
         if assumptions.page_size_over_cap == "refused":
             raise InvalidInputError(f"A page has at most {assumptions.page_size_cap} ingestions.", "pageSize")
@@ -277,8 +289,7 @@ def _account_datasets(call: Call) -> Answer:
     kind = call.query.get("type", "datasets")
     if kind not in {"datasets", "merged_datasets"}:
         raise InvalidInputError("type must be datasets or merged_datasets.", "type")
-    page = max(1, whole_number(call.query.get("page", "1"), "page"))
-    page_size = max(1, whole_number(call.query.get("pageSize", "100"), "pageSize"))
+    page, page_size = _page(call)
     found = call.store.account_datasets(call.number("accountId")) if kind == "datasets" else []
     return {
         "datasets": [
