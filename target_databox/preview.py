@@ -109,7 +109,7 @@ class PreviewLane(Lane):
         """Count a record that can't be sent."""
         self.counts.read += 1
         self.counts.rejected += 1
-        told = f"{reason}: {message}"
+        told = f"{reason}: {message.rstrip('.')}"
         if told not in self.reasons and len(self.reasons) >= MOST_REASONS:
             told = "other reasons"
         self.reasons.setdefault(told, _Reason()).add(number)

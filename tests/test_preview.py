@@ -1,0 +1,300 @@
+"""`--dry-run` as a user meets it: the real command without network or key, and what it prints."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.command import TARGET, finished, record, schema, state, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.command import Command, Run
+
+TEXT = {"type": ["string", "null"]}
+
+
+class Preview:
+    """Runs `--dry-run` with nothing but settings; the address is one where nobody answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def start(self, **settings: Any) -> subprocess.Popen[bytes]:
+        """Start it; its standard input stays open."""
+        path = self.folder / "config.json"
+        path.write_text(json.dumps({"api_url": "http://127.0.0.1:9", **settings}))
+        return subprocess.Popen(
+            [TARGET, "--config", path, "--dry-run"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def __call__(self, *messages: dict[str, Any] | bytes, **settings: Any) -> Run:
+        """Feed it messages and wait for its end."""
+        return finished(self.start(**settings), text(*messages))
+
+
+@pytest.fixture
+def preview(tmp_path: Path) -> Preview:
+    """A dry run."""
+    return Preview(tmp_path)
+
+
+def printed(run: Run) -> list[str]:
+    """The lines that were printed, each with single blanks."""
+    return [" ".join(line.split()) for line in run.out.decode().splitlines() if line.strip()]
+
+
+def test_stream_is_shown_whole(preview: Preview) -> None:
+    """A stream's dataset, keys, columns, types, rows, batches, requests and time are printed; no STATE."""
+    columns = {
+        "id": {"type": "integer"},
+        "paid": {"type": "boolean"},
+        "at": {"type": "string", "format": "date-time"},
+        "ship": {"type": ["object", "null"], "properties": {"city": TEXT}},
+    }
+    rows = [record(id=n, paid=True, at="2024-01-01T00:00:00Z", ship={"city": "Rome"}) for n in range(150)]
+    run = preview(schema(**columns), *rows, state(done=1), dataset_titles={"orders": "Shop Orders"})
+    assert printed(run) == [
+        "orders → dataset 'Shop Orders', keys id, upsert",
+        "column type values",
+        "id number 150 key",
+        "paid string 150",
+        "at datetime 150",
+        "ship__city string 150",
+        "rows 150, batches 2, requests 4 at least",
+        "Together: 150 rows, 2 batches; with confirmation rows at least 9 requests, of which 5 find "
+        "or make the "
+        "datasets. At 10 requests a second and 10,000 an hour that takes at least 0.8 s.",
+        "A run would load everything that was read, as far as that can be told without Databox.",
+    ]
+    assert (run.code, run.errors) == (0, [])
+
+
+def test_text_of_numbers_and_dates_is_mended(preview: Preview) -> None:
+    """The `column_types` that are hinted at can be pasted, and make numbers and dates of the text."""
+    messages = (
+        schema(id=TEXT, amount=TEXT, day=TEXT, zip=TEXT, name=TEXT),
+        record(id="1", amount="2.50", day="31.12.2024", zip="01234", name="a"),
+        record(id="2", amount="", day="01.02.2024", zip="50667", name="b"),
+    )
+    run = preview(*messages)
+    (hint,) = (line for line in printed(run) if "column_types" in line)
+    assert hint.startswith(
+        "- text that holds only numbers or dates can't make metrics; add to your configuration: {"
+    )
+    pasted = json.loads(hint[hint.index("{") :])
+    assert pasted == {"column_types": {"orders": {"amount": "number", "day": "datetime:%d.%m.%Y"}}}
+    again = preview(*messages, **pasted)
+    assert {"amount number 1", "day datetime 2"} < set(printed(again))
+    assert not any("Hints" in line for line in printed(again))
+
+
+def test_unclear_dates_are_left_to_the_user(preview: Preview) -> None:
+    """Where no value tells day from month, both formats are named and none is chosen."""
+    run = preview(schema(id=TEXT, day=TEXT), record(id="a", day="01/02/2024"))
+    assert (
+        "- orders: the dates of the column day could be datetime:%m/%d/%Y or datetime:%d/%m/%Y; no "
+        "value tells which. "
+        "Put the right one into column_types."
+    ) in printed(run)
+
+
+def test_streams_without_keys_or_dates_are_hinted_at(preview: Preview) -> None:
+    """A stream without keys would be appended again by every run, one without dates has no time axis."""
+    run = preview(schema(keys=[], text=TEXT), record(text="a"))
+    assert printed(run)[0] == "orders → dataset 'orders', no keys, upsert"
+    assert (
+        "- orders has no keys: every run appends what it reads, also what is there already. Let the tap send "
+        "key_properties, or set __key_properties__ in stream_maps."
+    ) in printed(run)
+    assert "- orders has no date column: Databox shows a metric over time by one." in printed(run)
+    chosen = preview(schema(keys=[], text=TEXT), record(text="a"), load_method="append-only")
+    assert not any("has no keys" in line for line in printed(chosen))
+
+
+def test_rejects_are_counted_by_reason(preview: Preview) -> None:
+    """Records that would be rejected are grouped by reason, with the first lines and without a value."""
+    amount = {"type": ["number", "null"]}
+    bad = [record(id=n, amount="canary") for n in range(7)]
+    run = preview(
+        schema(id={"type": ["integer", "null"]}, amount=amount),
+        *bad,
+        record(id=None, amount=1),
+        b'{"type":"RECORD","stream":"orders","record":{"id":9,"amount":NaN}}\n',
+        record(id=10, amount=1),
+    )
+    shown = printed(run)
+    at = shown.index("rejected 9:")
+    assert shown[at - 1 : at + 4] == [
+        "rows 1, batches 1, requests 2 at least",
+        "rejected 9:",
+        'schema: amount: its value is not of types "null", "number": 7 (lines 2, 3, 4, 5, 6, …)',
+        "key: The key column 'id' is null: 1 (line 9)",
+        "encoding: it holds NaN or an infinity, which JSON does not know: 1 (line 10)",
+    ]
+    assert shown[-1] == (
+        "A run would not load everything: 9 records would be rejected, and the first one would end "
+        "the run, since "
+        "rejects_path is not set."
+    )
+    assert (run.code, b"canary" in run.out, "canary" in run.log) == (1, False, False)
+
+
+def test_rejects_limit_is_thought_of(preview: Preview, tmp_path: Path) -> None:
+    """With a rejects file the verdict says whether the limit would end the run; the file is not touched."""
+    path = tmp_path / "rejects.singer"
+    bad = [record(id="x") for _ in range(3)]
+    run = preview(schema(), *bad, rejects_path=str(path), rejects_limit=2)
+    assert printed(run)[-1] == (
+        "A run would not load everything: 3 records would be rejected, more than rejects_limit (2), "
+        "which would end "
+        "the run."
+    )
+    run = preview(schema(), *bad, rejects_path=str(path))
+    assert printed(run)[-1] == "A run would not load everything: 3 records would be rejected."
+    assert not path.exists()
+
+
+def test_stream_that_fails_leaves_the_others(preview: Preview) -> None:
+    """A stream that can't be loaded is named with its reason, and the others are shown all the same."""
+    clash = schema("clash", [], **{"a__b": TEXT, "a": {"type": "object", "properties": {"b": TEXT}}})
+    run = preview(clash, record("clash", a__b="x"), schema(), record(id=1), record("clash", a__b="y"))
+    assert (
+        "clash can't be loaded: Line 1 of the input is a SCHEMA of stream 'clash' that can't be "
+        "loaded: The properties "
+        "'a__b' and 'a' > 'b' would both become the column 'a__b'. Rename one with a stream map, or "
+        "choose another "
+        "flattening_separator or flattening_max_key_length."
+    ) in printed(run)
+    assert "its records that were left out: 2" in printed(run)
+    assert "rows 1, batches 1, requests 2 at least" in printed(run)
+    assert printed(run)[-1] == "A run would not load everything: a stream can't be loaded."
+    assert run.code == 1
+
+
+def test_two_streams_on_one_dataset_fail(preview: Preview) -> None:
+    """Titles that would meet in one dataset are found without Databox."""
+    run = preview(schema(), schema("refunds"), dataset_titles={"refunds": " orders "})
+    assert (
+        "refunds can't be loaded: The streams 'orders' and 'refunds' would both load into the "
+        "dataset 'orders'. Give "
+        "one of them a dataset of its own with dataset_titles or dataset_ids."
+    ) in printed(run)
+
+
+def test_changed_keys_fail(preview: Preview) -> None:
+    """A SCHEMA that changes the keys is told by its line; what came before it is counted."""
+    run = preview(schema(), record(id=1, name="a"), schema(keys=["name"]), record(id=2, name="b"))
+    (told,) = (line for line in printed(run) if "can't be loaded:" in line)
+    assert told.startswith(
+        "orders can't be loaded: Line 3 of the input changes the key properties of stream 'orders'"
+    )
+    assert "rows 1, batches 1, requests 2 at least" in printed(run)
+    assert run.code == 1
+
+
+def test_broken_input_ends_with_its_line(preview: Preview) -> None:
+    """A line that is no message ends the reading; what was read until then is shown."""
+    run = preview(schema(), record(id=1), b"canary\n", record(id=2))
+    assert "rows 1, batches 1, requests 2 at least" in printed(run)
+    assert run.errors == ["Line 3 of the input is not valid JSON; was the tap cut off?"]
+    assert (run.code, b"canary" in run.out) == (1, False)
+
+
+def test_misspelt_settings_are_hinted_at(preview: Preview) -> None:
+    """Entries for streams and columns that never come are named."""
+    run = preview(
+        schema(), record(id=1), column_types={"orders": {"nme": "string"}, "order": {"id": "string"}}
+    )
+    assert [line for line in printed(run) if "misspelt" in line] == [
+        "- nothing matched the setting column_types.orders.nme; is it misspelt?",
+        "- nothing matched the setting column_types.order.id; is it misspelt?",
+    ]
+
+
+def test_empty_input_is_fine(preview: Preview) -> None:
+    """Without any message there is nothing that could fail."""
+    run = preview()
+    assert printed(run)[0] == "The input has no stream."
+    assert run.code == 0
+
+
+def test_bad_settings_need_no_network(preview: Preview) -> None:
+    """Settings are checked as for a run; only the key may be missing."""
+    run = preview(schema(), batch_size_rows=500)
+    assert (run.code, run.out) == (1, b"")
+    assert "batch_size_rows must be" in run.errors[0]
+
+
+@pytest.mark.parametrize("load_method", ["upsert", "append-only", "overwrite"])
+def test_preview_and_run_agree(command: Command, preview: Preview, load_method: str) -> None:
+    """A run needs the batches and at least the requests that its preview told, and stores its columns."""
+    messages = [
+        schema(id={"type": "integer"}, name=TEXT, ship={"type": "object", "properties": {"at": TEXT}})
+    ]
+    messages += [record(id=n, name="x" * (n % 97), ship={"at": str(n)}) for n in range(1234)]
+    settings = {"load_method": load_method, "batch_size_bytes": 3000}
+    shown = printed(preview(*messages, **settings))
+    run = command.run(*messages, state(done=1), batch_age_seconds=30, **settings)
+    (told,) = (line for line in run.told("INFO") if line.startswith("orders: read"))
+    batches = int(told.split(" batches")[0].split()[-1])
+    (facts,) = (line for line in shown if line.startswith("rows "))
+    assert facts.startswith(f"rows 1,234, batches {batches}, ")
+    least = int(facts.split("requests ")[1].split()[0].replace(",", ""))
+    assert int(told.split(" requests")[0].split()[-1]) >= least
+    stored = {name for row in command.rows() for name in row}
+    assert stored <= {line.split()[0] for line in shown}
+
+
+def test_preview_sends_nothing(command: Command) -> None:
+    """Also with a key and an API at hand nothing is asked."""
+    run = command.run(schema(), record(id=1), state(done=1), arguments=("--dry-run",))
+    assert run.code == 0
+    assert len(command.emulator.log) == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_end_it(preview: Preview, number: signal.Signals, code: int) -> None:
+    """A signal ends a preview that waits for its input, and nothing is claimed of what was not read."""
+    process = preview.start()
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write(text(schema(), {"type": "ACTIVATE_VERSION", "stream": "orders", "version": 1}))
+    process.stdin.flush()
+    while b"ACTIVATE_VERSION" not in process.stderr.readline():
+        pass
+    process.send_signal(number)
+    run = finished(process)
+    assert run.code == code
+    assert b"A run would" not in run.out
+
+
+@pytest.mark.slow
+def test_memory_stays_flat(preview: Preview) -> None:
+    """Ten times the rows take no more memory."""
+
+    def peak_kilobytes(count: int) -> int:
+        rows = b"".join(text(record(id=n, name=f"{n} " + "x" * 200)) for n in range(count))
+        script = (
+            "import resource, subprocess, sys;"
+            "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True);"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, TARGET, "--dry-run"],
+            input=text(schema()) + rows,
+            capture_output=True,
+            check=True,
+        )
+        return int(done.stdout)
+
+    assert peak_kilobytes(60_000) < 1.1 * peak_kilobytes(6_000)
