@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
 CHUNK_BYTES: Final = 1 << 16
 # Lines of one chunk at most where the input is no file descriptor.
 CHUNK_LINES: Final = 100
+# How soon a run that fails while its input is silent takes notice.
+SILENCE_SECONDS: Final = 0.25
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -50,12 +53,15 @@ class UnreadableRecordError(ValueError):
         self.message = message
 
 
-def chunks(file_input: IO[Any], *, interruptible: AbstractContextManager[Any]) -> Iterator[list[bytes]]:
+def chunks(
+    file_input: IO[Any], *, interruptible: AbstractContextManager[Any], is_over: Callable[[], bool]
+) -> Iterator[list[bytes]]:
     """Lines without their ends, as many at a time as are there without waiting.
 
     Args:
         file_input: Text or bytes; what has a file descriptor is read from there.
         interruptible: Entered around every read that may wait.
+        is_over: Whether nothing more needs to be read, asked before every read and while the input is silent.
     """
     try:
         descriptor = file_input.fileno()
@@ -63,9 +69,11 @@ def chunks(file_input: IO[Any], *, interruptible: AbstractContextManager[Any]) -
         yield from _lines_of(file_input)
         return
     rest = b""
-    while True:
+    while not is_over():
         with interruptible:
-            chunk = os.read(descriptor, CHUNK_BYTES)
+            if not select.select([descriptor], [], [], SILENCE_SECONDS)[0]:
+                continue
+            chunk = _read(descriptor)
         if not chunk:
             break
         *lines, tail = chunk.split(b"\n")
@@ -75,8 +83,15 @@ def chunks(file_input: IO[Any], *, interruptible: AbstractContextManager[Any]) -
             yield lines
         else:
             rest += tail
-    if rest:
+    if rest and not is_over():
         yield [rest]
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, CHUNK_BYTES)
+    except OSError as error:
+        raise InputError(f"The input can't be read: {error.strerror}.") from error
 
 
 def _lines_of(file_input: IO[Any]) -> Iterator[list[bytes]]:

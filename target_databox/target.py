@@ -12,6 +12,7 @@ import copy
 import datetime
 import logging
 import os
+import signal
 import sys
 from collections import Counter
 from functools import cached_property
@@ -122,7 +123,13 @@ class LineReader(GenericSingerReader[bytes]):
 
     @property
     def default_input(self) -> IO[bytes]:
-        """Standard input as bytes: its text would be decoded with the locale."""
+        """Standard input as bytes: its text would be decoded with the locale.
+
+        Raises:
+            InputError: There is none.
+        """
+        if sys.stdin is None:
+            raise InputError("There is no standard input to read messages from.")
         return sys.stdin.buffer
 
     def deserialize_json(self, line: bytes) -> dict[str, Any]:
@@ -138,13 +145,11 @@ class LineReader(GenericSingerReader[bytes]):
         try:
             source = file_input or self.default_input
             target.loader.begin(source)
-            for lines in chunks(source, interruptible=target.interrupts):
+            for lines in chunks(source, interruptible=target.interrupts, is_over=target.is_over):
                 if not self.number:
                     lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
                 self._read(lines, callbacks, stats)
                 target.hand_over()
-                if target.engine.is_stopping:
-                    break
         except Stopped:
             pass
         except (Exception, Interrupted) as error:  # noqa: BLE001 # what was read is delivered first
@@ -261,6 +266,10 @@ class TargetDatabox(Target):
     def engine(self) -> Engine:
         """What delivers the rows."""
         return self.loader.engine
+
+    def is_over(self) -> bool:
+        """Whether nothing more needs to be read."""
+        return self.engine.is_stopping
 
     # Messages
 
@@ -582,3 +591,7 @@ def main() -> None:
 
         tell(logger, error)
         sys.exit(FAILED)
+    finally:
+        # The run is over; its exit code stands, also when the interpreter takes its time to end.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
