@@ -1,0 +1,204 @@
+"""What a run says at its end."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_databox.delivery.batches import Row
+from target_databox.delivery.lane import Lane
+from target_databox.delivery.model import Counts, Destination, Reject, Verdict
+from target_databox.report import CountError, Rejections, stream_line, summarise
+from tests.command import record, schema, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.command import Command
+
+DESTINATION = Destination("orders", "d-1", "Orders", is_keyed=True)
+LOG_CONFIG = """
+version: 1
+disable_existing_loggers: false
+formatters: {structured: {"()": singer_sdk.logging.StructuredFormatter}}
+handlers: {told: {class: logging.StreamHandler, formatter: structured, stream: "ext://sys.stderr"}}
+root: {level: INFO, handlers: [told]}
+"""
+
+
+def reject(verdict: Verdict, key: Any = None, number: int = 1) -> Reject:
+    """A rejected row."""
+    return Reject(DESTINATION, Row(key, b"{}", number=number), verdict)
+
+
+def lines(*rejects: Reject) -> list[str]:
+    """What is said of rejected rows."""
+    rejections = Rejections()
+    rejections.add(rejects)
+    return rejections.lines()
+
+
+@pytest.mark.parametrize(
+    ("counts", "line"),
+    [
+        (
+            Counts(
+                read=3, confirmed=1, superseded=1, rejected=1, appended=1, batches=1, requests=2, retries=1
+            ),
+            "orders: read 3 = confirmed 1 + superseded 1 + rejected 1 (appended 1, overwritten 0; 1 batch, "
+            "2 requests, 1 retry, 0.0 s waited for the rate limit)",
+        ),
+        (
+            Counts(read=5, confirmed=2, overwritten=2, batches=2, requests=1, throttled_seconds=1.26),
+            "orders: read 5 = confirmed 2 + superseded 0 + rejected 0 + 3 without an outcome (appended 0, "
+            "overwritten 2; 2 batches, 1 request, 0 retries, 1.3 s waited for the rate limit)",
+        ),
+        (
+            Counts(read=2, confirmed=2, unknown_counts=2),
+            "orders: read 2 = confirmed 2 + superseded 0 + rejected 0 (appended 0, overwritten 0, "
+            "not known for "
+            "2 rows, which the status alone confirmed; 0 batches, 0 requests, 0 retries, 0.0 s "
+            "waited for the rate "
+            "limit)",
+        ),
+    ],
+)
+def test_line_of_stream_adds_up(counts: Counts, line: str) -> None:
+    """A stream's line says what became of every row that was read, and what that cost."""
+    assert stream_line("orders", counts) == line
+
+
+def test_sum_that_fails_is_an_error() -> None:
+    """A complete run whose rows don't all have an outcome fails; one that ended early only says so."""
+    lane = Lane(DESTINATION)
+    lane.counts.read = 2
+    summarise([lane], is_complete=False)
+    with pytest.raises(CountError) as raised:
+        summarise([lane], is_complete=True)
+    assert str(raised.value) == (
+        "Rows of orders have no outcome, though everything was read and sent. This is a bug of "
+        "target-databox; please "
+        "report it with the lines above. Run again: no STATE has passed those rows."
+    )
+
+
+def test_rejects_are_told_by_key() -> None:
+    """Rows of one reason are told together, at most five of them by their keys."""
+    verdict = Verdict("rejected", "invalid_input", "said by the API")
+    rejects = [reject(verdict, key=(number,)) for number in range(7)]
+    assert lines(*rejects) == [
+        "orders: rejected 7, rejected by Databox (invalid_input): key 0, key 1, key 2, key 3, key 4, …."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        (None, "line 12"),
+        ((Decimal("1.50"),), "key 1.50"),
+        (("a", 2), "key (a, 2)"),
+        ((("boolean", True),), "key True"),
+        (("\x1b[31m\n",), "key  [31m "),
+        (("x" * 100,), f"key {'x' * 59}…"),
+    ],
+)
+def test_rows_are_named_safely(key: Any, name: str) -> None:
+    """A key is told on one line and within bounds; a record without one by its line."""
+    assert lines(reject(Verdict("failed", None, "m"), key, 12)) == [
+        f"orders: rejected 1, not processed by Databox: {name}."
+    ]
+
+
+def test_words_of_api_stay_out() -> None:
+    """What the API says may hold values, so it is left to the rejects file; our own words are told."""
+    told = lines(
+        reject(Verdict("refused", None, "canary")),
+        reject(Verdict("suspect", "c", "canary")),
+        reject(Verdict("key", "key_null", "The key column 'id' is null.")),
+    )
+    assert told == [
+        "orders: rejected 1, refused by Databox: line 1.",
+        "orders: rejected 1, suspect, perhaps not stored by Databox (c): line 1.",
+        "orders: rejected 1, key (The key column 'id' is null): line 1.",
+    ]
+
+
+def test_reasons_are_bounded() -> None:
+    """However many reasons there are, few are remembered, and no reject is lost from the count."""
+    told = lines(*(reject(Verdict("refused", f"code {number}", "m")) for number in range(1000)))
+    assert len(told) == 51
+    assert told[-1].startswith("orders: rejected 950, other reasons: ")
+
+
+def test_run_tells_its_rejects(command: Command, tmp_path: Path) -> None:
+    """A run that goes on after rejects says at its end which rows they were, and by whom and why."""
+    command.emulator.faults.add("post_rows", reject_rows="name=bad")
+    amounts = {"id": {"type": "integer"}, "name": {"type": "string"}}
+    run = command.run(
+        schema(**amounts),
+        *(record(id=n, name="bad" if n in (3, 7) else "good") for n in range(20)),
+        record(id=20, name=5),
+        state(done=1),
+        rejects_path=str(tmp_path / "rejects.singer"),
+        rejects_policy="accept",
+    )
+    assert (run.code, run.states) == (0, [{"done": 1}])
+    (line,) = (said for said in run.told("INFO") if said.startswith("orders: read"))
+    assert line.startswith("orders: read 21 = confirmed 18 + superseded 0 + rejected 3 (appended ")
+    told = sorted(said for said in run.told("WARNING") if "rejected" in said)
+    assert told[0].startswith("orders: rejected 1, schema (name: ")
+    assert told[0].endswith("): line 22.")
+    assert re.fullmatch(r"orders: rejected 2, rejected by Databox.*: key [37], key [37]\.", told[1])
+    assert not any("bad" in said for said in told)
+
+
+def metrics(log: str) -> list[dict[str, Any]]:
+    """The figures in a log."""
+    return [json.loads(line.partition("METRIC: ")[2]) for line in log.splitlines() if "METRIC: " in line]
+
+
+def test_metrics_count_requests(command: Command) -> None:
+    """Requests are counted by route and status, and a stream's waits and confirmations are told."""
+    command.emulator.faults.add("accounts", nth=1, status=503)
+    run = command.run(schema(), record(id=1))
+    told = metrics(run.log)
+    requests = {
+        (each["tags"]["endpoint"], each["tags"]["http_status_code"], each["tags"]["status"]): each["value"]
+        for each in told
+        if each["metric"] == "http_request_count"
+    }
+    assert requests["GET /v1/accounts", 503, "failed"] == 1
+    assert requests["GET /v1/accounts", 200, "succeeded"] == 1
+    assert requests["POST /v1/datasets/{datasetId}/data", 200, "succeeded"] == 1
+    assert sum(requests.values()) == len(command.emulator.log)
+    figures = {each["metric"]: each for each in told if each["tags"].get("stream") == "orders"}
+    assert figures["confirmation_count"]["value"] == 1
+    assert figures["confirmation_seconds"]["value"] > 0
+    assert figures["throttle_seconds"]["value"] >= 0
+    assert figures["record_count"]["value"] == 1
+
+
+def test_structured_logs_hold_the_figures(command: Command, tmp_path: Path) -> None:
+    """With the SDK's structured formatter every line is JSON, and figures are objects in it."""
+    path = tmp_path / "logging.yaml"
+    path.write_text(LOG_CONFIG)
+    run = command.run(schema(), record(id=1), env={"SINGER_SDK_LOG_CONFIG": str(path)})
+    entries = [json.loads(line) for line in run.log.splitlines() if line.startswith("{")]
+    figures = [entry["metric_info"] for entry in entries if entry["message"] == "METRIC"]
+    assert {"http_request_count", "throttle_seconds", "confirmation_seconds"} <= {
+        each["metric"] for each in figures
+    }
+    assert run.code == 0
+
+
+def test_failed_requests_are_shown_as_curl(command: Command) -> None:
+    """At DEBUG a request can be copied as a curl command; the key in it is masked."""
+    command.emulator.faults.add("accounts", nth=1, status=503)
+    run = command.run(schema(), env={"TARGET_DATABOX_LOGLEVEL": "DEBUG"})
+    (line, *_) = (said for said in run.told("DEBUG") if said.startswith("GET /v1/accounts: status 503"))
+    assert f"; curl --request GET {command.emulator.url}/v1/accounts --header 'x-api-key: ***'" in line
+    assert command.emulator.api_key not in run.log
