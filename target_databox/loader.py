@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 import math
-import os
 import random
 import sys
 import time
@@ -22,12 +21,14 @@ from target_databox.delivery.batches import Cut
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import Engine
 from target_databox.delivery.model import Destination, Policy
+from target_databox.failures import tell
 from target_databox.interrupts import Interrupted
 from target_databox.messages import InputError
 from target_databox.metrics import Requests, log_streams
 from target_databox.progress import InputShare, Position, Progress, display
 from target_databox.rejects import RejectsFile, RejectsLeftError
 from target_databox.report import Rejections, summarise
+from target_databox.state_output import write_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-databox")
 
 T = TypeVar("T")
-
-
-class OutputClosedError(RuntimeError):
-    """Whoever should read STATE has gone."""
 
 
 class Loader:
@@ -151,14 +148,15 @@ class Loader:
         is_complete = failure is None and error is None and self._interrupts.signal is None
         summarise(self.engine.lanes, is_complete=is_complete, rejections=self._rejections)
         self._client.close()
+        failures = [each for each in (failure, error) if each and not isinstance(each, Interrupted)]
         if self._interrupts.exit_code is not None:
+            for each in failures[-1:]:
+                tell(logger, each)
             sys.exit(self._interrupts.exit_code)
-        if failure is not None:
-            if error is not None and error is not failure:
-                logger.error("%s", error)
-            raise failure
-        if error is not None:
-            raise error
+        if failures:
+            if failures[0] is not failures[-1]:
+                tell(logger, failures[-1])
+            raise failures[0]
         rejected = sum(lane.counts.rejected for lane in self.engine.lanes)
         if rejected and self._settings.rejects_policy == "fail":
             raise RejectsLeftError(rejected, self._settings.rejects_path)
@@ -234,30 +232,3 @@ def _policy(settings: Settings) -> Policy:
         keeps_rejects=settings.rejects_path is not None,
         rejects_limit=settings.rejects_limit,
     )
-
-
-def write_state(value: bytes) -> None:
-    """Write one STATE value on standard output.
-
-    Raises:
-        OutputClosedError: Nobody reads it any more.
-    """
-    advice = "The run ends; the next one loads again what no STATE has passed."
-    if sys.stdout is None:
-        raise OutputClosedError(f"There is no standard output, so no STATE can be written. {advice}")
-    try:
-        binary = getattr(sys.stdout, "buffer", None)
-        if binary is None:
-            sys.stdout.write(f"{value.decode()}\n")
-        else:
-            binary.write(value + b"\n")
-        sys.stdout.flush()
-    except OSError as error:
-        # Python would fail once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        problem = (
-            "was closed by its reader"
-            if isinstance(error, BrokenPipeError)
-            else f"can't be written ({error.strerror})"
-        )
-        raise OutputClosedError(f"Standard output {problem}, so no STATE can be written. {advice}") from error

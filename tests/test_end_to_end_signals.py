@@ -111,7 +111,7 @@ def slow_command(make_emulator: EmulatorMaker, tmp_path: Path) -> Command:
 @pytest.mark.parametrize("keys", [ROWS, 40], ids=["distinct", "versions"])
 def test_signal_at_any_instant(slow_command: Command, seed: int, keys: int) -> None:
     """After SIGTERM or SIGINT at any instant: the exit code, in time, and no STATE ahead of stored rows."""
-    dice = random.Random(f"{seed} {keys}")
+    dice = random.Random(f"{seed} {keys}")  # noqa: S311 -- the same draws every time
     number, code = dice.choice([(signal.SIGTERM, 143), (signal.SIGINT, 130)])
     process = slow_command.start(**SETTINGS)
     feeder = feed(process, rows_from(1, keys=keys), close=dice.random() < 0.3)
@@ -136,7 +136,7 @@ def test_signal_at_any_instant(slow_command: Command, seed: int, keys: int) -> N
 @pytest.mark.parametrize("keys", [ROWS, 40], ids=["distinct", "versions"])
 def test_killed_run_loses_nothing(slow_command: Command, seed: int, keys: int) -> None:
     """After kill -9 at any instant, a run from the last STATE completes the rows; by key they are exact."""
-    dice = random.Random(f"{seed} {keys}")
+    dice = random.Random(f"{seed} {keys}")  # noqa: S311 -- the same draws every time
     process = slow_command.start(**SETTINGS)
     feeder = feed(process, rows_from(1, keys=keys), close=True)
     wait_for_requests(slow_command, process, dice.randrange(0, 90 if keys == ROWS else 16))
@@ -233,7 +233,7 @@ def test_missing_output_ends_the_run(command: Command) -> None:
     """Without any standard output no STATE can be written, and that is told."""
     config = command.config()
     process = subprocess.Popen(
-        ["sh", "-c", f'"{TARGET}" --config "{config}" >&-'],
+        ["/bin/sh", "-c", f'"{TARGET}" --config "{config}" >&-'],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
