@@ -343,6 +343,9 @@ def _check_key(values: dict[str, Any], problems: list[str], *, require_key: bool
 
 def _check_timezone(values: dict[str, Any], problems: list[str]) -> None:
     name = values["timezone"]
+    if _is_timezone(name):
+        return
+    # Looks into hundreds of files, so only where it is needed.
     known = zoneinfo.available_timezones()
     # A machine without time zone data can't judge.
     if name in known or (not known and name.replace("/", "").replace("_", "").isascii()):
@@ -350,6 +353,17 @@ def _check_timezone(values: dict[str, Any], problems: list[str]) -> None:
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else "."
     problems.append(f"timezone must be an IANA name such as Europe/Berlin, not {name!r}{hint}")
+
+
+def _is_timezone(name: str) -> bool:
+    """Whether this machine knows a time zone; the copies of the whole tree are no names of their own."""
+    if name.partition("/")[0] in {"posix", "posixrules", "right"}:
+        return False
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _read_objects(values: dict[str, Any], problems: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zoneinfo
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from target_databox.settings import (
     CONFIG_JSONSCHEMA,
     Settings,
     SettingsError,
+    _is_timezone,
     environment,
     environment_config,
     read_settings,
@@ -378,3 +380,17 @@ def test_any_value_is_read_or_told(name: str, value: Any) -> None:
         if not name.startswith(("stream_map", "faker")):
             jsonschema.Draft202012Validator(CONFIG_JSONSCHEMA).validate(config)
     assert all(problem.startswith((name, "api_key")) for problem in told)
+
+
+def test_every_known_timezone_is_valid() -> None:
+    """A time zone is valid if this machine lists it."""
+    known = zoneinfo.available_timezones()
+    assert {name for name in known if not _is_timezone(name)} == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Europe", "posix/Europe/Berlin", "right/UTC", "posixrules", "../UTC", "/UTC", "a\0b"]
+)
+def test_parts_of_the_tree_are_no_timezones(name: str) -> None:
+    """Directories, copies and paths of time zone data are no time zones."""
+    assert not _is_timezone(name)
