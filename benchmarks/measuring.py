@@ -56,6 +56,8 @@ def run(command: Sequence[str], source: Path | Sequence[str] = (), **variables: 
     with contextlib.ExitStack() as stack:
         said = stack.enter_context(tempfile.TemporaryFile())
         environment = {**os.environ, **variables}
+        # What is installed is compiled, what is checked out should be too.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         if isinstance(source, Path):
             stdin = stack.enter_context(source.open("rb"))
         elif source:
