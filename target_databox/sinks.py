@@ -67,6 +67,7 @@ class DatasetSink(Sink):
     Attributes:
         lane: Where its rows go.
         encoder: Makes rows of its records.
+        lacked_key: Whether the newest record that could not become a row lacked a key value.
     """
 
     MAX_SIZE_DEFAULT = MAX_REQUEST_ROWS
@@ -101,6 +102,7 @@ class DatasetSink(Sink):
         self._keeps_lines = settings.rejects_path is not None
         self._rows: list[Row] = []
         self.lane: Lane | None = None
+        self.lacked_key = False
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
         """The validator of this stream's records; None when `validate_records` is off.
@@ -158,6 +160,7 @@ class DatasetSink(Sink):
             row = self.encoder.encode(record, is_json=is_json)
         except BadRecordError as error:
             reason = "key" if error.code.startswith("key_") else "encoding"
+            self.lacked_key = reason == "key"
             self.reject(line, number, origin, reason, error.code, error.message)
             return
         if len(row.body) > self._largest_row_bytes:

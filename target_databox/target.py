@@ -24,7 +24,12 @@ from urllib.request import url2pathname
 import click
 import msgspec
 from singer_sdk import Target
-from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
+from singer_sdk.exceptions import (
+    MapExpressionError,
+    MissingKeyPropertiesError,
+    RecordsWithoutSchemaException,
+    StreamMapConfigError,
+)
 from singer_sdk.helpers._batch import StorageTarget
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
@@ -35,6 +40,7 @@ from target_databox.batch_files import record_lines
 from target_databox.columns import ColumnError
 from target_databox.config_files import config_of
 from target_databox.delivery.batches import Origin
+from target_databox.delivery.errors import RejectedError
 from target_databox.interrupts import Interrupted, Interrupts
 from target_databox.messages import (
     BYTE_ORDER_MARK,
@@ -99,6 +105,14 @@ METADATA = frozenset(
 )
 # What comes of a line that is no JSON object, has no record, or no stream of the short cuts.
 NO_PLAIN_RECORD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError)
+
+
+class NoSchemaError(InputError, RecordsWithoutSchemaException):
+    """A message names a stream that has had no SCHEMA; the SDK's own error too."""
+
+
+class KeyLackingError(RejectedError, MissingKeyPropertiesError):
+    """The record that ended the run lacks a key value; the SDK's own error too."""
 
 
 class LineReader(GenericSingerReader[bytes]):
@@ -195,7 +209,7 @@ class LineReader(GenericSingerReader[bytes]):
             self._target.reject_unreadable(error, self.line)
             return "RECORD"
         except InputError as error:
-            raise InputError(f"Line {self.number} of the input {error}") from error.__cause__
+            raise type(error)(f"Line {self.number} of the input {error}") from error.__cause__
         return kind
 
 
@@ -420,7 +434,7 @@ class TargetDatabox(Target):
     def _maps(self, stream: str) -> Sequence[StreamMap]:
         maps = self.mapper.stream_maps.get(stream)
         if not maps:
-            raise InputError(f"belongs to stream '{stream}', which has had no SCHEMA. Check the tap.")
+            raise NoSchemaError(f"belongs to stream '{stream}', which has had no SCHEMA. Check the tap.")
         return [each for each in maps if not isinstance(each, RemoveRecordTransform)]
 
     def _sink(self, alias: str) -> DatasetSink:
@@ -471,6 +485,10 @@ class TargetDatabox(Target):
                 logger.warning("Nothing in the input matched the setting %s; is it misspelt?", entry)
         try:
             self.loader.finish(failure)
+        except RejectedError as error:
+            if any(sink.lacked_key for sink in sinks):
+                raise KeyLackingError(str(error)) from error
+            raise
         finally:
             for sink in sinks:
                 sink.clean_up()
