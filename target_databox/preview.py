@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, cast
@@ -18,6 +19,7 @@ from target_databox.hints import Guess
 from target_databox.interrupts import Interrupted
 from target_databox.messages import InputError
 from target_databox.preview_report import tell, verdict
+from target_databox.rejects import RejectsFile
 from target_databox.tables import echo
 from target_databox.target import TargetDatabox
 
@@ -163,7 +165,15 @@ class PreviewLoader:
         self._owners: dict[str, str] = {}
 
     def begin(self, source: IO[Any]) -> None:
-        """Nothing: no rejects file is written, and reading is fast."""
+        """Refuse what a run would refuse before it reads.
+
+        Raises:
+            RejectsFileError: The rejects file can't be used, or is the input.
+        """
+        if self._settings.rejects_path is not None:
+            rejects = RejectsFile(self._settings.rejects_path)
+            with contextlib.suppress(AttributeError, OSError):
+                rejects.refuse_as_input(source.fileno())
 
     def open(self, sink: DatasetSink) -> PreviewLane:
         """The dataset that a stream would have.
@@ -177,7 +187,7 @@ class PreviewLoader:
         problem = title_problem(title) if dataset_id is None else None
         if problem:
             raise DatasetError(f"The dataset title of the stream {stream!r} {problem}. Set dataset_titles.")
-        named = f"dataset {dataset_id}" if dataset_id else f"dataset '{title}'"
+        named = f"dataset {dataset_id.lower()}" if dataset_id else f"dataset '{title}'"
         owner = self._owners.setdefault(named, stream)
         if owner != stream:
             raise DatasetError(
@@ -251,6 +261,14 @@ class PreviewTarget(TargetDatabox):
             return
         super()._take(message_dict, record, line)
 
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        if message_dict.get("stream") not in self.failed:
+            super()._process_batch_message(message_dict)
+
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        if message_dict.get("stream") not in self.failed:
+            super()._process_activate_version_message(message_dict)
+
     def reject_unreadable(self, error: UnreadableRecordError, line: bytes) -> None:
         """Count a record whose line can't be read."""
         if error.stream not in self.failed:
@@ -267,7 +285,8 @@ class PreviewTarget(TargetDatabox):
         for lane in self.engine.lanes:
             lane.close_batch()
         columns = {lane.destination.stream: lane.filled for lane in self.engine.lanes}
-        tell(self.settings, self.engine.lanes, self.failed, self.skipped, self.settings.unused(columns))
+        if failure is None or self.engine.lanes or self.failed:
+            tell(self.settings, self.engine.lanes, self.failed, self.skipped, self.settings.unused(columns))
         if failure is not None:
             raise failure
         rejected = sum(lane.counts.rejected for lane in self.engine.lanes)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -235,6 +237,17 @@ def test_pipes_get_plain_text(command: Command, variable: str) -> None:
     run = command.run(arguments=("--check",), env={variable: "1"}, data_source_id=source.id)
     assert run.code == 0
     assert all(character.isprintable() for character in run.out.decode().replace("\n", ""))
+
+
+def test_interrupted_check_ends(command: Command) -> None:
+    """Ctrl-C while Databox doesn't answer ends the check with 130, and nothing is claimed."""
+    fault = command.emulator.faults.add("validate_key", delay_before_seconds=5)
+    process = command.start("--check")
+    while not fault.hits:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    run = finished(process)
+    assert (run.code, run.out) == (130, b"")
 
 
 def test_check_and_preview_exclude_each_other(command: Command) -> None:

@@ -26,12 +26,16 @@ class Preview:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def start(self, **settings: Any) -> subprocess.Popen[bytes]:
-        """Start it; its standard input stays open."""
+    def config(self, **settings: Any) -> Path:
+        """A configuration file."""
         path = self.folder / "config.json"
         path.write_text(json.dumps({"api_url": "http://127.0.0.1:9", **settings}))
+        return path
+
+    def start(self, **settings: Any) -> subprocess.Popen[bytes]:
+        """Start it; its standard input stays open."""
         return subprocess.Popen(
-            [TARGET, "--config", path, "--dry-run"],
+            [TARGET, "--config", self.config(**settings), "--dry-run"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -167,7 +171,10 @@ def test_rejects_limit_is_thought_of(preview: Preview, tmp_path: Path) -> None:
 def test_stream_that_fails_leaves_the_others(preview: Preview) -> None:
     """A stream that can't be loaded is named with its reason, and the others are shown all the same."""
     clash = schema("clash", [], **{"a__b": TEXT, "a": {"type": "object", "properties": {"b": TEXT}}})
-    run = preview(clash, record("clash", a__b="x"), schema(), record(id=1), record("clash", a__b="y"))
+    version = {"type": "ACTIVATE_VERSION", "stream": "clash", "version": 1}
+    run = preview(
+        clash, record("clash", a__b="x"), schema(), record(id=1), version, record("clash", a__b="y")
+    )
     assert (
         "clash can't be loaded: Line 1 of the input is a SCHEMA of stream 'clash' that can't be "
         "loaded: The properties "
@@ -189,6 +196,23 @@ def test_two_streams_on_one_dataset_fail(preview: Preview) -> None:
         "dataset 'orders'. Give "
         "one of them a dataset of its own with dataset_titles or dataset_ids."
     ) in printed(run)
+
+
+def test_own_rejects_are_refused(preview: Preview, tmp_path: Path) -> None:
+    """A run would refuse its own rejects file as input, and so does its preview."""
+    path = tmp_path / "rejects.singer"
+    path.write_bytes(text(schema(), record(id=1)))
+    config = preview.config(rejects_path=str(path))
+    with path.open("rb") as file:
+        done = subprocess.run(
+            [TARGET, "--config", config, "--dry-run"],
+            stdin=file,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"which is rejects_path too. Move it away before it is loaded" in done.stderr
 
 
 def test_changed_keys_fail(preview: Preview) -> None:
