@@ -1,4 +1,4 @@
-"""A Databox that never was: the routes that delivery uses, with latency, faults and bad rows planned by a seed."""
+"""A Databox that never was: the routes that delivery uses, with latency, faults and bad rows by seed."""
 
 from __future__ import annotations
 
@@ -160,6 +160,7 @@ class SimulatedDataset:
     keyed: bool
     rows: dict[Any, dict[str, Any]] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
+    logged: set[int] = field(default_factory=set)
     ingestions: dict[str, StoredIngestion] = field(default_factory=dict)
     pending: list[StoredIngestion] = field(default_factory=list)
 
@@ -194,6 +195,7 @@ class SimulatedDataset:
                     self.rows[row["id"]] = row
                 else:
                     self.log.append(row)
+                    self.logged.add(row["n"])
         ingestion.outcome = (appended, overwritten, rejected)
         ingestion.status = IngestionStatus.DONE
 
@@ -201,6 +203,7 @@ class SimulatedDataset:
         """Remove every row."""
         self.rows.clear()
         self.log.clear()
+        self.logged.clear()
 
 
 class SimulatedDatabox:

@@ -1,8 +1,8 @@
 """Runs of the dispatcher towards a simulated Databox under a clock that never ticks: everything by seed.
 
-`python -m tests.simulation SEED` replays one seed and prints what happened. What has to hold of every seed is checked
-while it is played: no STATE ahead of durable outcomes, never two versions of a key out of order, rows without keys
-exactly once, sums that add up, a budget that is kept, an end.
+`python -m tests.simulation SEED` replays one seed and prints what happened. What has to hold of every seed is
+checked while it is played: no STATE ahead of durable outcomes, never two versions of a key out of order, rows
+without keys exactly once, sums that add up, a budget that is kept, an end.
 """
 
 from __future__ import annotations
@@ -173,8 +173,8 @@ class World:
 
     def _next_start(self) -> int:
         done = self.states[-1] if self.states else 0
-        # What a killed run sent less than the list's lag before can't be seen by the next one; and on a dataset
-        # without keys, less than the clock's tolerance before, not be told from what the next one lost.
+        # What a killed run sent less than the list's lag before can't be seen by the next one; and on a
+        # dataset without keys, less than the clock's tolerance before, not be told from what the next one lost.
         hidden_seconds = self.plan.list_lag + 6.0
         if self.plan.hanging:
             hidden_seconds += self.plan.listing_lag_setting
@@ -271,7 +271,8 @@ class World:
                     raise ViolationError(f"counts do not add up: {lane.counts}")
             if not self.is_finished:
                 raise ViolationError(f"the last STATE was not written: {self.states[-1:]}")
-        if run.is_stopped and self.now > run.began_at + (self.plan.stop_at or 0) + SHUTDOWN_SECONDS + 0.001:
+        deadline = run.began_at + (self.plan.stop_at or 0.0) + SHUTDOWN_SECONDS
+        if run.is_stopped and self.now > deadline + 0.001:
             raise ViolationError("ended after its deadline")
         if isinstance(dispatcher.error, RejectedError) and not run.is_stopped:
             self._check_before_reject(run)
@@ -281,7 +282,7 @@ class World:
     def _die(self, run: Run) -> None:
         # What is on the wire still arrives; nobody hears the answer.
         run.is_dead = True
-        self._events = [event for event in self._events if event[2] in ("arrive", "arrive late")]
+        self._events = [event for event in self._events if event[2].startswith("arrive")]
         heapq.heapify(self._events)
 
     def _read(self, run: Run) -> None:
@@ -341,7 +342,7 @@ class World:
             found = dataset.rows.get(newest, {"n": 0})["n"]
             # A bad row is superseded by a newer one of its key that is stored, or else it had to be rejected.
             return bool(found > number if message.row.get("bad") else found >= number)
-        if not message.row.get("bad") and any(row["n"] == number for row in dataset.log):
+        if not message.row.get("bad") and number in dataset.logged:
             return True
         return is_keyed and any(row["id"] == newest and row["n"] > number for row in dataset.log)
 
@@ -391,7 +392,9 @@ class World:
         for message in self.input:
             if message.number < cutoff and not self._has_outcome(message):
                 raise ViolationError(f"record {message.number} before the rejected {cutoff} has no outcome")
-        due = max((each.number for each in self.input if each.number < cutoff and each.stream is None), default=0)
+        due = max(
+            (each.number for each in self.input if each.number < cutoff and each.stream is None), default=0
+        )
         if due > (self.states or [0])[-1]:
             raise ViolationError(f"STATE {due} before the rejected record {cutoff} was not written")
 
@@ -404,7 +407,7 @@ class World:
             for message in mine:
                 if not self._has_outcome(message):
                     raise ViolationError(f"record {message.number} has no outcome")
-            good = [m for m in mine if not m.row.get("bad") and m.number not in self.rejected]  # type: ignore[union-attr]
+            good = [m for m in mine if m.row and not m.row.get("bad") and m.number not in self.rejected]
             if dataset.keyed:
                 self._check_keyed(dataset, good, mine)
             elif not keyed:
@@ -418,9 +421,7 @@ class World:
             if key >= 0 and (row["n"] > 0 or self.plan.overwrite)
         }
         # A row whose ingestions failed may have been stored by a copy whose answer was lost.
-        unsure = {
-            m.row["id"] for m in mine if m.row and self.rejected.get(m.number) in ("suspect", "failed")
-        }
+        unsure = {m.row["id"] for m in mine if m.row and self.rejected.get(m.number) in ("suspect", "failed")}
         differing = {key for key, _ in set(wanted.items()) ^ set(found.items())} - unsure
         if differing:
             raise ViolationError(f"wanted and found differ in the keys {differing}")

@@ -222,6 +222,7 @@ class StatusReading(Errand):
         self._last: Survey | None = None
         self._seen_own = False
         self._was_fruitful = True
+        self._accepted_then = 0
 
     def due_at(self, delay_seconds: float, *, is_last: bool = False) -> float:
         """When the list should be read next; infinite while nothing is unconfirmed.
@@ -236,16 +237,21 @@ class StatusReading(Errand):
         if not accepted:
             return float("inf")
         at = next(iter(accepted.values())).accepted_at + delay_seconds
-        if len(accepted) < self.MOST_BATCHES or not self._was_fruitful:
+        if self._accepted_so_far - self._accepted_then < self.MOST_BATCHES or not self._was_fruitful:
             at = max(at, self._read_at + self.LONGEST_INTERVAL_SECONDS)
         if is_last and self._was_fruitful:
             at = min(at, next(reversed(accepted.values())).accepted_at + delay_seconds)
         self.attempts.due_at = max(at, self._read_at + 0.05)
         return self.attempts.due_at
 
+    @property
+    def _accepted_so_far(self) -> int:
+        return self.lane.counts.confirmations + len(self.lane.accepted)
+
     def reading(self) -> ReadList:
         """The next page."""
         if self._survey is None:
+            self._accepted_then = self._accepted_so_far
             oldest = next(iter(self.lane.accepted.values()))
             since = None if oldest.posted_after is None else oldest.posted_after - CLOCK_TOLERANCE_SECONDS
             self._survey = Survey(since, before=self._last)
