@@ -36,6 +36,7 @@ from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib.encoding import GenericSingerReader
 
+from target_databox.api.errors import SetupError
 from target_databox.batch_files import record_lines
 from target_databox.columns import ColumnError
 from target_databox.config_files import config_of
@@ -155,20 +156,26 @@ class LineReader(GenericSingerReader[bytes]):
     ) -> Counter[str]:
         """Read to the end, or to what ends the run; never raises."""
         stats: Counter[str] = Counter()
-        target = self._target
-        try:
-            source = file_input or self.default_input
-            target.loader.begin(source)
-            for lines in chunks(source, interruptible=target.interrupts, is_over=target.is_over):
-                if not self.number:
-                    lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
-                self._read(lines, callbacks, stats)
-                target.hand_over()
-        except Stopped:
-            pass
-        except (Exception, Interrupted) as error:  # noqa: BLE001 # what was read is delivered first
-            self.failure = error
+        self.failure = _failure_of(lambda: self._read_all(file_input, callbacks, stats))
+        if self.failure is None or isinstance(self.failure, (InputError, SetupError)):
+            # Rows before the line that ends the run are still at hand, and are delivered.
+            self.failure = _failure_of(self._target.hand_over) or self.failure
         return stats
+
+    def _read_all(
+        self,
+        file_input: IO[bytes] | None,
+        callbacks: dict[str, Callable[[dict[str, Any]], None]],
+        stats: Counter[str],
+    ) -> None:
+        target = self._target
+        source = file_input or self.default_input
+        target.loader.begin(source)
+        for lines in chunks(source, interruptible=target.interrupts, is_over=target.is_over):
+            if not self.number:
+                lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+            self._read(lines, callbacks, stats)
+            target.hand_over()
 
     def _read(
         self,
@@ -556,6 +563,17 @@ class TargetDatabox(Target):
             click.Option(["--dry-run"], is_flag=True, help="Read the input, say what a run would send."),
         ]
         return command
+
+
+def _failure_of(work: Callable[[], None]) -> BaseException | None:
+    """Why some work ended early, if that is a failure."""
+    try:
+        work()
+    except Stopped:
+        return None
+    except (Exception, Interrupted) as error:  # noqa: BLE001 # what was read is delivered first
+        return error
+    return None
 
 
 def _unknown(message_dict: dict[str, Any]) -> None:  # noqa: ARG001 # takes the place of a callback

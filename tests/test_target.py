@@ -215,6 +215,19 @@ def test_bad_record_ends_the_run(load: Load, emulator: Emulator, values: bytes, 
     assert CANARY not in run.log
 
 
+@pytest.mark.parametrize(
+    "line",
+    [b"{broken\n", b'{"type":"RECORD","stream":"orders","record":{"id":"x"}}\n'],
+    ids=["a line that is no message", "a rejected record"],
+)
+def test_rows_just_before_are_delivered(load: Load, emulator: Emulator, line: bytes) -> None:
+    """Rows that were read together with the line that ends the run, and before it, are delivered."""
+    run = load(schema(), schema("refunds"), record(id=1), record("refunds", id=2), line, record(id=3))
+    assert run.code == 1
+    assert stored(emulator) == [{"id": 1}]
+    assert stored(emulator, "refunds") == [{"id": 2}]
+
+
 def test_null_key_lacks(load: Load) -> None:
     """A key that is null counts as lacking."""
     nullable = schema(id={"type": ["integer", "null"]})
