@@ -214,6 +214,8 @@ class Loader:
             unconfirmed_batches=self._dispatcher.unconfirmed_batches,
             budget_share=1 - self.budget.hour_left(time.monotonic()) / an_hour,
             input_share=self._input_share() if self._input_share else None,
+            requests=sum(each.requests for each in counts),
+            hour_requests=an_hour,
         )
 
 

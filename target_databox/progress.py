@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
+from target_databox.api.pacing import HOUR_SECONDS
 from target_databox.estimates import duration_text
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Position:
         unconfirmed_batches: Batches on their way.
         budget_share: Part of this hour's requests that are used, from 0 to 1.
         input_share: Part of the input that was read, from 0 to 1; None when its end is not known.
+        requests: Requests that rows have cost so far.
+        hour_requests: Requests of an hour, all told.
     """
 
     read_rows: int
@@ -46,6 +49,8 @@ class Position:
     unconfirmed_batches: int
     budget_share: float
     input_share: float | None
+    requests: int = 0
+    hour_requests: int = 0
 
 
 class Display(Protocol):
@@ -128,8 +133,14 @@ def seconds_left(position: Position, rows_per_second: float) -> float | None:
     """Time until everything has its outcome; None when nobody can know."""
     if position.input_share is None or not position.input_share or rows_per_second <= 0:
         return None
-    total = position.read_rows / position.input_share
-    return max(0.0, total - position.done_rows) / rows_per_second
+    rows = max(0.0, position.read_rows / position.input_share - position.done_rows)
+    seconds = rows / rows_per_second
+    if position.done_rows and position.hour_requests:
+        # The pace of now lasts until the hour's requests are used up.
+        requests = rows * position.requests / position.done_rows
+        beyond = requests - (1 - position.budget_share) * position.hour_requests
+        seconds = max(seconds, beyond / position.hour_requests * HOUR_SECONDS)
+    return seconds
 
 
 class InputShare:

@@ -76,6 +76,14 @@ def test_time_left_needs_a_known_end(where: Position, rate: float, seconds: floa
     assert seconds_left(where, rate) == seconds
 
 
+def test_time_left_knows_the_hour() -> None:
+    """What the present hour can't pay for waits for another one."""
+    where = Position(
+        1_000_000, 100_000, 3, budget_share=0.2, input_share=1.0, requests=2_000, hour_requests=10_000
+    )
+    assert seconds_left(where, 500) == 3600.0
+
+
 def test_words_say_all(caplog: pytest.LogCaptureFixture) -> None:
     """A line names rows, pace, batches, the budget, and the time left where it is known."""
     assert words(position(1200, 1000), 98.7, None) == (
