@@ -1,0 +1,199 @@
+"""How well the request budget is used: run `python benchmarks/delivery.py`, or with `--short`.
+
+The real command loads into the emulator, whose limits and processing times are those of the API as known;
+every figure comes from the emulator's own log of requests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from inputs import lines
+from measuring import HERE, MEGABYTE, PYTHON, TARGET, config, machine, run, server, table
+
+from target_databox.emulator import UNLIMITED, Assumptions, Emulator, FaultPlan, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from target_databox.emulator.exchanges import Exchange
+
+# A load that lasts until it is told to stop.
+ENDLESS = 10_000_000
+TERMINATED = 128 + signal.SIGTERM
+OUTCOMES = ("ingestion", "ingestions")
+
+
+def assumed(shortest_seconds: float, longest_seconds: float, **others: Any) -> Assumptions:
+    """An API that takes so long to process an ingestion."""
+    return Assumptions(
+        processing_seconds_min=shortest_seconds, processing_seconds_max=longest_seconds, **others
+    )
+
+
+def settings(directory: Path, emulator: Emulator, name: str, **others: object) -> list[str]:
+    """The command, configured for an emulator."""
+    common = {"api_url": emulator.url, "api_key": emulator.api_key, "data_source_title": name}
+    return [*TARGET, "--config", str(config(directory, name, **{**common, **others}))]
+
+
+@contextlib.contextmanager
+def loading(command: Sequence[str], records: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A load that goes on meanwhile."""
+    source = [PYTHON, str(HERE / "inputs.py"), "flat", str(records)]
+    with (
+        subprocess.Popen(source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tap,
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, stdin=tap.stdout, stdout=subprocess.DEVNULL, stderr=said) as target,
+    ):
+        assert tap.stdout is not None
+        tap.stdout.close()
+        yield target
+        code = target.wait()
+        tap.kill()
+        if code not in (0, TERMINATED):
+            said.seek(0)
+            raise RuntimeError(f"target-databox ended with {code}: {said.read()[-2000:].decode()}")
+
+
+def posts(emulator: Emulator) -> list[Exchange]:
+    """Requests with rows that were accepted."""
+    return [each for each in emulator.log.of("post_rows") if each.status == 200]
+
+
+def first_post_at(emulator: Emulator) -> float:
+    """When the first rows came, waited for."""
+    while not (found := posts(emulator)):
+        time.sleep(0.05)
+    return found[0].at
+
+
+def budget(directory: Path, seconds: float, confirmation: str) -> list[str]:
+    """One keyed stream at the documented limits."""
+    with Emulator(assumptions=assumed(1.0, 6.0, rate_counting="strict")) as emulator:
+        command = settings(directory, emulator, f"budget-{confirmation}", confirmation=confirmation)
+        with loading(command, ENDLESS) as target:
+            begun_at = first_post_at(emulator)
+            time.sleep(seconds)
+            target.send_signal(signal.SIGTERM)
+        log = [each for each in emulator.log if each.at >= begun_at]
+        used = sum(each.at < begun_at + seconds for each in log)
+        spent = [each for each in log if each.route in ("post_rows", *OUTCOMES)]
+        rows = sum(each.rows for each in posts(emulator))
+        return [
+            f"`{confirmation}`",
+            f"{used / (10 * seconds):.1%}",
+            str(sum(each.status == 429 for each in log)),
+            f"{len(spent) / (rows / 100):.2f}",
+            f"{rows:,}",
+        ]
+
+
+def sequential(emulator: Emulator, batches: int) -> float:
+    """Rows a second of a client that posts, asks until it is done, and goes on with the next."""
+    with requests.Session() as session:
+        session.headers["x-api-key"] = emulator.api_key
+        source = session.post(f"{emulator.url}/v1/data-sources", json={"title": "sequential"}).json()["id"]
+        dataset = {"title": "orders", "dataSourceId": source, "primaryKeys": ["id"]}
+        path = session.post(f"{emulator.url}/v1/datasets", json=dataset).json()["id"]
+        url = f"{emulator.url}/v1/datasets/{path}"
+        begun_at = time.monotonic()
+        for batch in range(batches):
+            rows = [{"id": batch * 100 + number} for number in range(100)]
+            ingestion = session.post(f"{url}/data", json={"records": rows}).json()["ingestionId"]
+            while session.get(f"{url}/ingestions/{ingestion}").json()["status"] != "success":
+                time.sleep(0.1)
+        return batches * 100 / (time.monotonic() - begun_at)
+
+
+def concurrency(directory: Path, records: int, batches: int) -> None:
+    """Many batches in flight, beside one."""
+    faults = FaultPlan()
+    faults.add("post_rows", delay_before_seconds=0.2)
+    with Emulator(assumptions=assumed(2.0, 2.0), limits=UNLIMITED, faults=faults) as emulator:
+        slow = sequential(emulator, batches)
+        before = len(posts(emulator))
+        lifted = {"requests_per_second": 1_000_000, "requests_per_hour": 1_000_000_000}
+        source = directory / f"concurrency-{records}.singer"
+        with source.open("wb") as file:
+            file.writelines(lines("flat", records))
+        seen = run(settings(directory, emulator, "concurrent", **lifted), source)
+        assert sum(each.rows for each in posts(emulator)[before:]) == records
+    fast = records / seen.wall_seconds
+    head = ["POST in 200 ms, processing 2 s, no limit", "rows a second", "times the sequential client's"]
+    found = [
+        ["POST, ask until done, next", f"{slow:.0f}", "1.0"],
+        ["`target-databox`, start included", f"{fast:.0f}", f"{fast / slow:.1f}"],
+    ]
+    table(head, found)
+
+
+def two_on_one_key(directory: Path, records: int) -> list[str]:
+    """Two processes that know nothing of each other."""
+    with Emulator(assumptions=assumed(1.0, 6.0), limits=Limits(10, 10_000)) as emulator:
+        commands = [settings(directory, emulator, name) for name in ("first", "second")]
+        ended_at = []
+        with contextlib.ExitStack() as stack:
+            targets = [stack.enter_context(loading(command, records)) for command in commands]
+            begun_at = first_post_at(emulator)
+            for target in targets:
+                threading.Thread(target=lambda t=target: (t.wait(), ended_at.append(time.time()))).start()
+        codes = [target.returncode for target in targets]
+        together = min(ended_at) - begun_at
+        log = [each for each in emulator.log if begun_at <= each.at < begun_at + together]
+        passed = sum(each.status != 429 for each in log)
+        refused = len(log) - passed
+        return [str(codes), f"{together:.0f}", f"{passed / (10 * together):.1%}", str(refused)]
+
+
+def memory(records: Sequence[int]) -> None:
+    """Peak memory with a server that answers at once."""
+    found = []
+    with server() as api_url, tempfile.TemporaryDirectory() as directory:
+        for count in records:
+            given = {"api_url": api_url, "api_key": "k", "account_id": 1, "requests_per_second": 1_000_000}
+            path = config(Path(directory), f"memory-{count}", requests_per_hour=1_000_000_000, **given)
+            source = [PYTHON, str(HERE / "inputs.py"), "flat", str(count)]
+            found.append((count, run([*TARGET, "--config", str(path)], source).peak_bytes / MEGABYTE))
+    table(
+        ["records", "peak MB", "more than with the first"],
+        [[f"{count:,}", f"{peak:.1f}", f"{peak - found[0][1]:+.1f} MB"] for count, peak in found],
+    )
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="10 seconds instead of 60, and fewer records.")
+    short = parser.parse_args().short
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    print(f"Machine: {machine()}.", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        seconds = 10.0 if short else 60.0
+        with ThreadPoolExecutor() as both:
+            found = list(both.map(partial(budget, directory, seconds), ("rows", "status")))
+        head = [f"10 a second, processing 1 to 6 s, {seconds:.0f} s", "of the budget used", "429s"]
+        table([*head, "requests for 100 rows", "rows"], found)
+        found = [two_on_one_key(directory, 2_000 if short else 12_000)]
+        head = ["two processes, 10 a second: exit codes", "seconds both ran", "of the limit used", "429s"]
+        table(head, found)
+        concurrency(directory, 10_000 if short else 60_000, 2 if short else 5)
+    memory((20_000, 100_000) if short else (50_000, 1_000_000))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
