@@ -354,3 +354,59 @@ def test_full_disk_stops_the_states(command: Command, tmp_path: Path) -> None:
         "choose another rejects_path, then run again."
     ]
     assert rejects.stat().st_size == 4001
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("policy", ["fail", "accept", None], ids=["fail", "accept", "no file"])
+def test_nothing_of_rows_or_key_is_told(picky_command: Command, tmp_path: Path, policy: str | None) -> None:
+    """At DEBUG, with an API that echoes rows, neither key nor a value of a row is in the log."""
+    rejects = tmp_path / "rejects.singer"
+    settings = {"rejects_path": str(rejects), "rejects_policy": policy} if policy else {}
+    picky_command.emulator.faults.add("post_rows", nth=3, status=503, body='{"errors": "canary-value"}')
+    messages = [
+        record(id=1, name=f"bad {CANARY}", secret=f"{CANARY}-2"),
+        record(id=2, name=CANARY, age=f"{CANARY}-3"),
+        record(id=f"{CANARY}-4"),
+        record(name=CANARY),
+        b'{"type":"RECORD","stream":"orders","record":{"id":5,"name":"canary-value\xff"}}\n',
+        record(id=6, name=CANARY),
+        b'{"type":"RECORD","stream":"orders","record":{"id":7,"name":"canary-value',
+    ]
+    maps = {"orders": {"__filter__": "record.get('name', 1)", "copy": "record.get('name')"}}
+    run = picky_command.run(
+        schema(),
+        *messages,
+        env={"TARGET_DATABOX_LOGLEVEL": "DEBUG"},
+        stream_maps=maps,
+        batch_size_rows=2,
+        stream_map_config={"hash_seed": "another-secret"},
+        **settings,
+    )
+    assert run.code == 1
+    key = picky_command.emulator.api_key
+    for secret in (CANARY, key, key.removeprefix("pak_")):
+        assert secret not in run.log
+        assert secret not in run.out.decode()
+    if policy:
+        kept = rejects.read_text()
+        assert key not in kept
+        assert kept.count('"rejected"') >= 4
+
+
+def test_bugs_are_told_without_data(command: Command, tmp_path: Path) -> None:
+    """An error that nobody foresaw is told by its kind and its places, not by its words."""
+    hook = tmp_path / "sitecustomize.py"
+    hook.write_text(
+        "import target_databox.rows as rows\n"
+        "def broken(self, record, **options):\n"
+        "    raise RuntimeError('canary-value')\n"
+        "rows.RowEncoder.encode = broken\n"
+    )
+    run = command.run(schema(), record(id=1), state(at=1), env={"PYTHONPATH": str(tmp_path)})
+    assert (run.code, run.out) == (1, b"")
+    (error,) = run.errors
+    assert error.startswith("The run ended with an error that should not happen: RuntimeError. This is a bug")
+    assert "in broken" in error
+    assert CANARY not in run.log

@@ -17,6 +17,7 @@ from target_databox.api.errors import DataboxError
 from target_databox.api.limits import PAGE_SIZE
 from target_databox.delivery.batches import body
 from target_databox.delivery.lane import NEVER
+from target_databox.delivery.masking import masked
 from target_databox.delivery.model import AskOutcome, PostRows, ReadIngestion, ReadList
 
 if TYPE_CHECKING:
@@ -261,6 +262,10 @@ class Engine:
             return None
 
     def _answer(self, request: Request) -> object:
+        answer = self._asked(request)
+        return masked(answer, request.batch.rows) if isinstance(request, (PostRows, AskOutcome)) else answer
+
+    def _asked(self, request: Request) -> object:
         dataset_id = request.lane.destination.dataset_id
         try:
             if isinstance(request, PostRows):

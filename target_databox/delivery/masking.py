@@ -1,0 +1,81 @@
+"""Takes the values of rows out of what the API says of them, so that no log and no error ever holds one."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from target_databox.api.errors import DataboxError
+from target_databox.api.shapes import Accepted, Ingestion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from target_databox.api.shapes import ApiProblem
+    from target_databox.delivery.batches import Row
+
+MASK: Final = "***"
+# A value may be cut short where it is quoted; shorter pieces than this could be anything.
+PIECE_CHARACTERS: Final = 4
+_WORD: Final = re.compile(r"[^\s\"'`,;:()\[\]{}<>=]+")
+
+
+def masked(answer: object, rows: Iterable[Row]) -> object:
+    """An answer, or an error, without the values of the rows that it is about.
+
+    Args:
+        answer: What the API answered to a request about these rows. An error is changed in place.
+        rows: The rows that were sent.
+    """
+    if isinstance(answer, DataboxError) and answer.problems:
+        mask = _Mask(rows)
+        for problem in answer.problems:
+            said = (problem.message or "").rstrip(".")
+            if said:
+                answer.message = answer.message.replace(said, mask(said))
+                answer.happened = answer.happened.replace(said, mask(said))
+        answer.problems = _without(answer.problems, mask)
+        answer.args = (answer.message,)
+    elif isinstance(answer, (Accepted, Ingestion)) and answer.errors:
+        return replace(answer, errors=_without(answer.errors, _Mask(rows)))
+    return answer
+
+
+class _Mask:
+    """Masks values of some rows in text, whole ones and the beginnings, middles or ends of them."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        values = {
+            text for row in rows for text in _texts(json.loads(row.body, parse_float=str, parse_int=str))
+        }
+        self._values = sorted(values - {""}, key=len, reverse=True)
+        self._all = "\n".join(self._values).casefold()
+
+    def __call__(self, text: str) -> str:
+        for value in self._values:
+            if value in text:
+                text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, text)
+        return _WORD.sub(self._word, text)
+
+    def _word(self, found: re.Match[str]) -> str:
+        word = found[0].rstrip(".!?…")
+        if len(word) >= PIECE_CHARACTERS and word.casefold() in self._all:
+            return MASK + found[0][len(word) :]
+        return found[0]
+
+
+def _without(problems: tuple[ApiProblem, ...], mask: _Mask) -> tuple[ApiProblem, ...]:
+    return tuple(replace(each, message=each.message and mask(each.message)) for each in problems)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value

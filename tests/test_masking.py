@@ -1,0 +1,66 @@
+"""What the API says of rows is told without their values."""
+
+from __future__ import annotations
+
+import pytest
+
+from target_databox.api.errors import error_of_answer
+from target_databox.api.shapes import Accepted, ApiProblem
+from target_databox.delivery.batches import Row
+from target_databox.delivery.masking import masked
+
+ROW = Row(
+    None, b'{"id":17,"name":"Ada Lovelace 42","mail":"ada@example.com","size":1.250,"tags":["secret tag"]}'
+)
+
+
+def said(message: str | None) -> str | None:
+    """A message about the row, masked."""
+    answer = masked(Accepted("i1", (ApiProblem("bad", message, "name", "validation"),), "r1"), [ROW])
+    assert isinstance(answer, Accepted)
+    return answer.errors[0].message
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Value 'Ada Lovelace 42' is not valid.", "Value '***' is not valid."),
+        ("Bad value: ada@example.com", "Bad value: ***"),
+        ("Bad value: ada@exam...", "Bad value: ***..."),
+        ("Lovel… is too long", "***… is too long"),
+        ("Row 17 has size 1.250", "Row *** has size ***"),
+        ("tags[0]=secret tag!", "tags[0]=***!"),
+        ("LOVELACE is unknown", "*** is unknown"),
+        ("The provided parameter is invalid.", "The provided parameter is invalid."),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_values_are_masked(message: str | None, shown: str | None) -> None:
+    """Whole values and pieces of them are masked, whatever their type; other words stay."""
+    assert said(message) == shown
+
+
+def test_errors_are_masked_everywhere() -> None:
+    """An error's text, its attributes and its problems hold no value; status, code and field stay."""
+    error = error_of_answer(
+        method="POST",
+        path="/v1/datasets/d1/data",
+        status=422,
+        problems=(ApiProblem("bad_row", "Row with mail ada@example.com is bad.", "mail", "validation"),),
+        request_id="r1",
+    )
+    assert masked(error, [ROW]) is error
+    assert "ada@" not in f"{error} {error!r} {error.__dict__}"
+    assert str(error).startswith(
+        "POST /v1/datasets/d1/data was answered with status 422 (bad_row: Row with mail *** is bad, "
+        "field mail, "
+        "request id r1)"
+    )
+
+
+def test_other_answers_pass() -> None:
+    """What names no problem is passed on as it is."""
+    answer = Accepted("i1", (), "r1")
+    assert masked(answer, [ROW]) is answer
+    assert masked(None, [ROW]) is None
