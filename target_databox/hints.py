@@ -39,12 +39,11 @@ class Guess:
         filled: Values that are neither null nor blank.
     """
 
-    __slots__ = ("_left", "_other", "filled")
+    __slots__ = ("_left", "filled")
 
     def __init__(self, *, is_key: bool = False) -> None:
         self.filled = 0
         self._left = [name for name in _CONVERTERS if not (is_key and name == NUMBER)]
-        self._other = False
 
     def see(self, value: Any) -> None:
         """Take in a value as it would go out."""
