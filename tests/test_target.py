@@ -228,6 +228,16 @@ def test_rows_just_before_are_delivered(load: Load, emulator: Emulator, line: by
     assert stored(emulator, "refunds") == [{"id": 2}]
 
 
+@pytest.mark.parametrize("last", [record(id="text"), b"{"], ids=["bad record", "bad line"])
+def test_rows_just_before_the_end_arrive(
+    load: Load, emulator: Emulator, last: dict[str, Any] | bytes
+) -> None:
+    """Rows of all streams that were read just before what ends the run are delivered."""
+    run = load(schema(), schema("other"), record(id=1), record("other", id=1), last, record(id=2))
+    assert run.code == 1
+    assert (stored(emulator), stored(emulator, "other")) == ([{"id": 1}], [{"id": 1}])
+
+
 def test_null_key_lacks(load: Load) -> None:
     """A key that is null counts as lacking."""
     nullable = schema(id={"type": ["integer", "null"]})
