@@ -39,7 +39,7 @@ class Plan:
         down: From when to when nothing is reachable.
         key_refused_at: When the key is refused, in the first run.
         leftovers: Ingestions that are pending when the first run starts.
-        second_writer: Whether somebody else writes rows of other keys.
+        second_writer: Whether somebody else writes rows of other keys, more at once than we do.
         server_limit: Requests per second after which the server answers 429.
         writer_delay: How long rejected rows take to get on disk.
     """
@@ -229,21 +229,22 @@ class SimulatedDatabox:
             f"d{index}": SimulatedDataset(keyed and (known or seed % 2 == 0))
             for index, (keyed, known) in enumerate(plan.streams)
         }
-        for dataset, (_, known) in zip(self.datasets.values(), plan.streams, strict=True):
+        for dataset in self.datasets.values():
             for _ in range(plan.leftovers):
                 rows = [{"id": rand.randrange(plan.keys), "n": 0}]
                 dataset.add(
                     StoredIngestion(self._id(), rows, -rand.uniform(1, 99), rand.uniform(0, 20), -1.0)
                 )
-            if plan.second_writer and dataset.keyed and known:
-                for number in range(30):
-                    at = number * 7.0 + rand.uniform(0, 7)
-                    rows = [{"id": -1 - number, "n": 0}]
-                    dataset.add(
-                        StoredIngestion(
-                            self._id(), rows, at, at + rand.uniform(*plan.processing), at + plan.list_lag
-                        )
-                    )
+            if plan.second_writer:
+                self._write_beside(dataset)
+
+    def _write_beside(self, dataset: SimulatedDataset) -> None:
+        """Plan ingestions of somebody else, larger than ours, so that they can be told from a lost one."""
+        for number in range(30):
+            at = number * 7.0 + self.rand.uniform(0, 7)
+            rows = [{"id": -1 - number, "n": 0}] * (self.plan.batch_rows + 1)
+            lands_at = at + self.rand.uniform(*self.plan.processing)
+            dataset.add(StoredIngestion(self._id(), rows, at, lands_at, at + self.plan.list_lag))
 
     def _id(self) -> str:
         return f"i{next(self._ids)}"

@@ -60,6 +60,7 @@ class Run:
 
     def __init__(self, world: World, start: int) -> None:
         plan = world.plan
+        self.world = world
         self.position = start
         self.budget = Budget(plan.per_second, plan.per_hour, rand=world.rand.random)
         self.dispatcher = Dispatcher(
@@ -173,8 +174,8 @@ class World:
 
     def _next_start(self) -> int:
         done = self.states[-1] if self.states else 0
-        # What a killed run sent less than the list's lag before can't be seen by the next one; and on a
-        # dataset without keys, less than the clock's tolerance before, not be told from what the next one lost.
+        # What a killed run sent less than the list's lag before can't be seen by the next one; and without keys,
+        # less than the clock's tolerance before, it can't be told from what the next one lost.
         hidden_seconds = self.plan.list_lag + 6.0
         if self.plan.hanging:
             hidden_seconds += self.plan.listing_lag_setting
@@ -431,7 +432,7 @@ class World:
         found = sorted(
             row["n"]
             for row in dataset.log
-            if row["n"] not in self.rejected and (row["n"] > 0 or self.plan.overwrite)
+            if row["n"] not in self.rejected and row["id"] >= 0 and (row["n"] > 0 or self.plan.overwrite)
         )
         if self.runs > 1:
             # What no STATE has passed is loaded again.
@@ -448,7 +449,8 @@ def main() -> None:
     sys.stdout.write(f"{world.plan}\n")
     world.check()
     sys.stdout.write(
-        f"Fine: {world.runs} runs, STATEs {world.states}, errors {world.errors}, {len(world.taken)} requests.\n"
+        f"Fine: {world.runs} runs, STATEs {world.states}, errors {world.errors}, "
+        f"{len(world.taken)} requests.\n"
     )
 
 
