@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-databox")
 
+BLOCK_BYTES: Final = 1 << 16
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -107,7 +109,8 @@ class RejectsFile:
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            size = _whole_lines_bytes(descriptor)
+            size, line_end = _end_of_lines(descriptor)
+            data = line_end + data
             try:
                 written = 0
                 while written < len(data):
@@ -127,15 +130,25 @@ class RejectsFile:
             return sum(b'"rejected"' in line for line in file)
 
 
-def _whole_lines_bytes(descriptor: int) -> int:
-    """Size of the file once a line that a crash cut short is taken away; no STATE ever passed that one."""
-    size = os.fstat(descriptor).st_size
-    end = size
-    while end and os.pread(descriptor, 1, end - 1) != b"\n":
-        end -= 1
-    if end != size:
-        os.ftruncate(descriptor, end)
-    return end
+def _end_of_lines(descriptor: int) -> tuple[int, bytes]:
+    """Where to go on, and what to write first so that a new line begins there.
+
+    A message that a crash cut short is taken away: no STATE ever passed that one.
+    """
+    size = end = os.fstat(descriptor).st_size
+    tail = b""
+    while end and b"\n" not in tail:
+        start = max(0, end - BLOCK_BYTES)
+        tail = os.pread(descriptor, end - start, start) + tail
+        end = start
+    tail = tail.rpartition(b"\n")[2]
+    if not tail:
+        return size, b""
+    if tail.startswith(b"{") and not is_json(tail):
+        os.ftruncate(descriptor, size - len(tail))
+        return size - len(tail), b""
+    # Somebody's editor left out the end of the last line.
+    return size, b"\n"
 
 
 def _message(reject: Reject, stream: str, at: str) -> bytes:

@@ -1,0 +1,224 @@
+"""The rejects file: whole Singer messages, appended and synced, that load again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import multiprocessing
+import os
+import resource
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_databox.delivery.batches import Origin, Row
+from target_databox.delivery.model import Destination, Reject, Verdict
+from target_databox.messages import kept_line
+from target_databox.rejects import RejectsFile, RejectsFileError, RejectsLeftError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DATASET = Destination("sales", "d1", "Sales", is_keyed=True)
+SCHEMA = b'{"type":"SCHEMA","stream":"orders","schema":{"properties":{"id":{}}},"key_properties":["id"]}'
+ORIGIN = Origin("orders", SCHEMA)
+REFUSED = Verdict("refused", "invalid_input", "Bad row.", "r1", "i1")
+
+
+def reject(line: bytes, verdict: Verdict = REFUSED, origin: Origin | None = ORIGIN) -> Reject:
+    """A rejected record of a line."""
+    return Reject(DATASET, Row(("1",), b"{}", number=7, line=line, origin=origin), verdict)
+
+
+def record(number: int) -> bytes:
+    """The line of a record."""
+    return b'{"type": "RECORD", "stream": "orders", "record": {"id": %d, "x": 1.50}}' % number
+
+
+def messages(path: Path) -> list[dict[str, Any]]:
+    """What the file holds."""
+    data = path.read_bytes()
+    assert data.endswith(b"\n")
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def test_record_is_kept_as_it_came(tmp_path: Path) -> None:
+    """The file holds the SCHEMA line, then the record's own line with what was said of it."""
+    path = tmp_path / "rejects.singer"
+    RejectsFile(path).append([reject(record(1) + b"\r")])
+    first, second = path.read_bytes().splitlines()
+    assert first == SCHEMA
+    assert second.startswith(record(1)[:-1] + b',"rejected":{')
+    rejected = json.loads(second)["rejected"]
+    assert rejected.pop("at").endswith("Z")
+    assert rejected == {
+        "reason": "refused",
+        "code": "invalid_input",
+        "message": "Bad row.",
+        "requestId": "r1",
+        "datasetId": "d1",
+        "ingestionId": "i1",
+    }
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_schema_stands_once_in_an_append(tmp_path: Path) -> None:
+    """Records under one SCHEMA follow it; another SCHEMA, and the next append, bring their own."""
+    file = RejectsFile(tmp_path / "rejects.singer")
+    other = Origin("orders", SCHEMA.replace(b'{"id":{}}', b'{"id":{},"x":{}}'))
+    file.append([reject(record(1)), reject(record(2)), reject(record(3), origin=other)])
+    file.append([reject(record(4))])
+    kinds = [each["type"][0] for each in messages(file.path)]
+    assert "".join(kinds) == "SRRSRSR"
+
+
+def test_line_that_is_no_json_is_kept(tmp_path: Path) -> None:
+    """A line that is not JSON text in itself is kept in base64, and comes back as it was."""
+    file = RejectsFile(tmp_path / "rejects.singer")
+    lines = (
+        b'{"type":"RECORD","stream":"orders","record":{"a":NaN}}',
+        b'{"type":"RECORD","stream":"orders","record":{"a":"\xff"}}',
+    )
+    file.append([reject(line, Verdict("encoding", "nan", "it holds NaN")) for line in lines])
+    kept = [each for each in messages(file.path) if each["type"] == "RECORD"]
+    assert [kept_line(each) for each in kept] == list(lines)
+    assert base64.b64decode(kept[0]["rejected"]["line"]) == lines[0]
+
+
+def test_rejected_again_is_told_once(tmp_path: Path) -> None:
+    """A record that was rejected before has only the newest verdict; its values keep their digits."""
+    path = tmp_path / "rejects.singer"
+    RejectsFile(path).append([reject(record(1))])
+    (_, line) = path.read_bytes().splitlines()
+    path.unlink()
+    RejectsFile(path).append([reject(line, Verdict("size", "too_large", "it is large"))])
+    (_, again) = path.read_bytes().splitlines()
+    assert again.count(b'"rejected"') == 1
+    assert b'"x": 1.50' in again
+    assert json.loads(again)["rejected"]["reason"] == "size"
+
+
+def test_torn_line_is_taken_away(tmp_path: Path) -> None:
+    """A line that a crash cut short, which no STATE has passed, makes room for whole ones."""
+    path = tmp_path / "rejects.singer"
+    RejectsFile(path).append([reject(record(1))])
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"type":"RECORD","stre')
+    RejectsFile(path).append([reject(record(2))])
+    assert path.read_bytes().startswith(whole)
+    assert [each["record"]["id"] for each in messages(path) if each["type"] == "RECORD"] == [1, 2]
+
+
+@pytest.mark.parametrize("last", [record(1), b"a note"], ids=["message", "note"])
+def test_last_line_without_end_stays(tmp_path: Path, last: bytes) -> None:
+    """A whole last line whose end an editor left out is kept; the next message begins a new line."""
+    path = tmp_path / "rejects.singer"
+    path.write_bytes(SCHEMA + b"\n" + last)
+    RejectsFile(path).append([reject(record(2))])
+    lines = path.read_bytes().splitlines()
+    assert lines[:3] == [SCHEMA, last, SCHEMA]
+    assert json.loads(lines[3])["record"]["id"] == 2
+
+
+def test_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
+    """When there is no room for all of an append, nothing of it is in the file, and the error says so."""
+    path = tmp_path / "rejects.singer"
+    file = RejectsFile(path)
+    file.append([reject(record(1))])
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 200, limits[1]))
+    try:
+        with pytest.raises(RejectsFileError) as caught:
+            file.append([reject(record(number)) for number in range(5)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert str(caught.value) == (
+        f"5 rejected records could not be written to {path}: File too large. No STATE passes them; "
+        f"make room or "
+        "choose another rejects_path, then run again."
+    )
+
+
+def append_many(path: Path, first: int) -> None:
+    """Append records one by one, as a run does."""
+    file = RejectsFile(path)
+    for number in range(first, first + 50):
+        file.append([reject(record(number))])
+
+
+def test_two_runs_append_whole_messages(tmp_path: Path) -> None:
+    """Two processes that append at once leave whole messages, each record behind its SCHEMA."""
+    path = tmp_path / "rejects.singer"
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=append_many, args=(path, first)) for first in (0, 1000)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    kept = messages(path)
+    assert [each["type"] for each in kept] == ["SCHEMA", "RECORD"] * 100
+    ids = [each["record"]["id"] for each in kept if each["type"] == "RECORD"]
+    assert sorted(ids) == [*range(50), *range(1000, 1050)]
+
+
+def test_former_rejects_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that holds records already is told with their number; an empty one is not."""
+    path = tmp_path / "rejects.singer"
+    path.touch()
+    file = RejectsFile(path)
+    assert not caplog.records
+    file.append([reject(record(1)), reject(record(2))])
+    with caplog.at_level(logging.WARNING):
+        RejectsFile(path)
+    assert caplog.messages == [
+        f"{path} holds 2 records that earlier runs rejected. Bookmarks may be past them: mend them "
+        f"and load the file."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("", "is no file"), ("missing/rejects.singer", "is in {folder}/missing, which does not exist")],
+    ids=["directory", "missing directory"],
+)
+def test_unusable_path_is_told(tmp_path: Path, name: str, problem: str) -> None:
+    """A path that can't be a file is refused before anything is read."""
+    path = tmp_path / name
+    with pytest.raises(RejectsFileError) as caught:
+        RejectsFile(path)
+    assert str(caught.value) == (
+        f"rejects_path {path} {problem.format(folder=tmp_path)}. Name a file in a directory that exists."
+    )
+
+
+def test_device_is_no_rejects_file(tmp_path: Path) -> None:
+    """A pipe or a device keeps nothing, so it is refused."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(RejectsFileError, match="is no file"):
+        RejectsFile(path)
+
+
+def test_own_file_is_no_input(tmp_path: Path) -> None:
+    """The file can't be read and appended to in one run, by whatever name it is opened."""
+    path = tmp_path / "rejects.singer"
+    path.touch()
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    file = RejectsFile(path)
+    with link.open("rb") as source, pytest.raises(RejectsFileError, match="Move it away before it is loaded"):
+        file.refuse_as_input(source.fileno())
+    with (tmp_path / "other").open("w+b") as source:
+        file.refuse_as_input(source.fileno())
+
+
+def test_error_at_the_end_names_the_way(tmp_path: Path) -> None:
+    """The error of a run that rejected records says where they are and what to do."""
+    path = tmp_path / "r"
+    advice = "with the reason. Mend and load that file with target-databox, or set rejects_policy to accept."
+    assert str(RejectsLeftError(1, path)) == f"1 record was rejected; it is in {path}, {advice}"
+    assert str(RejectsLeftError(1200, path)) == f"1,200 records were rejected; they are in {path}, {advice}"
