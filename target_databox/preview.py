@@ -284,9 +284,12 @@ class PreviewTarget(TargetDatabox):
         self.hand_over()
         for lane in self.engine.lanes:
             lane.close_batch()
+        # A setting can be called useless only where everything was read and understood.
+        is_certain = failure is None and not self.failed
         columns = {lane.destination.stream: lane.filled for lane in self.engine.lanes}
+        unused = self.settings.unused(columns) if is_certain else []
         if failure is None or self.engine.lanes or self.failed:
-            tell(self.settings, self.engine.lanes, self.failed, self.skipped, self.settings.unused(columns))
+            tell(self.settings, self.engine.lanes, self.failed, self.skipped, unused)
         if failure is not None:
             raise failure
         rejected = sum(lane.counts.rejected for lane in self.engine.lanes)

@@ -245,6 +245,13 @@ def test_misspelt_settings_are_hinted_at(preview: Preview) -> None:
     ]
 
 
+def test_settings_of_failed_streams_are_not_blamed(preview: Preview) -> None:
+    """Where a stream can't be loaded, nothing is said of settings that may be its own."""
+    clash = schema("clash", [], **{"a__b": TEXT, "a": {"type": "object", "properties": {"b": TEXT}}})
+    run = preview(clash, column_types={"clash": {"c": "number"}})
+    assert not any("misspelt" in line for line in printed(run))
+
+
 def test_empty_input_is_fine(preview: Preview) -> None:
     """Without any message there is nothing that could fail."""
     run = preview()
