@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 from target_databox.api.errors import KeyRefusedError
+from target_databox.delivery.errors import LoadingError
 from target_databox.delivery.lane import NEVER
+
+if TYPE_CHECKING:
+    from target_databox.api.errors import DataboxError
+    from target_databox.delivery.model import Destination
 
 
 class Mode(enum.Enum):
@@ -62,6 +68,12 @@ class Course:
         """End the run early without haste: what is on its way gets its outcome."""
         self._blame(error)
         self.settle()
+
+    def say_where(self, error: DataboxError, destination: Destination) -> None:
+        """Where an error of the API ends the run, name the stream: it knows the dataset's id at most."""
+        if self.error is error:
+            self.error = LoadingError(f"Loading {destination} failed: {error}")
+            self.error.__cause__ = error
 
     def end_at_record(self, error: BaseException) -> None:
         """End the run at a record, what came before it delivered; of several the earliest is the reason."""

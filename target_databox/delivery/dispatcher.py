@@ -277,3 +277,5 @@ class Dispatcher:
                 self._confirmation.listed(request.errand, answer, now)
             else:
                 self._recovery.returned(request, answer, now)
+        if isinstance(answer, DataboxError):
+            self._course.say_where(answer, request.lane.destination)

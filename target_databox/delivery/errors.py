@@ -1,6 +1,7 @@
 """Why a delivery ends early.
 
 DeliveryError
+├── LoadingError         a request for a stream failed for good; the API's own error is its cause
 ├── UnconfirmedError     an ingestion's outcome could not be learned
 ├── RefusesAllError      the API takes no row of a dataset
 ├── RejectedError        a record was rejected and there is no file to keep it in
@@ -12,6 +13,10 @@ from __future__ import annotations
 
 class DeliveryError(Exception):
     """The run ends; its message says what happened, where, and what to do."""
+
+
+class LoadingError(DeliveryError):
+    """A request for a stream failed for good; the API's own error is its cause."""
 
 
 class UnconfirmedError(DeliveryError):

@@ -142,6 +142,7 @@ class Verdict:
             `suspect` by the API.
         code: The API's code, or ours.
         message: One sentence, without values.
+        status: The HTTP status of an answer that refused it.
     """
 
     reason: str
@@ -149,6 +150,7 @@ class Verdict:
     message: str
     request_id: str | None = None
     ingestion_id: str | None = None
+    status: int | None = None
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,7 @@ class Batch:
         posted_after: The server's clock before its first POST.
         hold: Set when an answer to its POST was lost.
         was_counted: Whether an ingestion before it was counted as appended and overwritten.
+        was_posted: Whether it was sent, with whatever answer.
         was_resent: Whether an ingestion of it failed and it was sent once more.
         twin: The other half, judged by this one's outcome.
         whole_rejected: Rows that the ingestion of both halves rejected; None when they were refused.
@@ -242,7 +245,7 @@ class Batch:
 
     __slots__ = (
         "accepted_at", "asking", "hold", "ingestion_id", "lane", "posted_after", "posting", "rows", "slot",
-        "twin", "verdict", "was_counted", "was_resent", "whole_rejected",
+        "twin", "verdict", "was_counted", "was_posted", "was_resent", "whole_rejected",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, rows: list[Row], slot: Slot, now: float) -> None:
@@ -256,6 +259,7 @@ class Batch:
         self.posted_after: float | None = None
         self.hold: Hold | None = None
         self.was_counted = False
+        self.was_posted = False
         self.was_resent = False
         self.twin: Batch | None = None
         self.whole_rejected: int | None = None

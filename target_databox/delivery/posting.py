@@ -99,7 +99,8 @@ class Posting:
 
     def _post(self, batch: Batch, now: float, server_time: float | None) -> PostRows:
         batch.lane.posting += 1
-        batch.lane.counts.batches += 1
+        batch.lane.counts.batches += not batch.was_posted
+        batch.was_posted = True
         batch.posting.started(now)
         if batch.posted_after is None:
             batch.posted_after = server_time
@@ -120,7 +121,14 @@ class Posting:
         elif isinstance(answer, TransientError):
             self._patience.try_later(lane, batch.posting, answer, now)
             lane.resends.append(batch)
-        elif isinstance(answer, MissingError):
+        elif isinstance(answer, MissingError) or (
+            isinstance(answer, RefusedError) and not _is_of_rows(answer)
+        ):
             self._course.fail(answer, now)
         elif isinstance(answer, RefusedError):
             self._verdicts.refused(batch, answer, now)
+
+
+def _is_of_rows(error: RefusedError) -> bool:
+    """Whether the rows may be why: a redirect or a server that can't says nothing of them."""
+    return error.status is None or 200 <= error.status < 300 or 400 <= error.status < 500

@@ -87,8 +87,9 @@ class Verdicts:
                     now,
                 )
                 return
-        code, message = _said(error.problems, f"status {error.status}")
-        self._bad(batch, None, Verdict("refused", code, message, error.request_id), now)
+        code, message = _said(error.problems, "the API gave no reason")
+        verdict = Verdict("refused", code, message, error.request_id, status=error.status)
+        self._bad(batch, None, verdict, now)
 
     def rejected(self, batch: Batch, ingestion: Ingestion, now: float) -> None:
         """An ingestion rejected some of its rows."""
@@ -221,11 +222,21 @@ def _said(problems: tuple[ApiProblem, ...], otherwise: str) -> tuple[str | None,
 def _rejected_error(reject: Reject) -> RejectedError:
     verdict = reject.verdict
     key = f", key {key_text(reject.row.key)}," if reject.row.key is not None else ""
-    request = f", request id {verdict.request_id}" if verdict.request_id else ""
-    code = f"{verdict.code}: " if verdict.code else ""
+    said = ", ".join(
+        filter(
+            None,
+            [
+                f"status {verdict.status}" if verdict.status else "",
+                f"{verdict.code}: {verdict.message.rstrip('.')}"
+                if verdict.code
+                else verdict.message.rstrip("."),
+                f"request id {verdict.request_id}" if verdict.request_id else "",
+            ],
+        )
+    )
     return RejectedError(
         f"Record {reject.row.number}{key} of {reject.destination} was "
-        f"{_BLAME.get(verdict.reason, 'rejected')} ({code}{verdict.message.rstrip('.')}{request}). Rows "
-        "before it are delivered, no STATE passes it, and the next run meets it again. Mend it at its "
-        "source, or set rejects_path to keep rejected records in a file and go on."
+        f"{_BLAME.get(verdict.reason, 'rejected')} ({said}). Rows before it are delivered, no STATE passes "
+        "it, and the next run meets it again. Mend it at its source, or set rejects_path to keep rejected "
+        "records in a file and go on."
     )
