@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import select
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -25,6 +25,8 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 # Any line of JSON; fractions are Decimals.
 decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+# Broken JSON, bytes that are not UTF-8, depth without end, an exponent of twenty digits.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation)
 
 
 class _StateMessage(msgspec.Struct):
@@ -116,7 +118,7 @@ def message(line: bytes) -> dict[str, Any]:
     """
     try:
         decoded = decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise _unreadable(line) from None  # the cause may quote the line
     if not isinstance(decoded, dict) or not isinstance(decoded.get("type"), str):
         raise InputError("is not a Singer message: it has no type.")
@@ -182,7 +184,8 @@ def state_value(line: bytes) -> bytes:
 def _unreadable(line: bytes) -> Exception:
     """Tell a RECORD with bad values from a line that is no message."""
     try:
-        decoded = json.loads(line.decode("utf-8", "surrogateescape"))
+        # A number of five thousand digits is JSON, too.
+        decoded = json.loads(line.decode("utf-8", "surrogateescape"), parse_int=str)
     except RecursionError:
         return InputError("is nested too deeply.")
     except ValueError:
@@ -217,7 +220,7 @@ def record_message(stream: str, record: bytes) -> bytes:
 def is_json(line: bytes) -> bool:
     """Whether a line is JSON text in itself, whatever its strings hold."""
     try:
-        json.loads(line.decode("utf-8"), parse_constant=_refuse)
+        json.loads(line.decode("utf-8"), parse_constant=_refuse, parse_int=str)
     except (ValueError, RecursionError):
         return False
     return True

@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import click
-import msgspec
 from singer_sdk import Target
 from singer_sdk.exceptions import (
     MapExpressionError,
@@ -45,6 +44,7 @@ from target_databox.delivery.errors import RejectedError
 from target_databox.interrupts import Interrupted, Interrupts
 from target_databox.messages import (
     BYTE_ORDER_MARK,
+    UNREADABLE,
     InputError,
     UnreadableRecordError,
     chunks,
@@ -105,7 +105,7 @@ METADATA = frozenset(
     )
 )
 # What comes of a line that is no JSON object, has no record, or no stream of the short cuts.
-NO_PLAIN_RECORD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError)
+NO_PLAIN_RECORD = (*UNREADABLE, LookupError, TypeError)
 
 
 class NoSchemaError(InputError, RecordsWithoutSchemaException):
