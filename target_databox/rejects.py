@@ -35,10 +35,10 @@ class RejectsLeftError(RuntimeError):
     """The run is complete, and rejected some records."""
 
     def __init__(self, count: int, path: Path | None) -> None:
+        what, them = (f"{count:,} records were", "they are") if count > 1 else ("1 record was", "it is")
         super().__init__(
-            f"{count} records were rejected; they are in {path}, each with its reason. Mend them and load "
-            f"that file "
-            "with target-databox, or set rejects_policy to accept."
+            f"{what} rejected; {them} in {path}, with the reason. Mend and load that file with "
+            "target-databox, or set rejects_policy to accept."
         )
 
 

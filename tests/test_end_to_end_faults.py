@@ -308,8 +308,7 @@ def test_rejects_end_with_code_1(command: Command, tmp_path: Path) -> None:
     run = command.run(schema(), record(id="x"), record(id=2), state(at=1), rejects_path=str(rejects))
     assert (run.code, run.states) == (1, [{"at": 1}])
     assert run.errors == [
-        f"1 records were rejected; they are in {rejects}, each with its reason. Mend them and load "
-        f"that file with "
+        f"1 record was rejected; it is in {rejects}, with the reason. Mend and load that file with "
         "target-databox, or set rejects_policy to accept."
     ]
 
