@@ -16,11 +16,11 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from target_databox.api.errors import DataboxError, LostAnswerError
+from target_databox.api.errors import LostAnswerError
 from target_databox.api.pacing import Budget
 from target_databox.delivery.batches import Cut, Row, body
 from target_databox.delivery.dispatcher import Dispatcher
-from target_databox.delivery.errors import DeliveryError, RejectedError, UnconfirmedError
+from target_databox.delivery.errors import DeliveryError, LoadingError, RejectedError, UnconfirmedError
 from target_databox.delivery.model import Destination, Policy, PostRows
 from tests.simulated_databox import (
     CLIENT_TIMEOUT_SECONDS,
@@ -161,9 +161,9 @@ class World:
             error = self.play(start)
             if error is not None:
                 self.errors.append(error)
-                if not isinstance(error, (DeliveryError, DataboxError)):
+                if not isinstance(error, DeliveryError):
                     raise error
-            is_worth_another = error is None or isinstance(error, (UnconfirmedError, DataboxError))
+            is_worth_another = error is None or isinstance(error, (UnconfirmedError, LoadingError))
             if self.is_finished or self.runs >= MOST_RUNS or not is_worth_another or self.plan.overwrite:
                 break
             start = self._next_start()
@@ -174,8 +174,8 @@ class World:
 
     def _next_start(self) -> int:
         done = self.states[-1] if self.states else 0
-        # What a killed run sent less than the list's lag before can't be seen by the next one; and without keys,
-        # less than the clock's tolerance before, it can't be told from what the next one lost.
+        # What a killed run sent less than the list's lag before can't be seen by the next one; and without
+        # keys, less than the clock's tolerance before, it can't be told from what the next one lost.
         hidden_seconds = self.plan.list_lag + 6.0
         if self.plan.hanging:
             hidden_seconds += self.plan.listing_lag_setting
