@@ -1,0 +1,58 @@
+"""STATE lines are written as they are, and a closed output is told."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+import pytest
+
+from target_databox.state_output import OutputClosedError, write_state
+
+
+def test_state_is_one_line(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """A STATE value is written as it came, with the end of a line behind it."""
+    write_state('{"a": 1.50, "ü": {}}'.encode())
+    assert capsysbinary.readouterr().out == '{"a": 1.50, "ü": {}}\n'.encode()
+
+
+def test_text_output_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where standard output takes text alone, as in tests of the SDK, text is written."""
+    output = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", output)
+    write_state('{"ü": 1}'.encode())
+    assert output.getvalue() == '{"ü": 1}\n'
+
+
+def test_no_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without standard output there is nowhere to write to."""
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OutputClosedError) as caught:
+        write_state(b"{}")
+    assert str(caught.value) == (
+        "There is no standard output, so no STATE can be written. The run ends; the next one loads "
+        "again what "
+        "no STATE has passed."
+    )
+
+
+def test_closed_pipe_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that has gone is told, and nothing fails once more when the output is closed."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as output:  # noqa: PTH123 # a descriptor
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(
+            OutputClosedError, match=r"^Standard output was closed by its reader, so no STATE"
+        ):
+            write_state(b"{}")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")  # noqa: PTH110
+def test_full_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An output on a full disk is told with the reason."""
+    with open("/dev/full", "w") as output:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(OutputClosedError, match="can't be written \\(No space left on device\\)"):
+            write_state(b"{}")
