@@ -619,6 +619,9 @@ def main() -> None:
     logger.addFilter(_is_noise)
     # At DEBUG it would log what expressions make of rows.
     logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until the target takes signals itself nothing is read or written.
+        signal.signal(number, lambda number, _frame: os._exit(128 + number))
     try:
         TargetDatabox.cli()
     except Exception as error:  # noqa: BLE001 # told by its kind, since its message may quote a row
