@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import enum
 import logging
@@ -10,7 +11,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from target_databox import __version__
 from target_databox.api.client import DataboxClient
-from target_databox.api.errors import DataboxError, DatasetError, KeyRefusedError, SetupError, TransientError
+from target_databox.api.errors import (
+    DataboxError,
+    DatasetError,
+    KeyRefusedError,
+    RefusedError,
+    SetupError,
+    TransientError,
+)
 from target_databox.api.known_keys import check_existence
 from target_databox.api.pacing import Budget, Turnstile
 from target_databox.api.resources import Resources
@@ -152,7 +160,7 @@ class Check:
         if not self._look_at_key(client):
             self._skip("account", "data source", "time zone", "datasets")
             return
-        if not self._look_at_account(resources):
+        if not self._look_at_account(client, resources):
             self._skip("data source", "time zone", "datasets")
             return
         try:
@@ -182,21 +190,30 @@ class Check:
             return True
         return False
 
-    def _look_at_account(self, resources: Resources) -> bool:
+    def _look_at_account(self, client: DataboxClient, resources: Resources) -> bool:
         settings = self._settings
         try:
-            if settings.data_source_id is not None and settings.account_id is None:
-                accounts = resources.accounts()
-                self._note(
-                    "account", f"not needed, since data_source_id is set; the key sees {len(accounts)}"
-                )
-            else:
-                account = resources.resolve_account()
-                self._note("account", f"{account.id} {account.name!r} ({account.account_type})")
+            if settings.data_source_id is not None:
+                self._look_past_account(resources)
+                return True
+            if settings.account_id is not None:
+                # A run asks for the account's data sources only, whatever the list of accounts shows.
+                with contextlib.suppress(RefusedError):
+                    self._patiently(lambda: client.data_sources(settings.account_id or 0))
+            account = resources.resolve_account()
+            self._note("account", f"{account.id} {account.name!r} ({account.account_type})")
         except (DataboxError, SetupError) as error:
             self._fail("account", *_told(error))
             return False
         return True
+
+    def _look_past_account(self, resources: Resources) -> None:
+        """The account where the data source is known by its id: a run does not ask for it."""
+        accounts, account_id = resources.accounts(), self._settings.account_id
+        if account_id is None or any(account.id == account_id for account in accounts):
+            self._note("account", f"not needed, since data_source_id is set; the key sees {len(accounts)}")
+        else:
+            self._warn("account", f"the key can't see the account {account_id}; data_source_id is used")
 
     def _look_at_timezone(self, client: DataboxClient, source: DataSource | None) -> None:
         name = self._settings.timezone

@@ -7,16 +7,19 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.command import TARGET, finished, record, schema
+from target_databox.emulator.store import Store
+from tests.command import TARGET, Command, finished, record, schema
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.command import Command, Run
+    from tests.command import Run
+    from tests.conftest import EmulatorMaker
 
 WHERE_KEYS_ARE_MADE = (
     "Administrators make keys in Databox: Account Management > Profile > Password & Security > API key > "
@@ -125,13 +128,38 @@ def test_unknown_account_is_told(command: Command) -> None:
 
 
 def test_unknown_data_source_is_told(command: Command) -> None:
-    """A configured data source that is in no list fails."""
+    """A configured data source that is in no list and has no datasets to read fails."""
     run = checked(command, data_source_id=99)
     (found,) = (cells[2] for cells in lines(run) if cells[:2] == ["data source", "FAILED"])
-    assert found == (
-        "The data source 99 does not exist, or the API key can't see it. Known are: none. Correct "
-        "data_source_id, or remove it to use data_source_title."
+    assert found.startswith(
+        "The data source 99 does not exist, or the API key can't see it: GET /v1/data-sources/99/datasets "
+        "was answered with status 404 ("
     )
+    assert found.endswith("Known are: none. Correct data_source_id, or remove it to use data_source_title.")
+
+
+def test_data_source_id_wins_over_the_account(command: Command) -> None:
+    """A data source that a run would use is found in any account; an unknown account is a warning."""
+    source = command.emulator.store.create_data_source("Shop")
+    run = checked(command, data_source_id=source.id, account_id=99)
+    assert run.code == 0
+    outcomes = {cells[0]: cells[1:] for cells in lines(run)}
+    assert outcomes["account"] == ["warning", "the key can't see the account 99; data_source_id is used"]
+    assert outcomes["data source"][1].startswith(f"{source.id} 'Shop'")
+
+
+def test_trial_makes_configured_ids(make_emulator: EmulatorMaker, tmp_path: Path) -> None:
+    """In an emulator that makes the ids it is asked for, a check finds what a run would find."""
+    with closing(Store(None, adopt_unknown_ids=True)) as store:
+        command = Command(tmp_path, make_emulator(store=store))
+        configured: list[dict[str, int]] = [
+            {"account_id": 42},
+            {"data_source_id": 4711},
+            {"account_id": 43, "data_source_id": 4712},
+        ]
+        for ids in configured:
+            run = checked(command, **ids)
+            assert run.code == 0, run.out
 
 
 def test_unsupported_timezone_is_told(command: Command) -> None:

@@ -21,7 +21,7 @@ from target_databox.api.errors import (
 from target_databox.api.resources import ResolvedDataset, Resources
 from target_databox.api.retries import patiently
 from target_databox.api.titles import with_title
-from target_databox.emulator.catalogue import Account
+from target_databox.emulator.shapes import Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -190,6 +190,17 @@ def test_unknown_data_sources_are_named(
         run_on(emulator, data_source_id=99).dataset("s", "S")
     with pytest.raises(DataSourceError, match=known):
         run_on(emulator, data_source_id=99).resources.find_data_source()
+
+
+def test_unknown_data_source_names_all_accounts(
+    make_emulator: EmulatorMaker, run_on: Callable[..., Run]
+) -> None:
+    """Without account_id the data sources of every account of the key are listed."""
+    emulator = make_emulator(accounts=[Account(1, "One"), Account(2, "Two")])
+    for account_id in (1, 2):
+        emulator.store.create_data_source(f"Shop {account_id}", account_id)
+    with pytest.raises(DataSourceError, match=r'"Shop 1", [0-9]+ "Shop 2"'):
+        run_on(emulator, data_source_id=99).dataset("s", "S")
 
 
 @pytest.mark.parametrize("status", ["404", "400"])

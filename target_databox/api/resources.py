@@ -26,7 +26,7 @@ from target_databox.api.shapes import DataSource
 from target_databox.api.titles import named, title_problem, with_title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from target_databox.api.client import DataboxClient
     from target_databox.api.creation import Patience
@@ -128,14 +128,19 @@ class Resources:
         """
         if self._data_source_id is None:
             return self._one_titled(self._data_sources(self._certain_account_id()))
-        seen: list[DataSource] = []
-        ids = [self._account_id] if self._account_id is not None else [each.id for each in self.accounts()]
-        for account_id in ids:
-            for source in self._data_sources(account_id):
-                if source.id == self._data_source_id:
-                    return source
-                seen.append(source)
-        raise self._unknown_data_source(seen)
+        seen = []
+        for source in self._every_source():
+            if source.id == self._data_source_id:
+                return source
+            seen.append(source)
+        # Not listed, yet a run would use it if its datasets can be read.
+        try:
+            self._patience(lambda: self._client.datasets(self._data_source_id or 0))
+        except KeyRefusedError:
+            raise
+        except RefusedError as error:
+            raise self._unknown_data_source(seen, error.happened) from error
+        return DataSource(self._data_source_id, None, None, None)
 
     def resolve_data_source(self) -> tuple[DataSource, bool]:
         """The run's data source, created when there is none of its title, and whether it was created.
@@ -361,9 +366,14 @@ class Resources:
     def _known_sources(self) -> list[DataSource]:
         """The data sources that could have been meant, as far as they can be read."""
         try:
-            return list(self._data_sources(self._certain_account_id()))
+            return list(self._every_source())
         except (DataboxError, AccountError):
             return []
+
+    def _every_source(self) -> Iterator[DataSource]:
+        """The data sources of all accounts, those of the configured one first."""
+        for account in sorted(self.accounts(), key=lambda each: each.id != self._account_id):
+            yield from self._data_sources(account.id)
 
     def _unknown_data_source(self, known: Iterable[DataSource], said: str = "") -> DataSourceError:
         source = self._source[0].id if self._source else self._data_source_id
