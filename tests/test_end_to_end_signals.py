@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -107,7 +108,7 @@ def slow_command(make_emulator: EmulatorMaker, tmp_path: Path) -> Command:
     return Command(tmp_path, emulator)
 
 
-@pytest.mark.parametrize("seed", seeds(16, 300))
+@pytest.mark.parametrize("seed", seeds(8, 300))
 @pytest.mark.parametrize("keys", [ROWS, 40], ids=["distinct", "versions"])
 def test_signal_at_any_instant(slow_command: Command, seed: int, keys: int) -> None:
     """After SIGTERM or SIGINT at any instant: the exit code, in time, and no STATE ahead of stored rows."""
@@ -133,7 +134,7 @@ def test_signal_at_any_instant(slow_command: Command, seed: int, keys: int) -> N
     assert not run.errors
 
 
-@pytest.mark.parametrize("seed", seeds(10, 150))
+@pytest.mark.parametrize("seed", seeds(6, 150))
 @pytest.mark.parametrize("keys", [ROWS, 40], ids=["distinct", "versions"])
 def test_killed_run_loses_nothing(slow_command: Command, seed: int, keys: int) -> None:
     """After kill -9 at any instant, a run from the last STATE completes the rows; by key they are exact."""
@@ -151,6 +152,39 @@ def test_killed_run_loses_nothing(slow_command: Command, seed: int, keys: int) -
     slow_command.emulator.store.finish_processing()
     rows = {int(row["id"]): row["name"] for row in slow_command.rows()}
     assert rows == {number % keys: f"version {number}" for number in range(1, ROWS + 1)}
+
+
+@pytest.mark.parametrize("seed", seeds(4, 100))
+def test_killed_run_keeps_its_rejects(slow_command: Command, tmp_path: Path, seed: int) -> None:
+    """After kill -9 at any instant every rejected record before the last STATE is in the file."""
+    dice = random.Random(seed)  # noqa: S311 -- the same draws every time
+    slow_command.emulator.faults.add("post_rows", reject_rows=lambda row: row["id"] % 50 == 3)
+    path = tmp_path / "rejects.singer"
+    settings = {**SETTINGS, "rejects_path": str(path), "rejects_limit": ROWS}
+    lines = [schema()]
+    for number in range(1, ROWS + 1):
+        is_bad = number % 50 == 7
+        lines.append(record(id=number, name=number if is_bad else f"version {number}"))
+        if number % ROWS_A_STATE == 0:
+            lines.append(state(upto=number))
+    process = slow_command.start(**settings)
+    feeder = feed(process, text(*lines), close=True)
+    wait_for_requests(slow_command, process, dice.randrange(10, 150))
+    time.sleep(dice.random() * 0.02)
+    process.kill()
+    run, _ = end_of(process, feeder)
+    upto = max((each["upto"] for each in run.states), default=0)
+    kept = {
+        json.loads(line)["record"]["id"]
+        for line in (path.read_bytes().split(b"\n")[:-1] if path.exists() else [])
+        if b'"rejected"' in line
+    }
+    stored = {int(row["id"]) for row in slow_command.rows()} if upto else set()
+    for number in range(1, upto + 1):
+        if number % 50 in (3, 7):
+            assert number in kept, f"STATE {upto} without rejected record {number}"
+        else:
+            assert number in stored, f"STATE {upto} without row {number}"
 
 
 def test_second_signal_ends_at_once(make_emulator: EmulatorMaker, tmp_path: Path) -> None:
