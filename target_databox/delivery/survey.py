@@ -82,8 +82,13 @@ class Survey:
         if not entries:
             self._complete = self._pages is None or number == 1
         elif self._reaches_back(entries):
-            # The first page of a list that starts with the oldest says nothing about its end.
-            self._complete = self._order == "newest-first" or (self._order == "oldest-first" and number > 1)
+            self._complete = self._order == "newest-first" or (
+                self._order == "oldest-first" and self._has_read_from(number)
+            )
+
+    def _has_read_from(self, number: int) -> bool:
+        # A page of a list that starts with the oldest says nothing about those behind it.
+        return self._pages is not None and self._read.issuperset(range(number, self._pages + 1))
 
     def _reaches_back(self, entries: tuple[IngestionEntry, ...]) -> bool:
         if self._since is None:

@@ -1,0 +1,188 @@
+"""Batches against a slow, obvious model: no key twice in flight, the newest row of a key wins, none lost."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from target_databox.delivery.batches import FRAME_BYTES, Cut, Row, RowQueue, body, key_text
+
+WIDE = Cut(100, 1_000_000)
+
+
+def row(number: int, key: object = None, size: int = 10) -> Row:
+    """A row whose body has a certain size."""
+    return Row(None if key is None else (key,), b"x" * size, number=number)
+
+
+def numbers(rows: list[Row]) -> list[int]:
+    """Places of rows in the input."""
+    return [each.number for each in rows]
+
+
+def test_body_is_one_json_object() -> None:
+    """The body of a request is its rows as they were encoded."""
+    data = body([Row(None, b'{"a":1}'), Row(None, b'{"a":2.50}')])
+    assert data == b'{"records":[{"a":1},{"a":2.50}]}'
+    assert json.loads(data) == {"records": [{"a": 1}, {"a": 2.5}]}
+
+
+def test_rows_without_keys_queue() -> None:
+    """Without keys every row stands for itself, equal ones too."""
+    queue = RowQueue(keyed=False)
+    queue.put_all([row(1), row(2), row(3)], 0.0)
+    assert numbers(queue.cut(Cut(2, 1000))) == [1, 2]
+    assert numbers(queue.cut(Cut(2, 1000))) == [3]
+
+
+def test_newer_row_takes_the_place() -> None:
+    """A newer row replaces a waiting one in its place, and keeps it behind itself."""
+    queue = RowQueue(keyed=True)
+    queue.put_all([row(1, "a"), row(2, "b"), row(3, "a")], 0.0)
+    rows = queue.cut(WIDE)
+    assert numbers(rows) == [3, 2]
+    assert numbers(list(rows[0].replaced())) == [1]
+
+
+def test_equal_numbers_are_one_key() -> None:
+    """Keys are compared by value: 1 and 1.0 are one."""
+    queue = RowQueue(keyed=True)
+    queue.put_all([row(1, 1), row(2, 1.0)], 0.0)
+    assert numbers(queue.cut(WIDE)) == [2]
+
+
+def test_age_counts_from_readiness() -> None:
+    """A row that had to wait for its key is young when it is let go."""
+    queue = RowQueue(keyed=True)
+    queue.put(row(1, "a"), 0.0)
+    rows = queue.cut(WIDE)
+    queue.put(row(2, "a"), 1.0)
+    assert queue.ready_since is None
+    queue.free(queue.keys(rows), 9.0)
+    assert queue.ready_since == 9.0
+
+
+def test_restored_row_goes_behind_newer() -> None:
+    """What a rejected row had replaced stands behind a newer row that waits for the key."""
+    queue = RowQueue(keyed=True)
+    queue.put_all([row(1, "a"), row(2, "a")], 0.0)
+    (bad,) = queue.cut(WIDE)
+    queue.put_all([row(3, "a"), row(4, "a")], 0.0)
+    queue.restore(bad)
+    queue.free(queue.keys([bad]), 0.0)
+    (newest,) = queue.cut(WIDE)
+    assert [newest.number, *numbers(list(newest.replaced()))] == [4, 3, 1]
+
+
+def test_rows_after_a_cut_off_are_dropped() -> None:
+    """A dropped row gives its place back to the one from before that it had replaced."""
+    queue = RowQueue(keyed=True)
+    queue.put_all([row(1, "a"), row(2, "b")], 0.0)
+    sent = queue.cut(Cut(1, 1000))
+    queue.put_all([row(3, "a"), row(4, "b"), row(5, "c"), row(6, "a")], 0.0)
+    dropped = queue.drop_from(4)
+    assert sorted(numbers(dropped)) == [4, 5, 6]
+    assert numbers(queue.cut(WIDE)) == [2]
+    queue.free(queue.keys(sent), 0.0)
+    assert numbers(queue.cut(WIDE)) == [3]
+    assert len(queue) == 0
+
+
+@given(st.lists(st.integers(1, 60), max_size=40), st.integers(1, 7), st.integers(60, 300))
+def test_batches_keep_their_limits(sizes: list[int], most_rows: int, most_bytes: int) -> None:
+    """Batches keep their limits of rows and bytes, in order; each but the last could not hold one more."""
+    queue = RowQueue(keyed=False)
+    cut = Cut(most_rows, max(most_bytes, FRAME_BYTES + 60))
+    queue.put_all([row(number, size=size) for number, size in enumerate(sizes)], 0.0)
+    batches = []
+    while queue.ready:
+        is_full = queue.is_full(cut)
+        batch = queue.cut(cut)
+        batches.append(batch)
+        assert len(batch) <= cut.rows
+        assert len(body(batch)) <= cut.body_bytes
+        if queue.ready:
+            assert is_full
+            rest = row(0, size=sizes[batch[-1].number + 1])
+            assert len(batch) == cut.rows or len(body([*batch, rest])) > cut.body_bytes
+    assert numbers([each for batch in batches for each in batch]) == list(range(len(sizes)))
+    assert queue.ready_bytes == 0
+
+
+class Model:
+    """The same queue, written so that it is obviously right: a list, looked through for everything."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[int, int]] = []
+        self.flying: list[tuple[int, int]] = []
+
+    def sendable(self) -> list[int]:
+        """Newest waiting row of each key that is not in flight."""
+        busy = {key for _, key in self.flying}
+        keys = {key for _, key in self.waiting} - busy
+        return sorted(max(number for number, key in self.waiting if key == each) for each in keys)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.sampled_from("pppcfr"), st.integers(0, 3)), max_size=60))
+def test_queue_equals_model(steps: list[tuple[str, int]]) -> None:
+    """Whatever comes in, is cut, stored or rejected: what can be sent is the newest row of each free key."""
+    queue, model = RowQueue(keyed=True), Model()
+    flying: list[list[Row]] = []
+    for number, (step, value) in enumerate(steps):
+        if step == "p":
+            queue.put(row(number, value), 0.0)
+            model.waiting.append((number, value))
+        elif step == "c":
+            batch = queue.cut(Cut(value + 1, 1000))
+            assert set(numbers(batch)) <= set(model.sendable())
+            flying += [batch] if batch else []
+            for each in batch:
+                taken = {each.number, *numbers(list(each.replaced()))}
+                model.flying.append((each.number, each.key[0]))  # type: ignore[index]
+                model.waiting = [waiting for waiting in model.waiting if waiting[0] not in taken]
+        elif flying:
+            batch = flying.pop(value % len(flying))
+            for each in batch:
+                model.flying.remove((each.number, each.key[0]))  # type: ignore[index]
+                if step == "r":
+                    model.waiting += [(older.number, each.key[0]) for older in each.replaced()]  # type: ignore[index]
+                    queue.restore(each)
+            queue.free(queue.keys(batch), 0.0)
+        assert queue.ready == len(model.sendable())
+    for batch in flying:
+        queue.free(queue.keys(batch), 0.0)
+    model.flying.clear()
+    assert sorted(numbers(queue.cut(WIDE))) == model.sendable()
+
+
+@pytest.mark.parametrize("with_line", [False, True])
+@pytest.mark.parametrize("key", [1_000_000, "a-rather-long-key-%08d"])
+def test_cost_covers_what_is_kept(key: object, *, with_line: bool) -> None:
+    """What a row is said to cost is no less than what is kept of it, and not half as much again."""
+    count = 5000
+    queue = RowQueue(keyed=True)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    cost = 0
+    for number in range(count):
+        own = key + number if isinstance(key, int) else key % number  # type: ignore[operator]
+        each = Row((own,), bytes(100), number=1000 + number, line=bytes(150) if with_line else None)
+        cost += each.cost_bytes
+        queue.put(each, 1.0 + number)
+        del each
+    batches = [queue.cut(WIDE) for _ in range(count // 100)]
+    kept = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert sum(map(len, batches)) == count
+    assert kept <= cost <= 1.5 * kept
+
+
+def test_keys_are_named_shortly() -> None:
+    """A message names a key by its values, and cuts what is long."""
+    assert key_text((5, "a", ("boolean", True))) == "5, a, True"
+    assert len(key_text(("x" * 1000,))) == 201

@@ -1,0 +1,318 @@
+"""The engine with real threads towards an API in memory: it ends in every way it can, and no thread stays."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_databox.api.errors import LostAnswerError
+from target_databox.api.shapes import Accepted, Ingestion, IngestionsPage, IngestionStatus
+from target_databox.delivery.batches import Cut, Row
+from target_databox.delivery.dispatcher import Dispatcher
+from target_databox.delivery.engine import Engine
+from tests.delivering import FACTS, FreeTurns, destination, policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from target_databox.delivery.model import Reject
+
+PATIENCE_SECONDS = 5.0
+
+
+class ApiInMemory:
+    """Accepts and stores every row at once.
+
+    Attributes:
+        gate: POSTs wait here.
+        trouble: Raised by POSTs, if set.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.sizes: dict[str, int] = {}
+        self.gate = threading.Event()
+        self.gate.set()
+        self.trouble: Exception | None = None
+        self.most_at_once = 0
+        self._at_once = 0
+        self._lock = threading.Lock()
+        self._ids = itertools.count()
+
+    def post_rows(self, _: str, body: bytes) -> Accepted:
+        """Take a batch."""
+        with self._lock:
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        self.gate.wait(PATIENCE_SECONDS)
+        try:
+            if self.trouble is not None:
+                raise self.trouble
+            records = json.loads(body)["records"]
+            with self._lock:
+                name = f"i{next(self._ids)}"
+                self.sizes[name] = len(records)
+                self.rows += records
+            return Accepted(name, (), None)
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+    def ingestion(self, _: str, ingestion_id: str) -> Ingestion:
+        """Tell that everything was stored."""
+        size = self.sizes[ingestion_id]
+        return Ingestion(ingestion_id, IngestionStatus.DONE, None, size, size, 0, 0, (), None)
+
+    def ingestions(self, _: str, page: int, page_size: int) -> IngestionsPage:
+        """Nothing is pending."""
+        return IngestionsPage((), page, page_size, 0)
+
+    def purge(self, _: str) -> None:
+        """Forget everything."""
+        self.rows.clear()
+
+    def server_time(self) -> float | None:
+        """No clock."""
+        return None
+
+
+class Station:
+    """An engine, what it writes, and rows to load."""
+
+    def __init__(
+        self, *, workers: int = 4, writes: Callable[[bytes], None] | None = None, **changes: Any
+    ) -> None:
+        self.api = ApiInMemory()
+        self.states: list[bytes] = []
+        self.rejects: list[int] = []
+        self.dispatcher = Dispatcher(
+            policy(**{"cut": Cut(10, 1_000_000), "batch_age_seconds": 0.02, **changes}),
+            FreeTurns(),
+            wait=lambda _, asked: asked or 0.01,
+        )
+        self.engine = Engine(
+            self.dispatcher,
+            self.api,
+            workers=workers,
+            write_state=writes or self.states.append,
+            write_rejects=self._write_rejects,
+        )
+        self.lane = self.engine.open(destination())
+        self._number = 0
+
+    def _write_rejects(self, rejects: Sequence[Reject]) -> None:
+        self.rejects += [reject.row.number for reject in rejects]
+
+    def load(self, count: int, *, state: bool = True) -> None:
+        """Read some rows of new keys, and a STATE."""
+        rows = []
+        for _ in range(count):
+            self._number += 1
+            rows.append(Row((self._number,), b'{"id":%d}' % self._number, number=self._number))
+        self.engine.put(self.lane, rows)
+        if state:
+            self.engine.state(b"%d" % self._number)
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Return when something has come true."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < until, "it did not happen"
+            time.sleep(0.002)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_outlives() -> Iterator[None]:
+    """No thread of the delivery is left when a test is over."""
+    yield
+    until = time.monotonic() + PATIENCE_SECONDS
+    while any(thread.name.startswith("databox") for thread in threading.enumerate()):
+        assert time.monotonic() < until, threading.enumerate()
+        time.sleep(0.005)
+
+
+def test_everything_is_stored_and_written() -> None:
+    """At the end of input every row is stored once, and the last STATE is written last."""
+    station = Station()
+    for _ in range(20):
+        station.load(37)
+    station.engine.finish()
+    assert sorted(row["id"] for row in station.api.rows) == list(range(1, 741))
+    assert station.states[-1] == b"740"
+    assert station.states == sorted(station.states, key=int)
+    assert station.lane.counts.open == 0
+
+
+def test_requests_run_side_by_side() -> None:
+    """As many requests are under way as there are workers."""
+    station = Station(workers=3)
+    station.api.gate.clear()
+    station.load(100)
+    station.wait_for(lambda: station.api.most_at_once == 3)
+    station.api.gate.set()
+    station.engine.finish()
+    assert station.api.most_at_once == 3
+
+
+def test_silent_input_is_delivered() -> None:
+    """Rows that don't fill a batch are confirmed, and their STATE written, while nothing is read."""
+    station = Station()
+    station.load(3)
+    station.wait_for(lambda: station.states == [b"3"])
+    station.engine.finish()
+    assert station.states == [b"3"]
+
+
+def test_reading_waits_for_room() -> None:
+    """`put` returns only when there is room for more rows."""
+    station = Station(unconfirmed_bytes=20_000)
+    station.api.gate.clear()
+    reader = threading.Thread(target=lambda: station.load(200), name="reader")
+    reader.start()
+    station.wait_for(lambda: station.api.most_at_once > 0)
+    reader.join(0.05)
+    assert reader.is_alive()
+    station.api.gate.set()
+    reader.join(PATIENCE_SECONDS)
+    assert not reader.is_alive()
+    station.engine.finish()
+
+
+def test_flush_returns_when_stored() -> None:
+    """`flush` returns when every row of the dataset is stored, without waiting for their age."""
+    station = Station(batch_age_seconds=60.0)
+    station.load(3)
+    station.engine.flush(station.lane)
+    assert len(station.api.rows) == 3
+    station.engine.finish()
+
+
+def test_stopped_run_keeps_its_promise() -> None:
+    """A run that is told to stop sends nothing new, confirms what is away and writes the STATE due."""
+    station = Station(workers=1)
+    station.api.gate.clear()
+    station.load(10)
+    station.load(10)
+    station.wait_for(lambda: station.api.most_at_once == 1)
+    station.engine.stop()
+    station.api.gate.set()
+    station.engine.finish()
+    assert len(station.api.rows) == 10
+    assert station.states == [b"10"]
+
+
+def test_stop_is_bounded() -> None:
+    """A run that is told to stop doesn't wait longer than `shutdown_seconds` for a request that hangs."""
+    station = Station(workers=1, shutdown_seconds=0.1)
+    station.api.gate.clear()
+    station.load(10)
+    station.wait_for(lambda: station.api.most_at_once == 1)
+    began = time.monotonic()
+    station.engine.stop()
+    station.engine.finish()
+    assert time.monotonic() - began < 2.0
+    assert station.states == []
+    station.api.gate.set()
+
+
+def test_finish_can_be_called_again() -> None:
+    """A second `finish` changes nothing."""
+    station = Station()
+    station.load(5)
+    station.engine.finish()
+    station.engine.finish()
+    assert station.states == [b"5"]
+
+
+def test_empty_run_starts_no_thread() -> None:
+    """A run without rows ends without having started anything."""
+    station = Station()
+    station.engine.finish()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("databox")]
+
+
+def test_only_states_are_written() -> None:
+    """A STATE without rows before it is written."""
+    station = Station()
+    station.engine.state(b"{}")
+    station.engine.finish()
+    assert station.states == [b"{}"]
+
+
+def test_bug_in_api_ends_the_run() -> None:
+    """An exception that is none of the API's ends the run with itself, and no STATE passes its rows."""
+    station = Station()
+    station.api.trouble = ZeroDivisionError("a bug")
+    station.load(10)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        station.engine.finish()
+    assert station.states == []
+
+
+def test_lost_answers_end_the_run() -> None:
+    """Failures that don't end within `retry_seconds` end the run, told with the stream's name."""
+    station = Station(retry_seconds=0.05)
+    station.api.trouble = LostAnswerError("It was lost.", **FACTS)
+    station.load(10)
+    with pytest.raises(Exception, match=r"stream 'orders' .* It was lost\."):
+        station.engine.finish()
+    assert station.states == []
+
+
+def test_closed_output_ends_the_run() -> None:
+    """Where STATE can't be written the run ends with that error, and writes no other."""
+
+    def closed(_: bytes) -> None:
+        raise BrokenPipeError("nobody reads")
+
+    station = Station(writes=closed)
+    station.load(10)
+    station.wait_for(lambda: station.engine.is_stopping)
+    with pytest.raises(BrokenPipeError, match="nobody reads"):
+        station.engine.finish()
+
+
+def test_rejects_are_written_before_state() -> None:
+    """A STATE is written after the rejected rows before it."""
+    station = Station()
+    order: list[str] = []
+    station.engine._write_state = lambda _: order.append("state")
+    station.engine._write_rejects = lambda _: order.append("reject")
+    row = Row(None, b"", number=1, line=b"{}")
+    station.engine.reject(station.lane, row, "schema", "schema", "it does not fit")
+    station.engine.state(b"1")
+    station.engine.finish()
+    assert order == ["reject", "state"]
+
+
+def test_full_disk_ends_the_run() -> None:
+    """Where rejected rows can't be written the run ends with that error, and no STATE passes them."""
+    station = Station()
+
+    def full(_: Sequence[Reject]) -> None:
+        raise OSError("no space left")
+
+    station.engine._write_rejects = full
+    row = Row(None, b"", number=1, line=b"{}")
+    station.engine.reject(station.lane, row, "schema", "schema", "it does not fit")
+    station.engine.state(b"1")
+    with pytest.raises(OSError, match="no space left"):
+        station.engine.finish()
+    assert station.states == []
+
+
+def test_many_short_runs_end_soon() -> None:
+    """Sixty runs of a few rows end without a missed wake-up, which would cost each its batch's age."""
+    began = time.monotonic()
+    for number in range(60):
+        station = Station(workers=1 + number % 4, batch_age_seconds=30.0)
+        station.load(1 + number % 23)
+        station.engine.finish()
+        assert len(station.api.rows) == 1 + number % 23
+        assert station.states[-1:] == [b"%d" % (1 + number % 23)]
+    assert time.monotonic() - began < 30

@@ -1,0 +1,57 @@
+"""When outcomes are asked for: late enough to be there, soon enough not to be waited for."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_databox.delivery.polling import FIRST_SECONDS, PollDelay
+
+
+def test_delay_doubles_until_learned() -> None:
+    """Before the first outcome, every question that came too early doubles the delay."""
+    delay = PollDelay()
+    for age in (0.1, 0.2, 0.4):
+        delay.asked(age, done=False)
+        assert delay.seconds == pytest.approx(2 * age)
+    assert not delay.is_learned
+    delay.asked(0.8, done=True)
+    assert delay.is_learned
+    assert delay.seconds == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(("fastest", "slowest"), [(0.05, 0.1), (1.0, 6.0), (10.0, 30.0)])
+def test_few_questions_come_too_early(fastest: float, slowest: float) -> None:
+    """Once learned, hardly more than one question in ten comes too early, and none much too late."""
+    rand, delay = random.Random(1), PollDelay()  # noqa: S311
+    early = 0
+    for _ in range(2000):
+        takes = rand.uniform(fastest, slowest)
+        age = delay.seconds
+        while age < takes:
+            delay.asked(age, done=False)
+            early += 1
+            age = delay.again(age, 600.0)
+        delay.asked(age, done=True)
+    assert early < 200
+    assert delay.seconds < 2 * slowest
+
+
+@given(st.floats(0.0, 599.0), st.floats(1.0, 600.0))
+def test_timeout_is_asked_at(age: float, timeout: float) -> None:
+    """The next question is later than the last, and none skips the end of the timeout."""
+    delay = PollDelay()
+    later = delay.again(age, timeout)
+    assert later >= min(age + 0.05, timeout) or age >= timeout
+    if age < timeout:
+        assert later <= timeout
+
+
+def test_delay_never_falls_to_nothing() -> None:
+    """An ingestion that is done at once is still asked about after the first delay."""
+    delay = PollDelay()
+    delay.asked(0.0, done=True)
+    assert delay.seconds == FIRST_SECONDS
