@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,8 @@ logger = logging.getLogger("target-databox")
 BLOCK_BYTES: Final = 1 << 16
 
 _encode: Final = msgspec.json.Encoder().encode
+# A column may be called so too: what was said of a record begins with its reason.
+_REJECTED: Final = re.compile(rb'"rejected"\s*:\s*\{\s*"reason"')
 
 
 class RejectsFileError(RuntimeError):
@@ -127,7 +130,7 @@ class RejectsFile:
         if not self.path.exists():
             return 0
         with self.path.open("rb") as file:
-            return sum(b'"rejected"' in line for line in file)
+            return sum(bool(_REJECTED.search(line)) for line in file)
 
 
 def _end_of_lines(descriptor: int) -> tuple[int, bytes]:
@@ -176,6 +179,8 @@ def _without_rejected(line: bytes) -> bytes:
     try:
         members = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError:
-        return line
+        # Half a surrogate pair, perhaps. What was said stands at the end, unless somebody has moved it.
+        rest = line[: line.rfind(b',"rejected":{"reason":')] + b"}"
+        return rest if is_json(rest) else line
     members.pop("rejected", None)
     return b"{" + b",".join(_encode(name) + b":" + bytes(value) for name, value in members.items()) + b"}"

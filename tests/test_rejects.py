@@ -99,6 +99,19 @@ def test_rejected_again_is_told_once(tmp_path: Path) -> None:
     assert json.loads(again)["rejected"]["reason"] == "size"
 
 
+def test_half_a_surrogate_pair_is_told_once(tmp_path: Path) -> None:
+    """A record that is no text for most readers keeps its values and the newest reason alone, too."""
+    line = b'{"type":"RECORD","stream":"orders","record":{"id":2,"name":"\\ud800","x":1.50}}'
+    path = tmp_path / "rejects.singer"
+    RejectsFile(path).append([reject(line)])
+    kept = path.read_bytes().splitlines()[1]
+    again = tmp_path / "again.singer"
+    RejectsFile(again).append([reject(kept, Verdict("encoding", "lone_surrogate", "Half."))])
+    newest = again.read_bytes().splitlines()[1]
+    assert newest.startswith(line[:-1] + b',"rejected":{"reason":"encoding",')
+    assert newest.count(b'"rejected"') == 1
+
+
 def test_torn_line_is_taken_away(tmp_path: Path) -> None:
     """A line that a crash cut short, which no STATE has passed, makes room for whole ones."""
     path = tmp_path / "rejects.singer"
@@ -178,6 +191,18 @@ def test_former_rejects_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         f"{path} holds 2 records that earlier runs rejected. Bookmarks may be past them: mend them "
         f"and load the file."
     ]
+
+
+def test_column_named_rejected_is_no_reject(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The count of former rejects is one of records, whatever a column is called."""
+    path = tmp_path / "rejects.singer"
+    schema = (
+        b'{"type":"SCHEMA","stream":"orders","schema":{"properties":{"rejected":{}}},"key_properties":[]}'
+    )
+    RejectsFile(path).append([reject(record(1), origin=Origin("orders", schema))])
+    with caplog.at_level(logging.WARNING):
+        RejectsFile(path)
+    assert "holds 1 records" in caplog.text
 
 
 @pytest.mark.parametrize(
