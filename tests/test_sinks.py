@@ -1,0 +1,105 @@
+"""One stream, one dataset: what a sink makes of a schema, and which records it lets through."""
+
+from __future__ import annotations
+
+import io
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_databox.sinks import DatasetSink
+from target_databox.target import TargetDatabox
+from target_databox.validation import SchemaError
+from tests.command import QUICK, record, schema, state, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from target_databox.emulator import Emulator
+
+SCHEMA = {"properties": {"id": {"type": "integer"}, "at": {"type": "string", "format": "date-time"}}}
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A target takes the signals of its process; afterwards they go where they went before."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def sink(
+    given: dict[str, Any] | None = None, keys: tuple[str, ...] = ("id",), **settings: Any
+) -> DatasetSink:
+    """A sink whose dataset nobody has looked for."""
+    target = TargetDatabox(config={"api_key": "pak_none", **settings})
+    return DatasetSink(target, "orders", given or {**SCHEMA, "properties": dict(SCHEMA["properties"])}, keys)
+
+
+def test_columns_follow_the_schema() -> None:
+    """Columns and keys are those of the schema."""
+    made = sink()
+    assert [(column.name, column.data_type) for column in made.columns] == [
+        ("id", "number"),
+        ("at", "datetime"),
+    ]
+    assert made.load_keys == ("id",)
+
+
+def test_append_only_has_no_keys() -> None:
+    """With `append-only` the keys of the tap are not the dataset's."""
+    assert sink(load_method="append-only").load_keys == ()
+
+
+def test_metadata_columns_are_declared() -> None:
+    """The columns of `add_record_metadata` are declared with their types."""
+    types = {column.name: column.data_type for column in sink(add_record_metadata=True).columns}
+    assert types["_sdc_extracted_at"] == "datetime"
+    assert types["_sdc_sequence"] == "number"
+
+
+def test_validation_is_a_setting() -> None:
+    """Without `validate_records` there is no validator, and no schema is too odd."""
+    assert sink().get_validator() is not None
+    odd = {"properties": {"id": {"type": "integer", "$ref": "http://127.0.0.1:9/x"}}}
+    assert sink(odd, validate_records=False).get_validator() is None
+    with pytest.raises(SchemaError, match="nothing is fetched"):
+        sink(odd)
+
+
+def test_process_batch_does_nothing() -> None:
+    """Batches are the delivery's: the SDK's own hook has nothing left to do."""
+    sink().process_batch({})
+
+
+def load(emulator: Emulator, *messages: dict[str, Any], **settings: Any) -> None:
+    """Load messages inside this process."""
+    config = {"api_url": emulator.url, "api_key": emulator.api_key, **QUICK, **settings}
+    TargetDatabox(config=config).listen(io.BytesIO(text(*messages)))  # type: ignore[arg-type] # bytes are read
+
+
+def test_row_may_fill_a_request(emulator: Emulator) -> None:
+    """A row that fills a request to the last byte is sent; with one byte more it is rejected."""
+    frame = len(b'{"records":[{"id":1,"name":""}]}')
+    load(emulator, schema(), record(id=1, name="x" * (1000 - frame)), batch_size_bytes=1000)
+    (sent,) = emulator.log.of("post_rows")
+    assert sent.request_bytes == 1000
+    with pytest.raises(
+        Exception, match="too_large: it is 987 bytes, more than one request of 1,000 may hold"
+    ):
+        load(emulator, schema(), record(id=1, name="x" * (1001 - frame)), batch_size_bytes=1000)
+
+
+def test_stream_without_rows_is_made(emulator: Emulator) -> None:
+    """A stream that has a SCHEMA and no record gets its dataset, and no request more."""
+    load(emulator, schema(), state(at=1))
+    assert [dataset.title for dataset in emulator.store.datasets()] == ["orders"]
+    assert not emulator.log.of("post_rows")
+
+
+def test_changed_keys_do_not_matter_to_append_only(emulator: Emulator) -> None:
+    """With `append-only` a tap may change its keys: the dataset has none."""
+    load(emulator, schema(), record(id=1), schema(keys=["name"]), record(id=2), load_method="append-only")
+    assert len(emulator.store.rows(emulator.store.dataset_titled("orders").id)) == 2
