@@ -1,0 +1,249 @@
+"""The request budget: never more than the limits in any window; and a limit that is shared with others."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import math
+import random
+from collections import deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from target_databox.api.pacing import LONGEST_PAUSE_SECONDS, SLOWEST_SHARE, Budget, Turnstile
+
+
+def budget(per_second: float = 10.0, per_hour: float = 10_000.0, *, chance: float = 0.5) -> Budget:
+    """A budget whose jitter is fixed."""
+    return Budget(per_second, per_hour, rand=lambda: chance)
+
+
+def turns(of: Budget, until: float, reserve: int = 0) -> list[float]:
+    """When turns are taken by somebody who always asks as soon as he may."""
+    now, taken = 0.0, []
+    while now < until:
+        at = of.take(now, reserve)
+        if at:
+            assert at > now
+            now = at
+        else:
+            taken.append(now)
+    return taken
+
+
+def most_within(taken: list[float], seconds: float) -> int:
+    """The most turns in any window of a length, its end excluded."""
+    window: deque[float] = deque()
+    most = 0
+    for when in taken:
+        window.append(when)
+        while window[0] <= when - seconds + 1e-9:
+            window.popleft()
+        most = max(most, len(window))
+    return most
+
+
+def test_second_is_kept_and_used() -> None:
+    """A minute at 10 a second takes 97 % of the limit, and no second more than 10."""
+    taken = turns(budget(), 60.0)
+    assert most_within(taken, 1.0) == 10
+    assert len(taken) >= 0.97 * 600
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 12),
+    st.integers(1, 60),
+    st.lists(st.floats(0.0, 400.0), max_size=120),
+)
+def test_no_window_exceeds(per_second: int, per_hour: int, pauses: list[float]) -> None:
+    """Whenever turns are asked for, no second and no hour holds more than its limit."""
+    of = budget(per_second, per_hour)
+    now, taken = 0.0, []
+    for pause in pauses:
+        now += pause
+        for _ in range(3):
+            at = of.take(now)
+            if at:
+                assert at > now
+            else:
+                taken.append(now)
+    taken += [when for when in turns(of, now + 10) if when >= now]
+    assert most_within(taken, 1.0) <= per_second
+    assert most_within(taken, 3600.0) <= per_hour
+
+
+@pytest.mark.parametrize("per_second", [0.2, 0.5, 1.0, 2.5, 9.9])
+def test_fractional_second_keeps_its_pace(per_second: float) -> None:
+    """A limit that is not whole is kept over longer windows; a second holds at most the next whole number."""
+    taken = turns(budget(per_second), 200.0)
+    assert most_within(taken, 1.0) <= math.ceil(per_second)
+    assert most_within(taken, 100.0) <= 100 * per_second + 1
+    assert len(taken) >= 0.95 * 200 * per_second
+
+
+def test_fractional_hour_is_more_than_an_hour() -> None:
+    """Half a request an hour is one in two hours."""
+    assert turns(budget(10.0, 0.5), 3 * 7200.0 + 1) == [0.0, 7200.0, 14400.0, 21600.0]
+
+
+def test_hour_is_used_up() -> None:
+    """Over hours nearly all of the hourly limit is used, and no hour holds more."""
+    taken = turns(budget(10.0, 600.0), 3 * 3600.0)
+    assert most_within(taken, 3600.0) == 600
+    assert len(taken) == 3 * 600
+
+
+def test_reserve_is_left_for_others() -> None:
+    """A turn with a reserve starts only when the hour can pay for the reserve as well."""
+    of = budget(10.0, 10.0)
+    taken = turns(of, 60.0, reserve=4)
+    assert len(taken) == 6
+    assert of.hour_left(60.0) == 4
+    assert of.take(60.0) == 0.0
+
+
+def test_reserve_larger_than_the_limit() -> None:
+    """A limit smaller than the reserve still lets something through."""
+    of = budget(10.0, 2.0)
+    assert of.take(0.0, 500) == 0.0
+    assert of.take(10.0, 500) == pytest.approx(3600.0)
+
+
+def test_refusal_pauses_everything() -> None:
+    """A 429 pauses for what `Retry-After` says, and halves the pace."""
+    of = budget()
+    assert of.take(0.0) == 0.0
+    of.refused(0.1, 7.0)
+    assert of.take(0.2) == pytest.approx(7.1)
+    assert of.take(7.1) == 0.0
+    assert of.take(7.1) == pytest.approx(7.1 + 2 * 0.103)
+
+
+def test_pauses_grow_without_header() -> None:
+    """Without `Retry-After` pauses grow, jittered above their half, to a longest; an answer ends that."""
+    of = budget(chance=0.0)
+    now, pauses = 0.0, []
+    for _ in range(9):
+        of.refused(now, None)
+        pauses.append(of.take(now) - now)
+        now += pauses[-1]
+    assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 30, 30, 30])
+    assert max(pauses) <= LONGEST_PAUSE_SECONDS
+    of.succeeded()
+    of.refused(now, None)
+    assert of.take(now) - now == pytest.approx(0.5)
+
+
+def test_echoes_of_one_refusal() -> None:
+    """Refusals of requests that were on their way already lower the pace once."""
+    of = budget()
+    for _ in range(8):
+        of.refused(1.0, 1.0)
+    assert of.pace == 5.0
+    assert of.throttled == 8
+
+
+def test_pace_has_a_floor_and_recovers() -> None:
+    """However many refusals, some pace is left; answers bring it back to the limit."""
+    of = budget()
+    for number in range(50):
+        of.refused(number * 100.0, 1.0)
+    assert of.pace == 10 * SLOWEST_SHARE
+    answers = 0
+    while of.pace < 10:
+        of.succeeded()
+        answers += 1
+    assert answers < 2500
+
+
+def test_storm_is_told_sparingly(caplog: pytest.LogCaptureFixture) -> None:
+    """A pause is told with its length; of a storm of them one in ten seconds."""
+    caplog.set_level(logging.WARNING)
+    of = budget()
+    of.refused(0.0, 2.5)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Databox says that the rate limit of the API key is used up (429). Pausing for 2.5 s, then going on "
+        "with 5 requests per second."
+    ]
+    for number in range(600):
+        of.refused(number / 10, 0.0)
+    assert len(caplog.records) <= 7
+
+
+class SharedServer:
+    """Ten requests a second, as a bucket or in any second that slides; refusals may say how long to wait."""
+
+    def __init__(self, *, strict: bool, says: float | None) -> None:
+        self.says = says
+        self.accepted = 0
+        self._strict = strict
+        self._tokens, self._at = 10.0, 0.0
+        self._window: deque[float] = deque()
+
+    def takes(self, now: float) -> bool:
+        """Whether a request is answered, not refused."""
+        if self._strict:
+            while self._window and self._window[0] <= now - 1.0:
+                self._window.popleft()
+            is_taken = len(self._window) < 10
+            if is_taken:
+                self._window.append(now)
+        else:
+            self._tokens, self._at = min(10.0, self._tokens + 10 * (now - self._at)), now
+            is_taken = self._tokens >= 1
+            self._tokens -= is_taken
+        self.accepted += is_taken
+        return is_taken
+
+
+@pytest.mark.parametrize("clients", [2, 3])
+@pytest.mark.parametrize("says", [1.0, None])
+@pytest.mark.parametrize("strict", [False, True])
+def test_processes_share_one_limit(clients: int, says: float | None, *, strict: bool) -> None:
+    """Processes that don't know of each other use 90 % of the limit together, and none is left out.
+
+    Where the server counts every second that slides, the jitter of two flows costs more: 70 %.
+    """
+    rand = random.Random(5)  # noqa: S311
+    server = SharedServer(strict=strict, says=says)
+    budgets = [Budget(10.0, 1e9, rand=rand.random) for _ in range(clients)]
+    served = [0] * clients
+    events = [(rand.random(), number, "ask") for number in range(clients)]
+    heapq.heapify(events)
+    seconds = 600.0
+    while events[0][0] < seconds:
+        now, number, what = heapq.heappop(events)
+        of = budgets[number]
+        if what == "ask":
+            at = of.take(now)
+            if at == 0.0:
+                heapq.heappush(events, (now + rand.uniform(0.05, 0.15), number, "arrive"))
+                at = now + 1e-6
+            heapq.heappush(events, (at, number, "ask"))
+        elif server.takes(now):
+            served[number] += 1
+            of.succeeded()
+        else:
+            of.refused(now, server.says)
+    assert server.accepted >= (0.7 if strict else 0.9) * 10 * seconds
+    assert min(served) > 100
+
+
+def test_turnstile_waits_for_turns() -> None:
+    """Who can wait is let through when his turn has come, a pause included."""
+    clock = [0.0]
+
+    def rest(seconds: float) -> None:
+        clock[0] += seconds
+
+    turnstile = Turnstile(budget(1.0), clock=lambda: clock[0], rest=rest)
+    turnstile.wait_turn()
+    turnstile.wait_turn()
+    assert clock[0] == pytest.approx(1.03)
+    turnstile.refused(10.0)
+    turnstile.wait_turn()
+    assert clock[0] == pytest.approx(11.03)
+    turnstile.succeeded()
