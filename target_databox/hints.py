@@ -37,12 +37,14 @@ class Guess:
 
     Attributes:
         filled: Values that are neither null nor blank.
+        is_iso: Whether all of them are ISO 8601 as they would go out, with nothing to convert.
     """
 
-    __slots__ = ("_left", "filled")
+    __slots__ = ("_left", "filled", "is_iso")
 
     def __init__(self, *, is_key: bool = False) -> None:
         self.filled = 0
+        self.is_iso = True
         self._left = [name for name in _CONVERTERS if not (is_key and name == NUMBER)]
 
     def see(self, value: Any) -> None:
@@ -50,6 +52,8 @@ class Guess:
         if value is None or (isinstance(value, str) and not value.strip()):
             return
         self.filled += 1
+        if self.is_iso:
+            self.is_iso = _fits(DATETIME, value) and _CONVERTERS[DATETIME](value) == value
         if self._left:
             self._left = [name for name in self._left if _fits(name, value)]
 

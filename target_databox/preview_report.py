@@ -102,7 +102,7 @@ def _remark(lane: PreviewLane, name: str) -> str:
     if guess is None or not guess.filled:
         return ", ".join(parts)
     types, is_declared = guess.types, lane.data_types.get(name) == DATETIME
-    if is_declared and types[:1] != (DATETIME,):
+    if is_declared and not guess.is_iso:
         parts.append("holds text that is no ISO 8601 date")
     elif not is_declared and types:
         parts.append("only dates" if guess.is_date else "only numbers")
@@ -133,7 +133,7 @@ def _hints(settings: Settings, lanes: Sequence[PreviewLane]) -> list[str]:
         is_dated = DATETIME in lane.data_types.values()
         for name, guess in lane.guesses.items():
             types, is_declared = guess.types, lane.data_types[name] == DATETIME
-            if not types or (is_declared and types[0] == DATETIME):
+            if not types or (is_declared and guess.is_iso):
                 continue
             if len(types) > 1:
                 hints.append(

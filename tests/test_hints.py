@@ -68,3 +68,20 @@ def test_named_types_convert_the_values() -> None:
 def test_filled_values_are_counted() -> None:
     """Nulls and blanks are not."""
     assert guess("a", None, "", " ", "b").filled == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "is_iso"),
+    [
+        ("2024-01-31", True),
+        ("2024-01-31T10:00:00.123+02:00", True),
+        ("2024-01-31T10:00:00Z", True),
+        ("2024/01/31", False),
+        ("2024-01-31 10:00:00", False),
+        ("20240131T100000Z", False),
+        ("31.01.2024", False),
+    ],
+)
+def test_dates_to_convert_are_seen(value: str, is_iso: bool) -> None:
+    """A date that is understood, but is not ISO 8601 as it stands, would have to be converted."""
+    assert guess("2024-01-01", value).is_iso is is_iso
