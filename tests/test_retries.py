@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +24,7 @@ from target_databox.api.errors import (
 from target_databox.api.retries import (
     CEILINGS_SECONDS,
     LONGEST_RETRY_AFTER_SECONDS,
+    epoch_of_http_date,
     is_worth_retrying,
     patiently,
     retry_after_seconds,
@@ -167,6 +170,7 @@ def test_retry_after_wins(asked: float, drawn: float) -> None:
         (failed(UnreachableError), 9.9, True, "the failure is transient"),
         (failed(LostAnswerError), 10, False, "it has been failing for 10 seconds (retry_seconds)"),
         (failed(LostAnswerError, 8), 1, True, "the failure is transient"),
+        (failed(LostAnswerError, 8), 2, True, "the failure is transient"),
         (
             failed(LostAnswerError, 8),
             3,
@@ -283,3 +287,56 @@ def test_patience_always_ends(seed: int, retry_seconds: float, try_seconds: floa
 def test_ceilings_come_from_backoff() -> None:
     """The ladder begins at its base and ends at its cap."""
     assert (CEILINGS_SECONDS[0], CEILINGS_SECONDS[-1]) == (1, 60)
+
+
+@pytest.mark.parametrize(("asked", "longest"), [(0, 0.1), (1, 1.1), (20, 22), (50, 55), (3600, 3605)])
+def test_jitter_grows_with_what_was_asked(asked: float, longest: float) -> None:
+    """A tenth of the asked wait is added at most, between a tenth of a second and five."""
+    assert wait_seconds(1, asked, lambda: 1.0) == pytest.approx(longest)
+
+
+def test_asked_waits_get_jitter_and_others_may_be_none() -> None:
+    """The wait that the API asked for is stretched by chance; one that nobody asked for may be nothing."""
+    clock = Clock(failed(LostAnswerError, 5), failed(LostAnswerError), "done")
+    assert clock.run(100, rand=lambda: 0.5) == "done"
+    assert clock.events == ["turn", 5.25, "turn", 1.0, "turn", "succeeded"]
+    clock = Clock(failed(LostAnswerError), "done")
+    assert clock.run(100, rand=lambda: 0.0) == "done"
+    assert clock.seconds == 2 * clock.try_seconds
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the system's zone can't be set")
+def test_dates_without_zone_are_universal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An HTTP date of no zone is taken for UTC, wherever this machine is."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert epoch_of_http_date("Wed, 01 Oct 2025 12:00:00 -0000") == NOW
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_retries_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Each wait is a warning with its reason, and giving up is told at DEBUG; nothing else is logged."""
+    caplog.set_level(logging.DEBUG)
+    clock = Clock(failed(LostAnswerError))
+    with pytest.raises(LostAnswerError):
+        clock.run(4)
+    assert [(entry.name, entry.levelname, entry.getMessage()) for entry in caplog.records] == [
+        (
+            "target_databox.api.retries",
+            "WARNING",
+            "Trying again in 1.0 seconds, after 1 failed tries: Failed.",
+        ),
+        (
+            "target_databox.api.retries",
+            "WARNING",
+            "Trying again in 1.0 seconds, after 2 failed tries: Failed.",
+        ),
+        (
+            "target_databox.api.retries",
+            "DEBUG",
+            "No further try, since it has been failing for 4 seconds (retry_seconds).",
+        ),
+    ]

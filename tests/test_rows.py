@@ -418,3 +418,56 @@ def test_number_text_stays_searched() -> None:
     encoder = RowEncoder({"properties": {"a": {"type": "string"}}}, column_types={"a": "number"})
     with pytest.raises(BadRecordError, match="'a'"):
         encoder.encode({"a": "NaN"}, is_json=True)
+
+
+@pytest.mark.parametrize(
+    ("boolean_format", "row"),
+    [("text", '{"a":"true","b":"false","n":1}'), ("number", '{"a":1,"b":0,"n":1}')],
+)
+def test_booleans_of_flat_records_are_written(boolean_format: Any, row: str) -> None:
+    """The short way of records with nothing but plain values writes booleans as the long way does."""
+    schema = {"properties": {"a": {"type": "boolean"}, "b": {"type": "boolean"}}}
+    assert row_text('{"a":true,"b":false,"n":1}', schema, boolean_format=boolean_format) == row
+
+
+def test_several_keys_come_with_the_row() -> None:
+    """A row of several key columns has its body, and Decimals among its keys stay exact."""
+    schema = {"properties": {"a": {"type": "boolean"}, "b": {"type": "number"}, "c": {"type": "string"}}}
+    encoder = RowEncoder(schema, key_properties=["b", "a"], boolean_format="boolean")
+    row = encoder.encode({"a": True, "b": Decimal("0.10"), "c": "x"})
+    assert row.body == b'{"a":true,"b":0.10,"c":"x"}'
+    assert row.key == (Decimal("0.1"), ("boolean", True))
+    plain = RowEncoder(schema, key_properties=["b", "c"]).encode({"b": 1, "c": "x"})
+    assert (plain.key, plain.body) == ((1, "x"), b'{"b":1,"c":"x"}')
+
+
+@pytest.mark.parametrize(
+    ("record", "row"),
+    [
+        ('{"b":1,"a":{"b":2}}', '{"b":1,"a__b":2}'),
+        ('{"a":5}', '{"a":5}'),
+        ('{"a":{"o":5}}', '{"a__o":5}'),
+        ('{"flat":{"name":{"x":1}}}', '{"flat__name":"{\\"x\\":1}"}'),
+    ],
+)
+def test_values_at_unexpected_places_keep_their_column(record: str, row: str) -> None:
+    """A value in place of an object, or an object in place of a value, goes under the path's name."""
+    inner = {"b": {"type": "number"}, "o": {"type": "object", "properties": {"c": {"type": "string"}}}}
+    schema = {"properties": {"a": {"type": "object", "properties": inner}, "flat__name": {"type": "string"}}}
+    assert row_text(record, schema) == row
+
+
+def test_short_ways_shorten_names_too() -> None:
+    """A plain record's names are shortened where they are too long, declared or not."""
+    name = "first_" + "long_name_" * 30
+    assert row_text(f'{{"{name}":1}}', {"properties": {name: {"type": "number"}}}) != f'{{"{name}":1}}'
+    short = Flattening(max_key_length=20)
+    assert row_text(f'{{"a":1,"{name}":1}}', {"properties": {"a": {}}}, flattening=short) != (
+        f'{{"a":1,"{name}":1}}'
+    )
+
+
+def test_open_objects_stay_whole_without_flattening() -> None:
+    """With flattening off an object without named members is JSON text as well."""
+    schema = {"properties": {"o": {"type": "object"}}}
+    assert row_text('{"o":{"a":1}}', schema, flattening=Flattening(enabled=False)) == '{"o":"{\\"a\\":1}"}'
