@@ -24,6 +24,7 @@ class Lane:
     """One dataset.
 
     Attributes:
+        is_serial: Whether one POST at a time may be on its way, so that a lost one can be told from the others.
         accepted: Batches that are accepted and unconfirmed, by ingestion, oldest first.
         recent: Own ingestions of late, by when they were accepted, where a lost one must be told from them.
         resends: Batches that go first: halves, and those whose POST failed.
@@ -40,6 +41,7 @@ class Lane:
 
     def __init__(self, destination: Destination) -> None:
         self.destination = destination
+        self.is_serial = not destination.resends_safely
         self.counts = Counts()
         self.queue = RowQueue(keyed=destination.is_keyed)
         self.accepted: OrderedDict[str, Batch] = OrderedDict()
@@ -57,11 +59,6 @@ class Lane:
         self.refusals = 0
 
     @property
-    def is_serial(self) -> bool:
-        """Whether one POST at a time may be on its way, so that a lost one can be told from the others."""
-        return not self.destination.resends_safely
-
-    @property
     def is_idle(self) -> bool:
         """Whether every row has its outcome."""
         return self.has_all_accepted and not self.accepted
@@ -70,6 +67,11 @@ class Lane:
     def has_all_accepted(self) -> bool:
         """Whether no row is left that would have to be sent."""
         return not (len(self.queue) or self.resends or self.posting or self.search)
+
+    @property
+    def has_errands(self) -> bool:
+        """Whether anything is under way, or has to be, beside the rows."""
+        return bool(self.opening or self.search or self.copies or self.holds)
 
     def errands(self) -> list[Errand]:
         """What is under way beside the rows, the list of ingestions excepted."""

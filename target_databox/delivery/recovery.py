@@ -98,6 +98,8 @@ class Recovery:
     def errand(self, now: float) -> Request | Blocked | None:
         """The request of an errand that is due, if any."""
         for lane in self._lanes:
+            if not lane.has_errands:
+                continue
             if lane.holds and lane.copies is None:
                 self._look_for_copies(lane)
             for errand in lane.errands():
