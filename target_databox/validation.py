@@ -34,7 +34,9 @@ class RecordValidator:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         if refers_elsewhere(schema):
-            raise SchemaError("it refers to another document, and nothing is fetched. Ask the tap to send it whole.")
+            raise SchemaError(
+                "it refers to another document, and nothing is fetched. Ask the tap to send it whole."
+            )
         try:
             self._validator = jsonschema_rs.validator_for(
                 dict(schema), validate_formats=False, mask=_MASK, retriever=_refuse

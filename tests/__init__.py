@@ -1,0 +1,1 @@
+"""Facts about target-databox, each of them a test."""
