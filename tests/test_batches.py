@@ -78,6 +78,16 @@ def test_restored_row_goes_behind_newer() -> None:
     assert [newest.number, *numbers(list(newest.replaced()))] == [4, 3, 1]
 
 
+def test_many_versions_are_let_go() -> None:
+    """However many versions of one key wait, letting go of them needs no deeper stack."""
+    queue = RowQueue(keyed=True)
+    queue.put_all([row(number, "a") for number in range(300_000)], 0.0)
+    rows = queue.cut(WIDE)
+    assert len(list(rows[0].replaced())) == 299_999
+    del rows
+    assert queue.busy == 1
+
+
 def test_rows_after_a_cut_off_are_dropped() -> None:
     """A dropped row gives its place back to the one from before that it had replaced."""
     queue = RowQueue(keyed=True)

@@ -143,8 +143,8 @@ def superseded_at_once(run: Run) -> None:
         def put_and_forget(row: Any, now: float, put: Any = put, lane: Any = lane) -> None:
             put(row, now)
             if row.older is not None:
-                lane.counts.superseded += 1
-                run.dispatcher._ledger.close([row.older])
+                lane.counts.superseded += len(row.older)
+                run.dispatcher._ledger.close(row.older)
                 row.older = None
 
         lane.queue.put = put_and_forget  # type: ignore[method-assign]

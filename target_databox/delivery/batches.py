@@ -38,7 +38,8 @@ class Row(msgspec.Struct, eq=False, gc=False):
         number: Place of its message in the input, from 1.
         stretch: The stretch of input between two STATE messages that it belongs to.
         since: When it could first be sent, in seconds.
-        older: The row of the same key that this one replaced before it was sent.
+        older: The rows of the same key that it replaced before they were sent, oldest first. One list for all
+            of them: linked to one another they would be freed by a recursion as deep as they are many.
     """
 
     key: Hashable
@@ -48,7 +49,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
     origin: Origin | None = None
     stretch: int = 0
     since: float = 0.0
-    older: Row | None = None
+    older: list[Row] | None = None
     _cost_bytes: int = 0
 
     @property
@@ -66,10 +67,21 @@ class Row(msgspec.Struct, eq=False, gc=False):
 
     def replaced(self) -> Iterator[Row]:
         """The rows that this one replaced, newest first."""
-        row = self.older
-        while row is not None:
-            yield row
-            row = row.older
+        return reversed(self.older or ())
+
+    def replace(self, row: Row) -> None:
+        """Take the place of a row that is not sent yet, and of those that it had replaced."""
+        self.older, row.older = row.older or [], None
+        self.older.append(row)
+
+    def give_back(self) -> Row | None:
+        """The newest row that this one had replaced, which keeps the others; None when there is none."""
+        older, self.older = self.older, None
+        if not older:
+            return None
+        newest = older.pop()
+        newest.older = older or None
+        return newest
 
 
 class Cut(NamedTuple):
@@ -131,15 +143,18 @@ class RowQueue:
         """Take in the newest row of its key."""
         key = self._key(row)
         if key in self._busy:
-            row.older = self._busy[key]
-            self._waiting += row.older is None
+            waiting = self._busy[key]
+            if waiting is None:
+                self._waiting += 1
+            else:
+                row.replace(waiting)
             self._busy[key] = row
             return
         replaced = self._ready.get(key)
         if replaced is None:
             row.since = now
         else:
-            row.older = replaced
+            row.replace(replaced)
             row.since = replaced.since
             self.ready_bytes -= len(replaced.body)
         self._ready[key] = row
@@ -188,17 +203,16 @@ class RowQueue:
 
         It goes behind a newer row that waits for the key, or waits for it itself.
         """
-        older, row.older = row.older, None
-        if older is None:
-            return
         key = self._key(row)
         newest = self._busy[key]
-        if newest is None:
+        if newest is not None:
+            newest.older = [*(row.older or ()), *(newest.older or ())] or None
+            row.older = None
+            return
+        older = row.give_back()
+        if older is not None:
             self._busy[key] = older
             self._waiting += 1
-            return
-        *_, oldest = (newest, *newest.replaced())
-        oldest.older = older
 
     def drop_from(self, number: int) -> list[Row]:
         """Take out every unsent row that came at or after a place in the input.
@@ -235,7 +249,7 @@ def _older_than(row: Row, number: int, dropped: list[Row]) -> Row | None:
     kept: Row | None = row
     while kept is not None and kept.number >= number:
         dropped.append(kept)
-        kept = kept.older
+        kept = kept.give_back()
     return kept
 
 
