@@ -136,7 +136,7 @@ class Loader:
         if isinstance(failure, Interrupted):
             self._stop()
         elif isinstance(failure, (InputError, SetupError)):
-            logger.warning("The input can't be read any further; finishing what came before.")
+            logger.warning("The run ends early, for the reason that follows; finishing what came before.")
         elif failure is not None:
             self.engine.stop(failure)
         if self._input_share is not None:
