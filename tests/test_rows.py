@@ -471,3 +471,14 @@ def test_open_objects_stay_whole_without_flattening() -> None:
     """With flattening off an object without named members is JSON text as well."""
     schema = {"properties": {"o": {"type": "object"}}}
     assert row_text('{"o":{"a":1}}', schema, flattening=Flattening(enabled=False)) == '{"o":"{\\"a\\":1}"}'
+
+
+def test_rows_do_not_share_memory() -> None:
+    """A row keeps its bytes while longer and shorter ones are encoded, also after a bad one."""
+    encoder = RowEncoder({"properties": {"a": {"type": "string"}}})
+    texts = ["x" * length for length in (1, 5000, 3, 700, 0)]
+    rows = [encoder.encode({"a": text}).body for text in texts]
+    with pytest.raises(BadRecordError):
+        encoder.encode({"a": "y" * 9 + "\ud800"})
+    rows.append(encoder.encode({"a": "z"}).body)
+    assert rows == [msgspec.json.encode({"a": text}) for text in [*texts, "z"]]
