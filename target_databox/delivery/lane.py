@@ -24,7 +24,7 @@ class Lane:
     """One dataset.
 
     Attributes:
-        is_serial: Whether one POST at a time may be on its way, so that a lost one can be told from the others.
+        is_serial: Whether one POST at a time may be on its way, so that a lost one can be told from others.
         accepted: Batches that are accepted and unconfirmed, by ingestion, oldest first.
         recent: Own ingestions of late, by when they were accepted, where a lost one must be told from them.
         resends: Batches that go first: halves, and those whose POST failed.
