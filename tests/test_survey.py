@@ -71,6 +71,15 @@ def test_everything_recent_is_seen(count: int, shown: str, since: int, counted: 
     assert {f"i{float(at)}" for at in range(since, count)} <= survey.entries.keys()
 
 
+@pytest.mark.parametrize("count", [1, 45])
+def test_missing_time_stamps_hide_nothing(count: int) -> None:
+    """Where no entry has a time stamp that can be read, every page is read."""
+    survey = Survey(5.0)
+    entries = [IngestionEntry(f"i{number}", None, IngestionStatus.DONE) for number in range(count)]
+    walk(survey, entries)
+    assert len(survey.entries) == count
+
+
 def test_newest_first_needs_few_pages() -> None:
     """Where the newest come first, a walk ends with the page that reaches back far enough."""
     entries = [entry(float(at)) for at in range(1000, 0, -1)]
@@ -93,3 +102,80 @@ def test_no_order_needs_every_page() -> None:
     survey = Survey(990.5, most_pages=7)
     assert walk(survey, entries) == 7
     assert survey.is_cut_short
+
+
+@pytest.mark.parametrize(("count", "expected"), [(9, "unknown"), (10, "oldest-first")])
+def test_ten_stamps_show_an_order(count: int, expected: str) -> None:
+    """Nine time stamps may be in order by chance, ten are not."""
+    assert order(tuple(entry(float(at)) for at in range(count))) == expected
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_whole_list_is_read_without_since(is_reversed: bool) -> None:
+    """Where everything matters every page is read, whatever is known of the order."""
+    entries = [entry(float(at)) for at in range(100)]
+    if is_reversed:
+        entries.reverse()
+    first = Survey()
+    assert walk(first, entries) == 5
+    again = Survey(before=first)
+    assert walk(again, entries) == 5
+    assert len(again.entries) == 100
+    assert not again.is_cut_short
+
+
+def test_newest_first_starts_at_the_beginning() -> None:
+    """Where the newest come first, a later walk starts with the first page, however many there were."""
+    entries = [entry(float(at)) for at in range(1000, 0, -1)]
+    first = Survey(990.5)
+    walk(first, entries)
+    again = Survey(995.5, before=first)
+    assert again.page() == 1
+    assert walk(again, entries) == 1
+
+
+def test_changed_order_hides_nothing() -> None:
+    """A list whose order is no longer what it was is read from its beginning after all."""
+    entries = [entry(float(at)) for at in range(100)]
+    first = Survey(90.5)
+    walk(first, entries)
+    again = Survey(90.5, before=first)
+    walk(again, entries[::-1])
+    assert {f"i{float(at)}" for at in range(91, 100)} <= again.entries.keys()
+
+
+def test_contradictions_are_remembered() -> None:
+    """A list that showed two orders is read to its end, even where it shows one again."""
+    pages = [range(20), range(100, 80, -1), [at - 0.5 for at in range(100, 80, -1)], range(60, 40, -1)]
+    survey = Survey(90.2)
+    walk(survey, [entry(float(at)) for stamps in pages for at in stamps])
+    assert "i99.5" in survey.entries
+
+
+def test_last_page_may_hold_one() -> None:
+    """A last page with a single entry, which shows no order, doesn't spoil what is known of it."""
+    entries = [entry(float(at)) for at in range(41)]
+    first = Survey(30.5)
+    walk(first, entries)
+    assert walk(Survey(30.5, before=first), entries) == 2
+
+
+def test_short_page_is_the_last() -> None:
+    """Where the entries are not counted, a page that isn't full ends the walk."""
+    assert walk(Survey(), [entry(float(at)) for at in range(25)], counted=False) == 2
+
+
+def test_pages_may_hold_one() -> None:
+    """Pages of one entry are counted right."""
+    survey = Survey()
+    survey.read(IngestionsPage((entry(1.0),), 1, 1, 2))
+    assert survey.page() == 2
+
+
+def test_equal_stamps_are_not_cut() -> None:
+    """Entries as old as `since` matter, so a page that ends with one is not the last."""
+    newest = [entry(float(at)) for at in range(40, 20, -1)]
+    twin = IngestionEntry("twin", 21.0, IngestionStatus.DONE)
+    survey = Survey(21.0)
+    walk(survey, [*newest, twin, *(entry(float(at)) for at in range(20, 0, -1))])
+    assert "twin" in survey.entries

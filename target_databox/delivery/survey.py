@@ -93,4 +93,5 @@ class Survey:
     def _reaches_back(self, entries: tuple[IngestionEntry, ...]) -> bool:
         if self._since is None:
             return False
-        return min(entry.timestamp for entry in entries if entry.timestamp is not None) < self._since
+        stamps = [entry.timestamp for entry in entries if entry.timestamp is not None]
+        return bool(stamps) and min(stamps) < self._since
