@@ -41,6 +41,7 @@ class Plan:
         leftovers: Ingestions that are pending when the first run starts.
         second_writer: Whether somebody else writes rows of other keys, more at once than we do.
         server_limit: Requests per second after which the server answers 429.
+        zeros_first: Whether counts are zero, not missing, until an ingestion is processed.
         writer_delay: How long rejected rows take to get on disk.
     """
 
@@ -82,6 +83,7 @@ class Plan:
     crash_at: float | None = None
     chunk_pause: float = 0.0
     overwrite: bool = False
+    zeros_first: bool = False
 
 
 def plan_of(seed: int) -> Plan:
@@ -129,6 +131,7 @@ def plan_of(seed: int) -> Plan:
         crash_at=pick([None, None, None, rand.uniform(0, 20)]),
         chunk_pause=pick([0.0, 0.0, 1.0]),
         overwrite=rand.random() < 0.1,
+        zeros_first=pick([False, False, True]),
     )
     if plan.confirmation == "status" and not plan.refuses:
         # Whoever confirms by status is blind to rejected rows, by choice.
@@ -315,9 +318,10 @@ class SimulatedDatabox:
             return MissingError("gone", **FACTS, status=404)
         if self.rand.random() < self.plan.late_detail and now < stored.accepted_at + 5:
             return MissingError("not yet", **FACTS, status=404)
-        counts = stored.outcome or (None, None, None)
+        early = 0 if self.plan.zeros_first else None
+        counts = stored.outcome or (early, early, early)
         status = stored.status if stored.status is not IngestionStatus.PENDING else IngestionStatus.DONE
-        received = None if stored.outcome is None else len(stored.rows)
+        received = early if stored.outcome is None else len(stored.rows)
         return Ingestion(stored.id, status, EPOCH + stored.accepted_at, received, *counts, (), "r")
 
     def _list(self, dataset: SimulatedDataset, page: int, now: float) -> object:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_databox.api.errors import KeyRefusedError, LostAnswerError, MissingError
-from target_databox.api.shapes import IngestionStatus
+from target_databox.api.shapes import Ingestion, IngestionStatus
 from target_databox.delivery.batches import Cut, Row
 from target_databox.delivery.errors import (
     LoadingError,
@@ -19,6 +19,7 @@ from target_databox.delivery.errors import (
 )
 from target_databox.delivery.model import AskOutcome, PostRows, Purge, ReadIngestion, ReadList
 from tests.delivering import (
+    EPOCH,
     FACTS,
     Scene,
     destination,
@@ -322,6 +323,25 @@ def test_keyless_batch_is_sent_again() -> None:
     scene.done(scene.next(PostRows), lost())
     scene.done(scene.wait().next(ReadList), listing())
     assert numbers(scene.next(PostRows)) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        Ingestion("mine", IngestionStatus.DONE, EPOCH, 0, 0, 0, 0, (), "r"),
+        Ingestion("mine", IngestionStatus.PENDING, EPOCH, 3, 3, 0, 0, (), "r"),
+        Ingestion("mine", IngestionStatus.DONE, EPOCH, 3, 2, 0, 0, (), "r"),
+    ],
+)
+def test_growing_counts_are_no_size(early: Ingestion) -> None:
+    """An ingestion whose counts are not complete yet is read again, not taken for one of another size."""
+    scene = Scene(to=KEYLESS)
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(PostRows), lost())
+    scene.done(scene.wait().next(ReadList), listing(("mine", 1.0, PENDING)))
+    scene.done(scene.next(ReadIngestion), early)
+    scene.done(scene.wait().next(ReadIngestion), stored(4))
+    assert list(scene.lane.accepted) == ["mine"]
 
 
 def test_listed_ingestion_is_not_gone() -> None:

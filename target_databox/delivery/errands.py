@@ -188,7 +188,7 @@ class Search(Errand):
             self._pending.append(read)
         elif ingestion.received == len(self.batch.rows):
             self.matches.append(read)
-        elif ingestion.received is None:
+        elif not _is_counted(ingestion):
             # A failed one without counts can't be told from ours.
             (self.matches if ingestion.status is IngestionStatus.FAILED else self._pending).append(read)
         self._finish_if_read(now)
@@ -201,6 +201,16 @@ class Search(Errand):
             return
         self._unread, self._pending = self._pending, []
         self._look_again(now, self._timeout_seconds)
+
+
+def _is_counted(ingestion: Ingestion) -> bool:
+    """Whether an ingestion's size is known: counts may be zero, or still grow, while it is processed."""
+    if not ingestion.received or ingestion.status in (IngestionStatus.PENDING, IngestionStatus.UNKNOWN):
+        return False
+    counts = (ingestion.appended, ingestion.overwritten, ingestion.rejected)
+    return ingestion.status is IngestionStatus.FAILED or ingestion.received == sum(
+        each or 0 for each in counts
+    )
 
 
 class StatusReading(Errand):
