@@ -98,6 +98,7 @@ class RowEncoder:
 
     Attributes:
         key_columns: Names of the columns that make up the key.
+        unlisted: Columns that were converted although the schema does not name them.
 
     Raises:
         ColumnError: The schema can't become columns, or a key property is none of them.
@@ -123,6 +124,7 @@ class RowEncoder:
                 flattening=flattening,
             )
         self.key_columns = key_columns(columns, key_properties)
+        self.unlisted: set[str] = set()
         self._only_key = self.key_columns[0] if len(self.key_columns) == 1 else None
         self._buffer = bytearray()
         self._flattening = flattening
@@ -215,6 +217,8 @@ class RowEncoder:
             else:
                 column = node.name if node is not None else self._flattening.name((*path, name))
                 convert = self._converters.get(column)
+                if convert is not None:
+                    self.unlisted.add(column)
                 if node is not None and value is None:
                     for inner in node.columns:
                         if inner in row:

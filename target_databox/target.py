@@ -487,7 +487,10 @@ class TargetDatabox(Target):
         failure = self.message_reader.failure
         sinks = [sink for sink in self._sinks_active.values() if isinstance(sink, DatasetSink)]
         if failure is None:
-            columns = {sink.stream_name: {column.name for column in sink.columns} for sink in sinks}
+            columns = {
+                sink.stream_name: {column.name for column in sink.columns} | sink.encoder.unlisted
+                for sink in sinks
+            }
             for entry in self.settings.unused(columns):
                 logger.warning("Nothing in the input matched the setting %s; is it misspelt?", entry)
         try:

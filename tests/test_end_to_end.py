@@ -261,6 +261,16 @@ def test_unused_settings_are_told(command: Command) -> None:
     ]
 
 
+def test_types_of_unlisted_columns_are_used(command: Command) -> None:
+    """A type for a column that the schema does not name converts it, and is not called misspelt."""
+    open_object = schema(id={"type": "integer"}, o={"type": "object"})
+    types = {"orders": {"o__k": "number", "extra": "number"}}
+    run = command.run(open_object, record(id=1, o={"k": "5"}, extra="6"), column_types=types)
+    assert run.code == 0
+    assert not run.told("WARNING")
+    assert command.rows() == [{"id": 1, "o__k": 5, "extra": 6}]
+
+
 # Command line
 
 
