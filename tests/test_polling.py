@@ -55,3 +55,32 @@ def test_delay_never_falls_to_nothing() -> None:
     delay = PollDelay()
     delay.asked(0.0, done=True)
     assert delay.seconds == FIRST_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("age", "later"),
+    [(0.0, FIRST_SECONDS), (0.08, 0.13), (10.0, 15.0), (100.0, 130.0), (599.0, 600.0), (600.0, 630.0)],
+)
+def test_questions_grow_apart(age: float, later: float) -> None:
+    """The next question is half as late again, 0.05 to 30 seconds later, and within the timeout."""
+    assert PollDelay().again(age, 600.0) == pytest.approx(later)
+
+
+@pytest.mark.parametrize(("age", "seconds"), [(0.8, 0.7948), (1.0, 0.7948), (1.001, 0.8), (9.0, 0.8)])
+def test_late_answers_teach_nothing(age: float, seconds: float) -> None:
+    """An outcome that is there when asked for shortens the delay, unless the question came late anyway."""
+    delay = PollDelay()
+    delay.asked(0.8, done=True)
+    delay.asked(age, done=True)
+    assert delay.seconds == pytest.approx(seconds)
+
+
+def test_learned_delay_grows_by_a_quarter() -> None:
+    """Once learned, a question that came too early lengthens the delay a little beyond it."""
+    delay = PollDelay()
+    assert delay.is_learned is False
+    delay.asked(0.8, done=True)
+    delay.asked(2.0, done=False)
+    assert delay.seconds == pytest.approx(2.5)
+    delay.asked(1.0, done=False)
+    assert delay.seconds == pytest.approx(2.5)
