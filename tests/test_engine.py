@@ -20,7 +20,7 @@ from tests.delivering import FACTS, FreeTurns, destination, policy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from target_databox.delivery.model import Reject
+    from target_databox.delivery.model import Reject, Turns
 
 PATIENCE_SECONDS = 5.0
 
@@ -85,14 +85,19 @@ class Station:
     """An engine, what it writes, and rows to load."""
 
     def __init__(
-        self, *, workers: int = 4, writes: Callable[[bytes], None] | None = None, **changes: Any
+        self,
+        *,
+        workers: int = 4,
+        writes: Callable[[bytes], None] | None = None,
+        turns: Turns | None = None,
+        **changes: Any,
     ) -> None:
         self.api = ApiInMemory()
         self.states: list[bytes] = []
         self.rejects: list[int] = []
         self.dispatcher = Dispatcher(
             policy(**{"cut": Cut(10, 1_000_000), "batch_age_seconds": 0.02, **changes}),
-            FreeTurns(),
+            turns or FreeTurns(),
             wait=lambda _, asked: asked or 0.01,
         )
         self.engine = Engine(
@@ -248,6 +253,41 @@ def test_bug_in_api_ends_the_run() -> None:
     """An exception that is none of the API's ends the run with itself, and no STATE passes its rows."""
     station = Station()
     station.api.trouble = ZeroDivisionError("a bug")
+    station.load(10)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        station.engine.finish()
+    assert station.states == []
+
+
+def test_bug_between_requests_ends_the_run() -> None:
+    """An exception while the next request is chosen ends the run with itself, not one thread in silence."""
+
+    class BrokenTurns(FreeTurns):
+        """A budget with a bug."""
+
+        def take(self, now: float, reserve: int = 0) -> float:
+            raise ZeroDivisionError("a bug", now, reserve)
+
+    station = Station(turns=BrokenTurns())
+    station.load(10)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        station.engine.finish()
+    assert station.states == []
+
+
+@pytest.mark.parametrize("method", ["next", "done", "rejects"])
+def test_bug_in_dispatcher_ends_the_run(method: str) -> None:
+    """A bug in what decides ends the run with itself, whichever thread meets it, and no STATE is written."""
+
+    class BrokenDispatcher(Dispatcher):
+        pass
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    setattr(BrokenDispatcher, method, broken)
+    station = Station()
+    station.dispatcher.__class__ = BrokenDispatcher
     station.load(10)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         station.engine.finish()

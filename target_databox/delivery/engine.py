@@ -13,7 +13,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from target_databox.api.errors import DataboxError
 from target_databox.api.limits import PAGE_SIZE
 from target_databox.delivery.batches import body
 from target_databox.delivery.lane import NEVER
@@ -225,19 +224,22 @@ class Engine:
     # Worker threads
 
     def _work(self) -> None:
-        while True:
-            request = self._next()
-            if request is None:
-                return
-            answer = self._answer(request)
-            with self._lock:
-                try:
+        try:
+            while (request := self._next()) is not None:
+                answer = self._answer(request)
+                with self._lock:
                     self._dispatcher.done(request, answer, self._clock())
-                except BaseException as error:  # noqa: BLE001
-                    self._can_write = False
-                    self._dispatcher.fail(error, self._clock())
-                    self._dispatcher.close()
-                self._wake_others()
+                    self._wake_others()
+        except BaseException as error:  # noqa: BLE001
+            self._break_off(error)
+
+    def _break_off(self, error: BaseException) -> None:
+        """End the run for a bug of ours: what the dispatcher says can't be believed any more."""
+        with self._lock:
+            self._can_write = False
+            self._dispatcher.fail(error, self._clock())
+            self._dispatcher.close()
+            self._caller.notify()
 
     def _next(self) -> Request | None:
         with self._lock:
@@ -262,48 +264,43 @@ class Engine:
             return None
 
     def _answer(self, request: Request) -> object:
-        answer = self._asked(request)
+        try:
+            answer = self._asked(request)
+        except BaseException as error:  # noqa: BLE001
+            answer = error
         return masked(answer, request.batch.rows) if isinstance(request, (PostRows, AskOutcome)) else answer
 
     def _asked(self, request: Request) -> object:
         dataset_id = request.lane.destination.dataset_id
-        try:
-            if isinstance(request, PostRows):
-                return self._api.post_rows(dataset_id, body(request.batch.rows))
-            if isinstance(request, AskOutcome):
-                return self._api.ingestion(dataset_id, request.ingestion_id)
-            if isinstance(request, ReadIngestion):
-                return self._api.ingestion(dataset_id, request.ingestion_id)
-            if isinstance(request, ReadList):
-                return self._api.ingestions(dataset_id, request.page, PAGE_SIZE)
-            self._api.purge(dataset_id)
-        except DataboxError as error:
-            return error
-        except BaseException as error:  # noqa: BLE001
-            return error
+        if isinstance(request, PostRows):
+            return self._api.post_rows(dataset_id, body(request.batch.rows))
+        if isinstance(request, (AskOutcome, ReadIngestion)):
+            return self._api.ingestion(dataset_id, request.ingestion_id)
+        if isinstance(request, ReadList):
+            return self._api.ingestions(dataset_id, request.page, PAGE_SIZE)
+        self._api.purge(dataset_id)
         return None
 
     # The writer's thread
 
     def _write(self) -> None:
-        while True:
-            with self._lock:
-                rejects, state = self._output()
-            if rejects is None:
-                return
-            try:
+        try:
+            while True:
+                with self._lock:
+                    rejects, state = self._output()
+                if rejects is None:
+                    return
                 if rejects:
                     self._write_rejects(rejects)
                 if state is not None:
                     self._write_state(state)
-            except BaseException as error:  # noqa: BLE001
                 with self._lock:
-                    self._can_write = False
-                    self._dispatcher.fail(error, self._clock())
-                    self._caller.notify()
-                return
+                    self._dispatcher.written(rejects)
+                    self._wake_others()
+        except BaseException as error:  # noqa: BLE001
             with self._lock:
-                self._dispatcher.written(rejects)
+                self._can_write = False
+                self._dispatcher.fail(error, self._clock())
                 self._caller.notify()
 
     def _output(self) -> tuple[list[Reject] | None, bytes | None]:
