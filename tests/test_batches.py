@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import tracemalloc
 
@@ -196,3 +197,91 @@ def test_keys_are_named_shortly() -> None:
     """A message names a key by its values, and cuts what is long."""
     assert key_text((5, "a", ("boolean", True))) == "5, a, True"
     assert len(key_text(("x" * 1000,))) == 201
+
+
+def unsent(queue: RowQueue, everything: list[Row]) -> tuple[int, int, int]:
+    """Rows that are ready, their bytes, and rows to be sent in all, counted by taking a copy apart."""
+    taken = copy.deepcopy(queue)
+    ready = taken.cut(Cut(10**9, 10**9))
+    left = copy.deepcopy(queue)
+    left.cut(Cut(10**9, 10**9))
+    left.free([key for each in everything for key in left.keys([each])], 0.0)
+    return len(ready), sum(len(each.body) for each in ready), len(ready) + len(left.cut(Cut(10**9, 10**9)))
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["put", "put_all", "cut", "free", "restore", "drop"]), st.integers(0, 3)),
+    max_size=25,
+)
+
+
+@settings(deadline=None)
+@given(STEPS, st.booleans())
+def test_queue_knows_its_size(steps: list[tuple[str, int]], keyed: bool) -> None:
+    """Whatever happens, the counts of rows and bytes are those of the rows that are there."""
+    queue = RowQueue(keyed=keyed)
+    number, everything, in_flight = 0, list[Row](), list[Row]()
+    for step, choice in steps:
+        number += 2
+        new = [row(number + more, choice if keyed else None, 10 + number + more) for more in (0, 1)]
+        if step == "put":
+            queue.put(new[0], 0.0)
+            everything.append(new[0])
+        elif step == "put_all":
+            queue.put_all(new, 0.0)
+            everything += new
+        elif step == "cut":
+            in_flight += queue.cut(Cut(choice + 1, 60))
+        elif step in {"free", "restore"} and in_flight:
+            done = in_flight.pop(choice % len(in_flight))
+            if step == "restore" and keyed:
+                queue.restore(done)
+            queue.free(queue.keys([done]), 0.0)
+        elif step == "drop":
+            queue.drop_from(number - 2 * choice)
+        if keyed:
+            ready, size, total = unsent(queue, everything)
+            assert (queue.ready, queue.ready_bytes, len(queue)) == (ready, size, total)
+        else:
+            taken = copy.deepcopy(queue).cut(Cut(10**9, 10**9))
+            assert (len(queue), queue.ready_bytes) == (len(taken), sum(len(each.body) for each in taken))
+
+
+def test_batch_may_fill_its_limits() -> None:
+    """A batch is full with as many rows, or more bytes with their commas, than one request may have."""
+    queue = RowQueue(keyed=False)
+    for number in (1, 2):
+        queue.put(row(number), 0.0)
+    exact = FRAME_BYTES + 10 + 1 + 10
+    assert queue.is_full(Cut(2, 1000))
+    assert not queue.is_full(Cut(3, exact + 1))
+    assert queue.is_full(Cut(3, exact - 1))
+    assert numbers(queue.cut(Cut(3, exact - 1))) == [1]
+    queue.put(row(3), 0.0)
+    assert numbers(queue.cut(Cut(3, exact))) == [2, 3]
+
+
+def test_age_is_that_of_the_oldest() -> None:
+    """A row is as old as the first of its key that could be sent, and so is what it had replaced."""
+    queue = RowQueue(keyed=True)
+    queue.put(row(1, "a"), 1.0)
+    queue.put_all([row(2, "a"), row(3, "b")], 2.0)
+    assert queue.ready_since == 1.0
+    queue.drop_from(2)
+    assert queue.ready_since == 1.0
+    queue.cut(WIDE)
+    queue.put_all([row(4, "c"), row(5, "c")], 3.0)
+    assert queue.ready_since == 3.0
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (("x" * 200,), "x" * 200),
+        (("x" * 201,), "x" * 200 + "…"),
+        ((1, ("boolean", True)), "1, True"),
+    ],
+)
+def test_key_names_are_cut(key: tuple[object, ...], text: str) -> None:
+    """A key is named by its values, of which two hundred characters are shown."""
+    assert key_text(key) == text

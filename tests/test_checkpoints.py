@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_databox.delivery.checkpoints import Checkpoints
+from target_databox.delivery.checkpoints import STRETCH_OVERHEAD_BYTES, Checkpoints
 
 
 def test_state_waits_for_earlier_stretches() -> None:
@@ -75,3 +75,34 @@ def test_due_state_equals_model(steps: list[tuple[str, int]]) -> None:
             assert state == (b"%d" % due[-1] if due else None)
             given_states += due[-1:]
     assert given_states == sorted(set(given_states))
+
+
+def test_stretches_are_told_apart() -> None:
+    """A row's outcome counts for its own stretch, also after earlier stretches are gone."""
+    checkpoints = Checkpoints(0.0)
+    stretches = []
+    for state in (b"1", b"2", b"3"):
+        checkpoints.opened()
+        stretches.append(checkpoints.stretch)
+        checkpoints.ended(state)
+    assert stretches == [0, 1, 2]
+    for stretch, state in zip(stretches, (b"1", b"2", b"3"), strict=True):
+        assert checkpoints.take(0.0) is None
+        checkpoints.closed(stretch)
+        assert checkpoints.take(0.0) == state
+
+
+def test_held_bytes_are_those_of_states() -> None:
+    """What is kept for states is counted: one for a stretch, the newest where nothing lies between."""
+    checkpoints = Checkpoints(0.0)
+    checkpoints.opened()
+    checkpoints.ended(b"first")
+    checkpoints.ended(b"second one")
+    assert checkpoints.held_bytes == len(b"second one") + STRETCH_OVERHEAD_BYTES
+    checkpoints.opened()
+    checkpoints.ended(b"third")
+    assert checkpoints.held_bytes == len(b"second one" + b"third") + 2 * STRETCH_OVERHEAD_BYTES
+    checkpoints.closed(0)
+    assert checkpoints.held_bytes == len(b"third") + STRETCH_OVERHEAD_BYTES
+    checkpoints.closed(1)
+    assert checkpoints.held_bytes == 0

@@ -21,6 +21,7 @@ from target_databox.delivery.halving import Twin, halves, twin
         (60, 5, 50, Twin("unknown")),
         (1, None, 50, Twin("unknown")),
         (None, 0, 50, Twin("refused")),
+        (None, 0, 2, Twin("refused")),
         (None, 0, 1, Twin("unknown")),
         (None, None, 50, Twin("unknown")),
         (None, 2, 50, Twin("unknown")),
