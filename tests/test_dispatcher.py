@@ -517,6 +517,20 @@ def test_partly_stored_keyless_batch_is_suspect() -> None:
     scene.none()
 
 
+def test_older_version_never_follows_a_suspect_one() -> None:
+    """What a suspect row had replaced is reported before it, not sent after it: the newer may be stored."""
+    scene = Scene(to=destination(keys_are_known=False))
+    scene.put(1, 1, 2, state=True)
+    post = scene.wait().next(PostRows)
+    assert numbers(post) == [2, 3]
+    scene.accept(post)
+    scene.done(scene.wait().next(AskOutcome), stored(2, rejected=1))
+    assert scene.rejects() == [(1, "suspect"), (2, "suspect"), (3, "suspect")]
+    assert scene.dispatcher.open_rows == 0
+    assert scene.state() == b"3"
+    scene.none()
+
+
 def test_failed_ingestion_is_sent_once_more() -> None:
     """An ingestion that failed is sent again once, and then halved like a refused one."""
     scene = Scene()

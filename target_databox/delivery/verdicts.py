@@ -145,7 +145,10 @@ class Verdicts:
         self._ledger.unlist(batch)
         self._judge_twin(batch, None, now)
         for row in batch.rows:
-            self._reject(batch.lane, row, suspect, is_in_flight=True)
+            # What a suspect row had replaced can't be sent after it, nor taken for superseded: it goes along.
+            replaced, row.older = row.older or [], None
+            for each in (*replaced, row):
+                self._reject(batch.lane, each, suspect, is_in_flight=True)
         self._ledger.release(batch, now)
 
     def _is_worth_halving(self, batch: Batch) -> bool:
