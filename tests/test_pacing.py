@@ -203,9 +203,9 @@ class SharedServer:
 @pytest.mark.parametrize("says", [1.0, None])
 @pytest.mark.parametrize("strict", [False, True])
 def test_processes_share_one_limit(clients: int, says: float | None, *, strict: bool) -> None:
-    """Processes that don't know of each other use 90 % of the limit together, and none is left out.
+    """Processes that don't know of each other use 95 % of the limit together, in fair shares.
 
-    Where the server counts every second that slides, the jitter of two flows costs more: 70 %.
+    Where the server counts every second that slides, the jitter of several flows costs more: 75 %.
     """
     rand = random.Random(5)  # noqa: S311
     server = SharedServer(strict=strict, says=says)
@@ -228,8 +228,8 @@ def test_processes_share_one_limit(clients: int, says: float | None, *, strict: 
             of.succeeded()
         else:
             of.refused(now, server.says)
-    assert server.accepted >= (0.7 if strict else 0.9) * 10 * seconds
-    assert min(served) > 100
+    assert server.accepted >= (0.75 if strict else 0.95) * 10 * seconds
+    assert min(served) >= 0.5 * max(served)
 
 
 def test_turnstile_waits_for_turns() -> None:

@@ -29,10 +29,13 @@ STEP_SECONDS = 1.0
 # A pause without a Retry-After grows from the first to the second, fully jittered above its half.
 SHORTEST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
-# A 429 means somebody else spends of the same limit: go on with half, climb fast to just below the pace that
-# was too fast, and slowly beyond it. The pace never falls below this share of the limit.
+# A 429 means somebody else spends of the same limit: go on with half, climb fast to below the pace that was
+# too fast, then by the same amount in a second whatever the pace, so that processes with one key end up with
+# equal shares. The pace never falls below this share of the limit.
 SLOWEST_SHARE = 1 / 64
-KNEE = 0.9
+KNEE = 0.75
+FAST_GROWTH = 1.1
+SLOW_GROWTH = 0.0005
 # At most one warning in this time, however many pauses a crowded key brings.
 QUIET_SECONDS = 10.0
 # Refusals within this time of a lowered pace are echoes of requests that were already on their way.
@@ -118,8 +121,11 @@ class Budget:
             return
         with self._lock:
             self._pauses = 0
-            fast = self._pace < KNEE * self._ceiling
-            self._pace = min(self.per_second, self._pace * (1.05 if fast else 1.002))
+            if self._pace < KNEE * self._ceiling:
+                faster = self._pace * FAST_GROWTH
+            else:
+                faster = self._pace + SLOW_GROWTH * self.per_second**2 / self._pace
+            self._pace = min(self.per_second, faster)
 
     def hour_left(self, now: float) -> int:
         """Requests that the present hour can still pay for."""
