@@ -234,6 +234,21 @@ def test_waiting_for_the_budget_is_no_timeout() -> None:
     assert scene.lane.counts.throttled_seconds == pytest.approx(7200.0)
 
 
+def test_waiting_for_the_budget_to_read_the_list_is_no_timeout() -> None:
+    """An ingestion whose list could not be read for the budget's sake has not used up its time."""
+    scene = Scene(confirmation="status", confirmation_timeout_seconds=60.0)
+    scene.put(1, 2, 3, 4, state=True)
+    scene.accept(scene.next(PostRows))
+    scene.done(scene.wait().next(ReadList), throttled(3600.0))
+    reading = scene.wait().next(ReadList)
+    assert scene.now > 3600
+    scene.done(reading, listing(("i1", 0.0, PENDING)))
+    assert scene.dispatcher.error is None
+    while scene.dispatcher.error is None:
+        scene.done(scene.wait().next(ReadList), listing(("i1", 0.0, PENDING)))
+    assert 3660 < scene.now < 3700
+
+
 def test_list_confirms_many() -> None:
     """With `status`, one reading of the list confirms every batch that it shows as done."""
     scene = Scene(confirmation="status")

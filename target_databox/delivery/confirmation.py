@@ -184,6 +184,9 @@ class Confirmation:
             if not self._gate.lets(lane, due_at, now):
                 return BLOCKED
             status.started(now)
+            for batch in lane.accepted.values():
+                # The reading is everybody's question, and waiting for the budget counts towards no timeout.
+                batch.asking.waited_seconds += now - max(due_at, batch.accepted_at)
             return status.reading()
         return None
 
