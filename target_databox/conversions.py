@@ -132,6 +132,21 @@ def date_time(value: Any) -> Any:
     raise ConversionError("not_a_datetime", "is neither an ISO 8601 date nor YYYY/MM/DD[ HH:MM[:SS]]")
 
 
+#: Whether text has the form of an ISO 8601 date or date-time, as nearly every tap writes it; a quick look.
+is_iso_8601: Final = re.compile(
+    r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?", re.ASCII
+).fullmatch
+
+
+def in_iso_8601(value: str) -> str:
+    """Text of a date column as ISO 8601 where it can be understood, else as it came."""
+    try:
+        written = date_time(value)
+    except ConversionError:
+        return value
+    return written if isinstance(written, str) else value
+
+
 def json_text(value: Any) -> str:
     """A value as compact JSON with all digits and non-ASCII characters kept.
 

@@ -15,6 +15,8 @@ from target_databox.conversions import (
     ConversionError,
     converter,
     encoded,
+    in_iso_8601,
+    is_iso_8601,
     json_text,
     require_encodable,
     text,
@@ -135,6 +137,11 @@ class RowEncoder:
             **{name: converter(column_type) for name, column_type in overrides.items()},
         }
         self._declared = frozenset(column.name for column in columns)
+        self._dates = tuple(
+            column.name
+            for column in columns
+            if column.data_type == "datetime" and column.name not in self._converters
+        )
         self._tree = _Branch("")
         for path in open_objects(schema, column_types=overrides, flattening=flattening):
             self._branch(path)
@@ -171,6 +178,10 @@ class RowEncoder:
         else:
             row = {}
             self._spread(record, self._tree, (), row)
+        for name in self._dates:
+            value = row.get(name)
+            if type(value) is str and not is_iso_8601(value) and (written := in_iso_8601(value)) != value:
+                row = {**row, name: written}
         try:
             # By way of a buffer, since `encode` leaves bytes with up to half as much memory behind them.
             ENCODER.encode_into(row, self._buffer)

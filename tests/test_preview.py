@@ -113,15 +113,24 @@ def test_unclear_dates_are_left_to_the_user(preview: Preview) -> None:
 
 
 def test_declared_dates_to_convert_are_hinted_at(preview: Preview) -> None:
-    """Dates that the schema promises, in a form that Databox may refuse, are remarked on and mended."""
+    """Dates that the schema promises, in a form that nothing understands, are remarked on and mended."""
     day = {"type": "string", "format": "date"}
-    run = preview(schema(id=TEXT, day=day), record(id="a", day="2024/01/31"))
+    run = preview(schema(id=TEXT, day=day), record(id="a", day="31.01.2024"))
     assert "day datetime 1 holds text that is no ISO 8601 date" in printed(run)
-    assert any('{"column_types": {"orders": {"day": "datetime"}}}' in line for line in printed(run))
+    assert any('{"column_types": {"orders": {"day": "datetime:%d.%m.%Y"}}}' in line for line in printed(run))
     mended = preview(
-        schema(id=TEXT, day=day), record(id="a", day="2024/01/31"), column_types={"*": {"day": "datetime"}}
+        schema(id=TEXT, day=day),
+        record(id="a", day="31.01.2024"),
+        column_types={"*": {"day": "datetime:%d.%m.%Y"}},
     )
     assert not any("Hints" in line or "no ISO 8601" in line for line in printed(mended))
+
+
+def test_declared_dates_that_are_understood_are_no_hint(preview: Preview) -> None:
+    """Dates that go out as ISO 8601 of themselves need no remark."""
+    day = {"type": "string", "format": "date"}
+    run = preview(schema(id=TEXT, day=day), record(id="a", day="2024/01/31"))
+    assert not any("no ISO 8601" in line for line in printed(run))
 
 
 def test_streams_without_keys_or_dates_are_hinted_at(preview: Preview) -> None:

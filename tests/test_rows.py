@@ -482,3 +482,26 @@ def test_rows_do_not_share_memory() -> None:
         encoder.encode({"a": "y" * 9 + "\ud800"})
     rows.append(encoder.encode({"a": "z"}).body)
     assert rows == [msgspec.json.encode({"a": text}) for text in [*texts, "z"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("2024-01-31T10:00:00Z", "2024-01-31T10:00:00Z"),
+        ("2024-01-31", "2024-01-31"),
+        ("2024-01-31T10:00:00.123456789+02:00", "2024-01-31T10:00:00.123456789+02:00"),
+        ("2024-01-31 10:00:00", "2024-01-31T10:00:00"),
+        ("2024/01/31", "2024-01-31"),
+        ("20240131T101010Z", "2024-01-31T10:10:10Z"),
+        ("next Tuesday", "next Tuesday"),
+        ("", ""),
+    ],
+)
+def test_declared_dates_go_out_as_iso(given: str, written: str) -> None:
+    """A date of the schema is written anew only where it is understood and not ISO 8601 already."""
+    schema = {"properties": {"id": {"type": "integer"}, "at": {"type": "string", "format": "date-time"}}}
+    record = {"id": 1, "at": given}
+    row = RowEncoder(schema, key_properties=["at"]).encode(record)
+    assert msgspec.json.decode(row.body)["at"] == written
+    assert row.key == (written,)
+    assert record["at"] == given
