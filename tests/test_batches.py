@@ -124,6 +124,11 @@ def test_batches_keep_their_limits(sizes: list[int], most_rows: int, most_bytes:
     assert queue.ready_bytes == 0
 
 
+def size_of(number: int) -> int:
+    """Some size for a row, by its place in the input."""
+    return 1 + number % 7
+
+
 class Model:
     """The same queue, written so that it is obviously right: a list, looked through for everything."""
 
@@ -146,7 +151,7 @@ def test_queue_equals_model(steps: list[tuple[str, int]]) -> None:
     flying: list[list[Row]] = []
     for number, (step, value) in enumerate(steps):
         if step == "p":
-            queue.put(row(number, value), 0.0)
+            queue.put(row(number, value, size_of(number)), 0.0)
             model.waiting.append((number, value))
         elif step == "c":
             batch = queue.cut(Cut(value + 1, 1000))
@@ -165,6 +170,8 @@ def test_queue_equals_model(steps: list[tuple[str, int]]) -> None:
                     queue.restore(each)
             queue.free(queue.keys(batch), 0.0)
         assert queue.ready == len(model.sendable())
+        assert queue.ready_bytes == sum(map(size_of, model.sendable()))
+        assert len(queue) == len({key for _, key in model.waiting})
     for batch in flying:
         queue.free(queue.keys(batch), 0.0)
     model.flying.clear()
