@@ -97,6 +97,8 @@ def test_rows_after_a_cut_off_are_dropped() -> None:
     queue.put_all([row(3, "a"), row(4, "b"), row(5, "c"), row(6, "a")], 0.0)
     dropped = queue.drop_from(4)
     assert sorted(numbers(dropped)) == [4, 5, 6]
+    assert len(queue) == 2
+    assert queue.ready_bytes == 10
     assert numbers(queue.cut(WIDE)) == [2]
     queue.free(queue.keys(sent), 0.0)
     assert numbers(queue.cut(WIDE)) == [3]
