@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from target_databox.api.errors import KeyRefusedError, LostAnswerError, MissingError
-from target_databox.api.shapes import Ingestion, IngestionStatus
+from target_databox.api.shapes import Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.batches import Cut, Row
 from target_databox.delivery.errors import (
     LoadingError,
@@ -357,6 +358,22 @@ def test_growing_counts_are_no_size(early: Ingestion) -> None:
     scene.done(scene.next(ReadIngestion), early)
     scene.done(scene.wait().next(ReadIngestion), stored(4))
     assert list(scene.lane.accepted) == ["mine"]
+
+
+@pytest.mark.parametrize("has_clock", [True, False])
+def test_undated_ingestion_is_not_adopted(*, has_clock: bool) -> None:
+    """In a dataset that was there before, an ingestion that may be older is not adopted."""
+    scene = Scene(to=destination(is_keyed=False, is_new=False))
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(ReadList), listing())
+    scene.dispatcher.server_time = EPOCH if has_clock else None
+    scene.done(scene.next(PostRows), lost())
+    scene.dispatcher.server_time = EPOCH
+    page = IngestionsPage((IngestionEntry("old", None if has_clock else EPOCH, DONE),), 1, 100, 1)
+    scene.done(scene.wait().next(ReadList), page)
+    scene.done(scene.next(ReadIngestion), replace(stored(4), timestamp=None))
+    assert isinstance(scene.dispatcher.error, UnconfirmedError)
+    assert not scene.lane.accepted
 
 
 def test_listed_ingestion_is_not_gone() -> None:

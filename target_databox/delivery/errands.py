@@ -143,17 +143,20 @@ class Search(Errand):
 
     Attributes:
         matches: The ingestions that could be the lost one, once the search has ended.
+        is_unsure: Whether one of them may be older than the request, since the times don't tell.
     """
 
     def __init__(self, lane: Lane, batch: Batch, due_at: float, *, timeout_seconds: float) -> None:
         super().__init__(lane, due_at)
         self.batch = batch
         self.matches: list[str] = []
+        self.is_unsure = False
         self._timeout_seconds = timeout_seconds
         self._since = None if batch.posted_after is None else batch.posted_after - CLOCK_TOLERANCE_SECONDS
         self._survey: Survey | None = Survey(self._since)
         self._unread: list[str] = []
         self._pending: list[str] = []
+        self._listed_at: dict[str, float | None] = {}
 
     def request(self) -> Request:
         """The next page, or the next ingestion that could be the lost one."""
@@ -175,8 +178,9 @@ class Search(Errand):
             for entry in survey.entries.values()
             if entry.id not in self.lane.accepted
             and entry.id not in self.lane.recent
-            and (entry.timestamp is None or self._since is None or entry.timestamp >= self._since)
+            and not self._is_older(entry.timestamp)
         ]
+        self._listed_at = {name: survey.entries[name].timestamp for name in self._unread}
         self._survey = None
         self._finish_if_read(now)
 
@@ -184,14 +188,31 @@ class Search(Errand):
         """Take in an ingestion; None when it is listed and can't be read yet."""
         read = self._unread.pop(0)
         self.attempts.due_at = now
+        at = self._listed_at[read]
+        if at is None and ingestion is not None:
+            at = ingestion.timestamp
         if ingestion is None:
             self._pending.append(read)
+        elif self._is_older(at):
+            pass
         elif ingestion.received == len(self.batch.rows):
-            self.matches.append(read)
-        elif not _is_counted(ingestion):
-            # A failed one without counts can't be told from ours.
-            (self.matches if ingestion.status is IngestionStatus.FAILED else self._pending).append(read)
+            self._match(read, at)
+        elif _is_counted(ingestion):
+            pass
+        elif ingestion.status is IngestionStatus.FAILED:
+            # It has no counts and can't be told from ours.
+            self._match(read, at)
+        else:
+            self._pending.append(read)
         self._finish_if_read(now)
+
+    def _is_older(self, at: float | None) -> bool:
+        return at is not None and self._since is not None and at < self._since
+
+    def _match(self, ingestion_id: str, at: float | None) -> None:
+        self.matches.append(ingestion_id)
+        # A dataset that this run has made holds nothing older.
+        self.is_unsure |= (at is None or self._since is None) and not self.lane.destination.is_new
 
     def _finish_if_read(self, now: float) -> None:
         if self._unread:

@@ -200,6 +200,9 @@ class Recovery:
             self._unresolved(lane, "ingestions that could be the lost one are still pending", now)
         elif len(search.matches) > 1:
             self._unresolved(lane, f"{len(search.matches)} ingestions could be the lost one", now)
+        elif search.is_unsure:
+            finding = "an ingestion could be the lost one, or be older: there is no time to tell by"
+            self._unresolved(lane, finding, now)
         elif search.matches:
             lane.search = None
             batch.posting.succeeded()
