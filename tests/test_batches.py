@@ -294,3 +294,12 @@ def test_age_is_that_of_the_oldest() -> None:
 def test_key_names_are_cut(key: tuple[object, ...], text: str) -> None:
     """A key is named by its values, of which two hundred characters are shown."""
     assert key_text(key) == text
+
+
+def test_cut_off_reaches_every_row() -> None:
+    """Rows at or after a place are all taken out, behind others too, and what they replaced returns."""
+    queue = RowQueue(keyed=True)
+    queue.put_all([row(1, "a"), row(2, "b", 20), row(3, "c"), row(4, "b", 30), row(5, "d")], 0.0)
+    assert sorted(numbers(queue.drop_from(3))) == [3, 4, 5]
+    assert (len(queue), queue.ready_bytes) == (2, 30)
+    assert numbers(queue.cut(WIDE)) == [1, 2]

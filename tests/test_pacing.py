@@ -247,3 +247,25 @@ def test_turnstile_waits_for_turns() -> None:
     turnstile.wait_turn()
     assert clock[0] == pytest.approx(11.03)
     turnstile.succeeded()
+
+
+@pytest.mark.parametrize(("chance", "pause"), [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)])
+def test_jitter_is_above_the_half(chance: float, pause: float) -> None:
+    """A pause that nobody asked for is any share of its longest above the half."""
+    of = budget(chance=chance)
+    of.refused(0.0, None)
+    assert of.take(0.0) == pytest.approx(pause)
+
+
+def test_turns_are_counted() -> None:
+    """Every turn that was taken is counted, a refused one is not."""
+    of = budget()
+    assert [of.take(at) == 0.0 for at in (0.0, 0.01, 1.0, 2.0)] == [True, False, True, True]
+    assert of.taken == 3
+
+
+def test_last_turn_of_the_hour_is_used() -> None:
+    """Without a reserve the hour is used to its last request."""
+    of = Budget(1000, 3)
+    assert [of.take(float(at)) for at in range(3)] == [0.0, 0.0, 0.0]
+    assert of.take(3.0) == pytest.approx(3600.0, abs=3)
