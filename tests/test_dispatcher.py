@@ -360,6 +360,21 @@ def test_growing_counts_are_no_size(early: Ingestion) -> None:
     assert list(scene.lane.accepted) == ["mine"]
 
 
+def test_forgotten_ingestion_is_not_adopted() -> None:
+    """An own ingestion of an hour ago is not taken for the lost one where no time tells them apart."""
+    scene = Scene(to=KEYLESS)
+    for _ in range(2):
+        scene.put(1, 2, 3, 4)
+        confirm(scene, scene.next(PostRows))
+        scene.after(4000.0)
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(PostRows), lost())
+    page = IngestionsPage((IngestionEntry("i1", None, DONE), IngestionEntry("i2", None, DONE)), 1, 100, 2)
+    scene.done(scene.wait().next(ReadList), page)
+    scene.done(scene.next(ReadIngestion), replace(stored(4), timestamp=None))
+    assert isinstance(scene.dispatcher.error, UnconfirmedError)
+
+
 @pytest.mark.parametrize("has_clock", [True, False])
 def test_undated_ingestion_is_not_adopted(*, has_clock: bool) -> None:
     """In a dataset that was there before, an ingestion that may be older is not adopted."""

@@ -211,8 +211,7 @@ class Search(Errand):
 
     def _match(self, ingestion_id: str, at: float | None) -> None:
         self.matches.append(ingestion_id)
-        # A dataset that this run has made holds nothing older.
-        self.is_unsure |= (at is None or self._since is None) and not self.lane.destination.is_new
+        self.is_unsure |= (at is None or self._since is None) and not self.lane.knows_all_older
 
     def _finish_if_read(self, now: float) -> None:
         if self._unread:

@@ -55,6 +55,8 @@ class Lane:
         self.holds: list[Hold] = []
         self.is_open = False
         self.is_flushing = False
+        # A dataset that this run has made holds nothing but its own, as long as it remembers them.
+        self.knows_all_older = destination.is_new
         self.was_accepted = False
         self.refusals = 0
 
@@ -111,3 +113,4 @@ class Lane:
             oldest = batch.accepted_at - RECENT_SECONDS
             while len(self.recent) > RECENT_INGESTIONS or next(iter(self.recent.values())) < oldest:
                 self.recent.popitem(last=False)
+                self.knows_all_older = False
