@@ -42,6 +42,7 @@ class Plan:
         second_writer: Whether somebody else writes rows of other keys, more at once than we do.
         server_limit: Requests per second after which the server answers 429.
         zeros_first: Whether counts are zero, not missing, until an ingestion is processed.
+        undated: Whether ingestions have no time stamps.
         writer_delay: How long rejected rows take to get on disk.
     """
 
@@ -84,6 +85,7 @@ class Plan:
     chunk_pause: float = 0.0
     overwrite: bool = False
     zeros_first: bool = False
+    undated: bool = False
 
 
 def plan_of(seed: int) -> Plan:
@@ -132,6 +134,7 @@ def plan_of(seed: int) -> Plan:
         chunk_pause=pick([0.0, 0.0, 1.0]),
         overwrite=rand.random() < 0.1,
         zeros_first=pick([False, False, True]),
+        undated=pick([False] * 9 + [True]),
     )
     if plan.confirmation == "status" and not plan.refuses:
         # Whoever confirms by status is blind to rejected rows, by choice.
@@ -284,7 +287,8 @@ class SimulatedDatabox:
             return self._detail(dataset, request.ingestion_id, now)
         if isinstance(request, ReadList):
             return self._list(dataset, request.page, now)
-        return dataset.purge()
+        dataset.purge()
+        return None
 
     def _has_token(self, limit: float, now: float) -> bool:
         self._tokens = min(limit, self._tokens + (now - self._tokens_at) * limit)
@@ -322,7 +326,10 @@ class SimulatedDatabox:
         counts = stored.outcome or (early, early, early)
         status = stored.status if stored.status is not IngestionStatus.PENDING else IngestionStatus.DONE
         received = early if stored.outcome is None else len(stored.rows)
-        return Ingestion(stored.id, status, EPOCH + stored.accepted_at, received, *counts, (), "r")
+        return Ingestion(stored.id, status, self._stamp(stored), received, *counts, (), "r")
+
+    def _stamp(self, stored: StoredIngestion) -> float | None:
+        return None if self.plan.undated else EPOCH + stored.accepted_at
 
     def _list(self, dataset: SimulatedDataset, page: int, now: float) -> object:
         size = self.plan.page_size
@@ -334,7 +341,7 @@ class SimulatedDatabox:
         if self.plan.order == "arbitrary":
             listed.sort(key=lambda entry: entry.id[::-1])
         entries = tuple(
-            IngestionEntry(entry.id, EPOCH + entry.accepted_at, entry.status)
+            IngestionEntry(entry.id, self._stamp(entry), entry.status)
             for entry in listed[(page - 1) * size : page * size]
         )
         return IngestionsPage(entries, page, size, len(listed))
