@@ -109,6 +109,7 @@ class RejectsFile:
             ) from error
 
     def _write(self, data: bytes) -> None:
+        is_new = not self.path.exists()
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -119,6 +120,10 @@ class RejectsFile:
                 while written < len(data):
                     written += os.write(descriptor, data[written:])
                 os.fsync(descriptor)
+                if is_new:
+                    # A new file's name is safe only once its directory is. Not every file system can do that.
+                    with contextlib.suppress(OSError):
+                        _sync_directory(self.path.parent)
             except OSError:
                 with contextlib.suppress(OSError):
                     os.ftruncate(descriptor, size)
@@ -131,6 +136,14 @@ class RejectsFile:
             return 0
         with self.path.open("rb") as file:
             return sum(bool(_REJECTED.search(line)) for line in file)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _end_of_lines(descriptor: int) -> tuple[int, bytes]:

@@ -43,6 +43,18 @@ def messages(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in data.splitlines()]
 
 
+def test_new_file_is_synced_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every append is synced, and with the first one the directory that got the file's name."""
+    path = tmp_path / "rejects.singer"
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    file = RejectsFile(path)
+    file.append([reject(record(1))])
+    file.append([reject(record(2))])
+    inode = path.stat().st_ino
+    assert synced == [inode, tmp_path.stat().st_ino, inode]
+
+
 def test_record_is_kept_as_it_came(tmp_path: Path) -> None:
     """The file holds the SCHEMA line, then the record's own line with what was said of it."""
     path = tmp_path / "rejects.singer"
