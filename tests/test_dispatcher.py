@@ -325,11 +325,21 @@ def test_keyless_batch_is_found_again() -> None:
     scene.done(scene.next(PostRows), lost())
     reading = scene.wait().next(ReadList)
     assert scene.now == 30
-    scene.done(reading, listing(("older", -5.0, DONE), ("mine", 1.0, DONE), ("other", 2.0, DONE)))
+    scene.done(reading, listing(("older", -6.0, DONE), ("mine", 1.0, DONE), ("other", 2.0, DONE)))
     scene.done(scene.next(ReadIngestion), stored(4))
     scene.done(scene.next(ReadIngestion), stored(3))
     assert list(scene.lane.accepted) == ["mine"]
     assert numbers(scene.next(PostRows)) == [5, 6, 7, 8]
+
+
+def test_clocks_of_the_server_may_differ() -> None:
+    """An ingestion whose time stamp is a few seconds before the server's Date is still found again."""
+    scene = Scene(to=KEYLESS)
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(PostRows), lost())
+    scene.done(scene.wait().next(ReadList), listing(("mine", -4.0, DONE)))
+    scene.done(scene.next(ReadIngestion), stored(4))
+    assert list(scene.lane.accepted) == ["mine"]
 
 
 def test_keyless_batch_is_sent_again() -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from target_databox.delivery.model import Batch, Hold, Request
 
 # The server's clock is known from the Date header of an answer, perhaps of another machine of theirs.
-CLOCK_TOLERANCE_SECONDS = 1.0
+# Too much makes a stranger's ingestion a candidate, which ends the run; too little would load rows twice.
+CLOCK_TOLERANCE_SECONDS = 5.0
 # Ingestions this old are taken for forgotten, not for pending, where the list's order allows to leave them
 # unread.
 LEFTOVER_HORIZON_SECONDS = 3600.0
