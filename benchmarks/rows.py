@@ -7,8 +7,8 @@ import timeit
 from decimal import Decimal
 from typing import Any
 
-from target_databox.conversions import ENCODER
-from target_databox.rows import RowEncoder
+from target_databox.records.conversions import ENCODER
+from target_databox.records.rows import RowEncoder
 
 ROUNDS = 50_000
 PLAIN: dict[str, Any] = {

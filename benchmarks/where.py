@@ -16,11 +16,11 @@ from inputs import FLAT, lines
 from measuring import machine, server, table
 
 from target_databox.api.client import DataboxClient
-from target_databox.conversions import ENCODER
 from target_databox.delivery.batches import Cut, Row, RowQueue, body
 from target_databox.messages import chunks, decode
-from target_databox.rows import RowEncoder
-from target_databox.validation import RecordValidator
+from target_databox.records.conversions import ENCODER
+from target_databox.records.rows import RowEncoder
+from target_databox.records.validation import RecordValidator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

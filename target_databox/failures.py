@@ -6,12 +6,12 @@ import traceback
 from typing import TYPE_CHECKING
 
 from target_databox.api.errors import DataboxError, SetupError
-from target_databox.columns import ColumnError
 from target_databox.delivery.errors import DeliveryError
 from target_databox.messages import InputError
+from target_databox.records.columns import ColumnError
 from target_databox.rejects import RejectsFileError, RejectsLeftError
-from target_databox.report import CountError
-from target_databox.settings import SettingsError
+from target_databox.reports.summary import CountError
+from target_databox.settings.reading import SettingsError
 from target_databox.state_output import OutputClosedError
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from target_databox.delivery.model import Destination, Policy
 from target_databox.failures import tell
 from target_databox.interrupts import Interrupted
 from target_databox.messages import InputError
-from target_databox.metrics import Requests, log_streams
-from target_databox.progress import InputShare, Position, Progress, display
 from target_databox.rejects import RejectsFile, RejectsLeftError
-from target_databox.report import Rejections, summarise
+from target_databox.reports.metrics import Requests, log_streams
+from target_databox.reports.progress import InputShare, Position, Progress, display
+from target_databox.reports.summary import Rejections, summarise
 from target_databox.state_output import write_state
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from target_databox.delivery.lane import Lane
     from target_databox.delivery.model import Reject
     from target_databox.interrupts import Interrupts
-    from target_databox.settings import Settings
+    from target_databox.settings.reading import Settings
     from target_databox.sinks import DatasetSink
 
 logger = logging.getLogger("target-databox")

@@ -10,16 +10,16 @@ from singer_sdk.sinks import Sink
 from singer_sdk.sinks.core import BaseJSONSchemaValidator, JSONSchemaValidator
 
 from target_databox.api.limits import MAX_REQUEST_ROWS
-from target_databox.columns import columns as columns_of
 from target_databox.delivery.batches import FRAME_BYTES, Origin, Row
-from target_databox.rows import BadRecordError, RowEncoder
-from target_databox.validation import RecordValidator, SchemaError, refers_elsewhere
+from target_databox.records.columns import columns as columns_of
+from target_databox.records.rows import BadRecordError, RowEncoder
+from target_databox.records.validation import RecordValidator, SchemaError, refers_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from target_databox.columns import Column
     from target_databox.delivery.lane import Lane
+    from target_databox.records.columns import Column
     from target_databox.target import TargetDatabox
 
 

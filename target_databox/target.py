@@ -37,8 +37,6 @@ from singer_sdk.singerlib.encoding import GenericSingerReader
 
 from target_databox.api.errors import SetupError
 from target_databox.batch_files import record_lines
-from target_databox.columns import ColumnError
-from target_databox.config_files import config_of
 from target_databox.delivery.batches import Origin
 from target_databox.delivery.errors import RejectedError
 from target_databox.interrupts import Interrupted, Interrupts
@@ -58,7 +56,10 @@ from target_databox.messages import (
     state_value,
     stream_of,
 )
-from target_databox.settings import (
+from target_databox.records.columns import ColumnError
+from target_databox.records.validation import SchemaError
+from target_databox.settings.files import config_of
+from target_databox.settings.reading import (
     CONFIG_JSONSCHEMA,
     Settings,
     SettingsError,
@@ -67,7 +68,6 @@ from target_databox.settings import (
     read_settings,
 )
 from target_databox.sinks import DatasetSink, Stopped
-from target_databox.validation import SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -535,7 +535,7 @@ class TargetDatabox(Target):
         cls.print_version(print_fn=logger.info)
         config = config or _ConfigInput()
         if check or dry_run:
-            from target_databox.rehearsals import rehearse
+            from target_databox.rehearsal.command import rehearse
 
             sys.exit(
                 rehearse(config.config, file_input, parse_env=config.parse_env, check=check, dry_run=dry_run)

@@ -19,24 +19,18 @@ CLOSED_ROOMS = {
     "api": ("api",),
     "emulator": ("emulator",),
     "delivery": ("delivery", "api.errors", "api.shapes", "api.limits"),
-    "columns": ("columns", "rows", "conversions", "schemas", "api.limits"),
-    "rows": ("columns", "rows", "conversions", "api.limits"),
-    "conversions": ("columns", "rows", "conversions", "api.limits"),
-    "schemas": (),
+    "records": ("records", "api.limits"),
 }
 # Distributions that only some modules may know.
 RESERVED = {
-    "singer_sdk": ("target", "sinks", "settings", "batch_files", "metrics"),
+    "singer_sdk": ("target", "sinks", "settings", "batch_files", "reports.metrics"),
     "requests": ("api",),
     "aiohttp": ("emulator",),
     "jinja2": ("emulator",),
 }
 # Time, chance and the network come in as parameters here.
 PURE = (
-    "columns",
-    "rows",
-    "conversions",
-    "schemas",
+    "records",
     "delivery.batches",
     "delivery.checkpoints",
     "delivery.halving",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk.helpers._flattening import flatten_key
 
-from target_databox.columns import (
+from target_databox.records.columns import (
     Column,
     ColumnClashError,
     Flattening,

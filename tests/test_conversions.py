@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_databox.conversions import ConversionError, column_type_problem, converter
+from target_databox.records.conversions import ConversionError, column_type_problem, converter
 
 
 @pytest.mark.parametrize(

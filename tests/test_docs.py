@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import target_databox
-from target_databox.setting_table import TABLE
+from target_databox.settings.table import TABLE
 
 if TYPE_CHECKING:
     from types import ModuleType

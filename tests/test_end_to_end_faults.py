@@ -398,7 +398,7 @@ def test_bugs_are_told_without_data(command: Command, tmp_path: Path) -> None:
     """An error that nobody foresaw is told by its kind and its places, not by its words."""
     hook = tmp_path / "sitecustomize.py"
     hook.write_text(
-        "import target_databox.rows as rows\n"
+        "import target_databox.records.rows as rows\n"
         "def broken(self, record, **options):\n"
         "    raise RuntimeError('canary-value')\n"
         "rows.RowEncoder.encode = broken\n"

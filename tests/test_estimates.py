@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from target_databox.api.pacing import Budget
-from target_databox.estimates import duration_text, requests_for, rows_per_hour, shortest_seconds
+from target_databox.rehearsal.estimates import duration_text, requests_for, rows_per_hour, shortest_seconds
 
 
 def test_rows_cost_two_requests_a_batch() -> None:

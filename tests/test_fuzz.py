@@ -18,14 +18,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, reject, settings
 from hypothesis import strategies as st
 
-from target_databox.columns import ColumnError
-from target_databox.columns import columns as columns_of
-from target_databox.conversions import ENCODER
 from target_databox.failures import is_explained
 from target_databox.messages import InputError, UnreadableRecordError, message
-from target_databox.rows import BadRecordError, RowEncoder
+from target_databox.records.columns import ColumnError
+from target_databox.records.columns import columns as columns_of
+from target_databox.records.conversions import ENCODER
+from target_databox.records.rows import BadRecordError, RowEncoder
+from target_databox.records.validation import RecordValidator, SchemaError
 from target_databox.target import TargetDatabox
-from target_databox.validation import RecordValidator, SchemaError
 from tests.command import QUICK, record, schema, state, text
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from target_databox.conversions import converter
-from target_databox.hints import Guess
+from target_databox.records.conversions import converter
+from target_databox.rehearsal.hints import Guess
 
 
 def guess(*values: object, is_key: bool = False) -> Guess:

@@ -10,8 +10,8 @@ import jsonschema
 import msgspec
 import pytest
 
-from target_databox.columns import columns, open_objects
-from target_databox.rows import RowEncoder
+from target_databox.records.columns import columns, open_objects
+from target_databox.records.rows import RowEncoder
 
 DECODER = msgspec.json.Decoder(float_hook=Decimal)
 MESSAGES = [

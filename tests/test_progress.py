@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from target_databox.progress import InputShare, Lines, Position, Progress, seconds_left, words
+from target_databox.reports.progress import InputShare, Lines, Position, Progress, seconds_left, words
 from tests.command import TARGET, record, schema, state, text
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_databox.columns import ColumnError, Flattening
-from target_databox.rows import BadRecordError, RowEncoder
+from target_databox.records.columns import ColumnError, Flattening
+from target_databox.records.rows import BadRecordError, RowEncoder
 
 DECODER = msgspec.json.Decoder(float_hook=Decimal)
 STREAM = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from target_databox.schemas import SchemaReader
+from target_databox.records.schemas import SchemaReader
 
 
 @pytest.mark.parametrize(

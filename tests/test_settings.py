@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_databox.setting_table import TABLE
-from target_databox.settings import (
+from target_databox.settings.reading import (
     CONFIG_JSONSCHEMA,
     Settings,
     SettingsError,
@@ -22,6 +21,7 @@ from target_databox.settings import (
     environment_config,
     read_settings,
 )
+from target_databox.settings.table import TABLE
 
 KEY = {"api_key": "pak_made-up"}
 DEFAULTS = {setting.name: setting.default for setting in TABLE}

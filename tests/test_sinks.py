@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_databox.records.validation import SchemaError
 from target_databox.sinks import DatasetSink
 from target_databox.target import TargetDatabox
-from target_databox.validation import SchemaError
 from tests.command import QUICK, record, schema, state, text
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_databox.validation import RecordValidator, SchemaError, refers_elsewhere
+from target_databox.records.validation import RecordValidator, SchemaError, refers_elsewhere
 
 CANARY = "canary-value"
 CANARY_NUMBER = 987654321

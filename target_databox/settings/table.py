@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from target_databox.api import limits
-from target_databox.setting_values import Boolean, Choice, Integer, Kind, Number, Text, Tree
+from target_databox.settings.values import Boolean, Choice, Integer, Kind, Number, Text, Tree
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from target_databox.conversions import ConversionError, converter
+from target_databox.records.conversions import ConversionError, converter
 
 if TYPE_CHECKING:
-    from target_databox.conversions import Converter
+    from target_databox.records.conversions import Converter
 
 # Beyond what every text is tried as, ways in which people and spreadsheets write dates.
 _TIMES: Final = ("", " %H:%M", " %H:%M:%S")

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from target_databox.settings import environment, environment_config
+from target_databox.settings.reading import environment, environment_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,12 +37,12 @@ def rehearse(
     if check and dry_run:
         raise click.UsageError("--check and --dry-run are two commands; choose one.")
     if dry_run:
-        from target_databox.preview import PreviewTarget
+        from target_databox.rehearsal.preview import PreviewTarget
 
         target = PreviewTarget(config=dict(config), parse_env_config=parse_env)
         target.listen(file_input)  # type: ignore[arg-type] # bytes, see LineReader
         return target.exit_code
-    from target_databox.check import run
+    from target_databox.rehearsal.check import run
 
     given = dict(config)
     if parse_env:

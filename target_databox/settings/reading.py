@@ -2,7 +2,7 @@
 
 Configuration files, Meltano and the environment write one value in different ways (numbers and booleans as
 text, objects nested or dotted). ``read_settings`` understands all of them, and nothing behind it has to.
-What there is to set stands in ``setting_table``, what a value may be in ``setting_values``.
+What there is to set stands in ``table``, what a value may be in ``values``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
 
 from target_databox.api import limits
 from target_databox.api.addresses import address_problem, is_loopback
-from target_databox.columns import Flattening
-from target_databox.conversions import column_type_problem
-from target_databox.setting_table import TABLE, Setting
-from target_databox.setting_values import (
+from target_databox.records.columns import Flattening
+from target_databox.records.conversions import column_type_problem
+from target_databox.settings.table import TABLE, Setting
+from target_databox.settings.values import (
     Boolean,
     Choice,
     Integer,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from target_databox.columns import Flattening, key_columns, open_objects
-from target_databox.columns import columns as columns_of
-from target_databox.conversions import (
+from target_databox.records.columns import Flattening, key_columns, open_objects
+from target_databox.records.columns import columns as columns_of
+from target_databox.records.conversions import (
     ENCODER,
     ConversionError,
     converter,
@@ -25,8 +25,8 @@ from target_databox.conversions import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from target_databox.columns import BooleanFormat, Column, Path
-    from target_databox.conversions import Converter
+    from target_databox.records.columns import BooleanFormat, Column, Path
+    from target_databox.records.conversions import Converter
 
 Key = tuple[Any, ...]
 

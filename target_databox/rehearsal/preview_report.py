@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from target_databox.estimates import (
+from target_databox.rehearsal.estimates import (
     FINDING_REQUESTS,
     FINDING_REQUESTS_PER_STREAM,
     duration_text,
     requests_for,
     shortest_seconds,
 )
-from target_databox.hints import DATETIME
-from target_databox.tables import counted, echo, plain_table, shown
+from target_databox.rehearsal.hints import DATETIME
+from target_databox.rehearsal.tables import counted, echo, plain_table, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.table import Table
 
-    from target_databox.preview import PreviewLane
-    from target_databox.settings import Settings
+    from target_databox.rehearsal.preview import PreviewLane
+    from target_databox.settings.reading import Settings
 
 
 def tell(

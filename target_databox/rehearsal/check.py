@@ -23,17 +23,17 @@ from target_databox.api.known_keys import check_existence
 from target_databox.api.pacing import Budget, Turnstile
 from target_databox.api.resources import Resources
 from target_databox.api.retries import patiently
-from target_databox.estimates import rows_per_hour
+from target_databox.rehearsal.estimates import rows_per_hour
+from target_databox.rehearsal.tables import echo, plain_table, shown
 from target_databox.rejects import RejectsFile, RejectsFileError
-from target_databox.settings import SettingsError, read_settings
-from target_databox.tables import echo, plain_table, shown
+from target_databox.settings.reading import SettingsError, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
     from target_databox.api.shapes import DataSource
-    from target_databox.settings import Settings
+    from target_databox.settings.reading import Settings
 
 logger = logging.getLogger("target-databox")
 

@@ -12,7 +12,7 @@ import pytest
 from target_databox.delivery.batches import Row
 from target_databox.delivery.lane import Lane
 from target_databox.delivery.model import Counts, Destination, Reject, Verdict
-from target_databox.report import CountError, Rejections, stream_line, summarise
+from target_databox.reports.summary import CountError, Rejections, stream_line, summarise
 from tests.command import record, schema, state
 
 if TYPE_CHECKING:

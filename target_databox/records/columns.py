@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from target_databox.schemas import (
+from target_databox.records.schemas import (
     ANY,
     ARRAY,
     BOOLEAN,

@@ -15,21 +15,21 @@ from target_databox.delivery.batches import Cut, RowQueue
 from target_databox.delivery.lane import Lane
 from target_databox.delivery.model import Destination
 from target_databox.failures import EXPLAINED
-from target_databox.hints import Guess
 from target_databox.interrupts import Interrupted
 from target_databox.messages import InputError
-from target_databox.preview_report import tell, verdict
+from target_databox.rehearsal.hints import Guess
+from target_databox.rehearsal.preview_report import tell, verdict
+from target_databox.rehearsal.tables import echo
 from target_databox.rejects import RejectsFile
-from target_databox.tables import echo
 from target_databox.target import TargetDatabox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from target_databox.columns import Column
     from target_databox.delivery.batches import Row
     from target_databox.messages import UnreadableRecordError
-    from target_databox.settings import Settings
+    from target_databox.records.columns import Column
+    from target_databox.settings.reading import Settings
     from target_databox.sinks import DatasetSink
 
 logger = logging.getLogger("target-databox")

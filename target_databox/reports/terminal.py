@@ -14,13 +14,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from target_databox.estimates import duration_text
-from target_databox.progress import REFRESH_SECONDS, words
+from target_databox.rehearsal.estimates import duration_text
+from target_databox.reports.progress import REFRESH_SECONDS, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_databox.progress import Position
+    from target_databox.reports.progress import Position
 
 BAR_COLUMNS = 12
 

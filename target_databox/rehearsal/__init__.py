@@ -1,0 +1,1 @@
+"""`--check` and `--dry-run`: what a run would find and do, without doing it."""
