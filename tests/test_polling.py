@@ -84,3 +84,22 @@ def test_learned_delay_grows_by_a_quarter() -> None:
     assert delay.seconds == pytest.approx(2.5)
     delay.asked(1.0, done=False)
     assert delay.seconds == pytest.approx(2.5)
+
+
+def test_stuck_ingestion_delays_no_other() -> None:
+    """What is asked about again and again in vain does not make the others wait longer."""
+    delay = PollDelay()
+    delay.asked(0.1, done=True)
+    delay.asked(1.0, done=False)
+    for age in range(2, 600, 10):
+        delay.asked(float(age), done=False, is_first=False)
+    assert delay.seconds == 1.25
+
+
+def test_stuck_first_ingestion_holds_up_no_other() -> None:
+    """While no outcome was seen, others are asked about once the first has been asked for some seconds."""
+    delay = PollDelay()
+    assert not delay.asks_many
+    while delay.seconds < 5.0:
+        delay.asked(delay.seconds, done=False, is_first=False)
+    assert delay.asks_many

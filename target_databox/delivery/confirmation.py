@@ -98,7 +98,7 @@ class Confirmation:
         first = self._unasked[0] if self._unasked else None
         again = self._again[0] if self._again else None
         first_at = NEVER
-        if first is not None and (self._delay.is_learned or self._probe is None):
+        if first is not None and (self._delay.asks_many or self._probe is None):
             first_at = first.accepted_at + self._delay.seconds
         again_at = again[0] if again is not None else NEVER
         due_at = min(first_at, again_at)
@@ -252,7 +252,8 @@ class Confirmation:
 
     def _still_pending(self, batch: Batch, finding: str, now: float) -> None:
         age = batch.age_seconds(now)
-        self._delay.asked(age, done=False)
+        self._delay.asked(age, done=False, is_first=not batch.was_asked)
+        batch.was_asked = True
         timeout = self._policy.confirmation_timeout_seconds
         if age >= timeout:
             self._course.fail(

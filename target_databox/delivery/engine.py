@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 # How long the end of a run waits for threads that have nothing more to do.
 JOIN_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 3600.0
 # How long a signal may go unnoticed while the caller waits.
 INTERRUPTION_SECONDS = 0.1
 
@@ -258,7 +259,7 @@ class Engine:
                     self._idle.wait()
                     continue
                 self._is_minded, self._minded_until = True, wake_at
-                self._minding.wait(None if wake_at == NEVER else max(0.0, wake_at - now))
+                self._minding.wait(_until(wake_at, now))
                 self._is_minded = False
             self._idle.notify_all()
             return None
@@ -315,4 +316,9 @@ class Engine:
             if self._is_ending:
                 return None, None
             self._due_until = dispatcher.output_at
-            self._due.wait(None if self._due_until == NEVER else max(0.0, self._due_until - now))
+            self._due.wait(_until(self._due_until, now))
+
+
+def _until(when: float, now: float) -> float | None:
+    """Seconds to wait; a lock can't wait for ages, and who wakes up too early looks again."""
+    return None if when == NEVER else max(0.0, min(when - now, LONGEST_WAIT_SECONDS))

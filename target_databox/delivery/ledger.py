@@ -64,6 +64,7 @@ class Ledger:
     def accepted(self, batch: Batch, now: float) -> None:
         """A batch has an ingestion, whose outcome is to be learned."""
         batch.accepted_at = now
+        batch.was_asked = False
         batch.lane.remember(batch)
         self.unconfirmed += 1
 

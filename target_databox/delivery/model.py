@@ -235,6 +235,7 @@ class Batch:
         asking: Its question for the outcome.
         posted_after: The server's clock before its first POST.
         hold: Set when an answer to its POST was lost.
+        was_asked: Whether its present ingestion was asked about in vain.
         was_counted: Whether an ingestion before it was counted as appended and overwritten.
         was_posted: Whether it was sent, with whatever answer.
         was_resent: Whether an ingestion of it failed and it was sent once more.
@@ -245,7 +246,7 @@ class Batch:
 
     __slots__ = (
         "accepted_at", "asking", "hold", "ingestion_id", "lane", "posted_after", "posting", "rows", "slot",
-        "twin", "verdict", "was_counted", "was_posted", "was_resent", "whole_rejected",
+        "twin", "verdict", "was_asked", "was_counted", "was_posted", "was_resent", "whole_rejected",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, rows: list[Row], slot: Slot, now: float) -> None:
@@ -258,6 +259,7 @@ class Batch:
         self.accepted_at = 0.0
         self.posted_after: float | None = None
         self.hold: Hold | None = None
+        self.was_asked = False
         self.was_counted = False
         self.was_posted = False
         self.was_resent = False

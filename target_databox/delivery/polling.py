@@ -8,6 +8,8 @@ FIRST_SECONDS = 0.1
 GROWTH = 1.25
 SHRINK = 0.9935
 PATIENCE = 1.5
+# From here on the first ingestion is not waited for before others are asked about: it may be stuck.
+PROBE_SECONDS = 5.0
 LONGEST_STEP_SECONDS = 30.0
 
 
@@ -22,15 +24,23 @@ class PollDelay:
         self.seconds = FIRST_SECONDS
         self.is_learned = False
 
-    def asked(self, age_seconds: float, *, done: bool) -> None:
+    @property
+    def asks_many(self) -> bool:
+        """Whether more than one ingestion may be asked about before its outcome."""
+        return self.is_learned or self.seconds >= PROBE_SECONDS
+
+    def asked(self, age_seconds: float, *, done: bool, is_first: bool = True) -> None:
         """Learn from one question.
 
         Args:
             age_seconds: Time between the acceptance and the question.
             done: Whether the outcome was there.
+            is_first: Whether it was the first question about that ingestion. One that is stuck, and asked
+                about again and again, says nothing about the others.
         """
         if not done:
-            self.seconds = max(self.seconds, age_seconds * (GROWTH if self.is_learned else 2.0))
+            if is_first or not self.is_learned:
+                self.seconds = max(self.seconds, age_seconds * (GROWTH if self.is_learned else 2.0))
         elif not self.is_learned:
             self.is_learned = True
             self.seconds = max(age_seconds, FIRST_SECONDS)
