@@ -356,3 +356,13 @@ def test_many_short_runs_end_soon() -> None:
         assert len(station.api.rows) == 1 + number % 23
         assert station.states[-1:] == [b"%d" % (1 + number % 23)]
     assert time.monotonic() - began < 30
+
+
+def test_ages_of_waiting_are_survived() -> None:
+    """A batch that may wait for longer than a lock can still goes out at the end of the input."""
+    station = Station(batch_age_seconds=1e12, state_interval_seconds=1e12)
+    station.engine.put(station.lane, [Row((1,), b'{"id":1}')])
+    station.engine.state(b"1")
+    station.engine.finish()
+    assert station.api.rows == [{"id": 1}]
+    assert station.states == [b"1"]
