@@ -343,6 +343,16 @@ def test_compressed_batches_are_read(load: Load, emulator: Emulator, tmp_path: P
     assert [json.loads(line)["type"] for line in rejects.read_bytes().splitlines()] == ["SCHEMA", "RECORD"]
 
 
+def test_batch_ends_at_its_bad_record(load: Load, emulator: Emulator, tmp_path: Path) -> None:
+    """Records of a BATCH that stand before the one that ends the run are delivered, and no STATE passes."""
+    file = tmp_path / "batch.jsonl"
+    file.write_bytes(b'{"id": 1}\n{"id": 2}\n{"id": "x"}\n')
+    batch = {"type": "BATCH", "stream": "orders", "encoding": {"format": "jsonl"}, "manifest": [str(file)]}
+    run = load(schema(), state(at=1), batch, state(at=2))
+    assert (run.code, run.states) == (1, [{"at": 1}])
+    assert stored(emulator) == [{"id": 1}, {"id": 2}]
+
+
 def test_broken_batch_files_are_told(load: Load, tmp_path: Path) -> None:
     """A gzip file that is cut off, and a line that is no record, end the run."""
     file = tmp_path / "batch.jsonl.gz"

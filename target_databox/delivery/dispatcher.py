@@ -131,8 +131,8 @@ class Dispatcher:
         """Take in rows, in the order of the input."""
         cutoff = self._verdicts.cutoff
         if cutoff is not None:
-            # Where the run ends at a record, those after it are not sent.
-            rows = [row for row in rows if row.number < cutoff]
+            # Where the run ends at a record, those after it are not sent; a BATCH has many on one line.
+            rows = [row for row in rows if row.number <= cutoff]
         self._ledger.enter(lane, rows)
         lane.queue.put_all(rows, now)
         if len(lane.queue):

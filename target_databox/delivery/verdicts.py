@@ -44,7 +44,7 @@ class Verdicts:
 
     Attributes:
         outbox: Rejected rows that are not written down yet.
-        cutoff: Place in the input of the record that ends the run; only rows before it are still sent.
+        cutoff: Line of the record that ends the run; only rows up to that line are still sent.
     """
 
     def __init__(self, policy: Policy, lanes: list[Lane], *, course: Course, ledger: Ledger) -> None:
@@ -157,7 +157,7 @@ class Verdicts:
         cutoff = self.cutoff
         if cutoff is None:
             return True
-        return any(each.number < cutoff for row in batch.rows for each in (row, *row.replaced()))
+        return any(each.number <= cutoff for row in batch.rows for each in (row, *row.replaced()))
 
     def _halve(self, batch: Batch, rejected: int | None, verdict: Verdict, now: float) -> None:
         first, second = (self._part(batch, rows, now) for rows in halving.halves(batch.rows))
@@ -210,7 +210,7 @@ class Verdicts:
             self.cutoff = row.number
             self._course.end_at_record(_rejected_error(reject))
             for each in self._lanes:
-                each.queue.drop_from(row.number)
+                each.queue.drop_from(row.number + 1)
 
 
 def _said(problems: tuple[ApiProblem, ...], otherwise: str) -> tuple[str | None, str]:
