@@ -133,6 +133,14 @@ def test_declared_dates_that_are_understood_are_no_hint(preview: Preview) -> Non
     assert not any("no ISO 8601" in line for line in printed(run))
 
 
+def test_numbers_beyond_any_float_are_previewed(preview: Preview) -> None:
+    """A number that no float can hold is a number like any other."""
+    line = b'{"type":"RECORD","stream":"orders","record":{"id":"a","n":1e999999}}'
+    run = preview(schema(id=TEXT, n={"type": "number"}), line)
+    assert run.code == 0
+    assert "n number 1" in printed(run)
+
+
 def test_streams_without_keys_or_dates_are_hinted_at(preview: Preview) -> None:
     """A stream without keys would be appended again by every run, one without dates has no time axis."""
     run = preview(schema(keys=[], text=TEXT), record(text="a"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from decimal import Decimal
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, cast
 
@@ -39,7 +40,7 @@ MOST_COLUMNS: Final = 1000
 MOST_REASONS: Final = 20
 LINES_TOLD: Final = 5
 
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_decode: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
 
 class _Reason:
