@@ -83,10 +83,12 @@ class Run:
         return states
 
     def told(self, level: str) -> list[str]:
-        """Every entry of the log of one level, without time and logger."""
+        """Every entry of the log of one level, without time and logger; the SDK on old Pythons left out."""
         parts = LOG_LINE.split(self.log)
         return [
-            said.rstrip("\n") for name, said in zip(parts[1::2], parts[2::2], strict=True) if name == level
+            said.rstrip("\n")
+            for name, said in zip(parts[1::2], parts[2::2], strict=True)
+            if name == level and "SingerSDKPythonEOLWarning" not in said
         ]
 
     @property
