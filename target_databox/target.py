@@ -622,9 +622,6 @@ def main() -> None:
     logger.addFilter(_is_noise)
     # At DEBUG it would log what expressions make of rows.
     logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Until the target takes signals itself nothing is read or written.
-        signal.signal(number, lambda number, _frame: os._exit(128 + number))
     try:
         TargetDatabox.cli()
     except Exception as error:  # noqa: BLE001 # told by its kind, since its message may quote a row
@@ -634,6 +631,8 @@ def main() -> None:
         tell(logger, error)
         sys.exit(FAILED)
     finally:
-        # The run is over; its exit code stands, also when the interpreter takes its time to end.
+        # The run is over; its exit code stands, also when the interpreter takes its time to end. Blocked
+        # first: Python complains of a signal that comes just while it learns to ignore it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
