@@ -43,7 +43,7 @@ def main(api_url: str, path: str) -> None:
 
     @dlt.destination(
         batch_size=100, loader_file_format="typed-jsonl", name="databox", naming_convention="direct"
-    )  # type: ignore[untyped-decorator]
+    )  # type: ignore[untyped-decorator] # dlt's own
     def databox(items: list[dict[str, Any]], _: Any) -> None:
         data = json.dumps({"records": items}, default=str)
         answer = requests.post(f"{url}/data", data=data, headers=HEADERS, timeout=60)

@@ -104,8 +104,7 @@ class RejectsFile:
         except OSError as error:
             raise RejectsFileError(
                 f"{len(rejects)} rejected records could not be written to {self.path}: {error.strerror}. No "
-                f"STATE "
-                "passes them; make room or choose another rejects_path, then run again."
+                "STATE passes them; make room or choose another rejects_path, then run again."
             ) from error
 
     def _write(self, data: bytes) -> None:

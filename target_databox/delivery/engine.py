@@ -231,7 +231,7 @@ class Engine:
                 with self._lock:
                     self._dispatcher.done(request, answer, self._clock())
                     self._wake_others()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001 # a thread that dies in silence would hang the run
             self._break_off(error)
 
     def _break_off(self, error: BaseException) -> None:
@@ -267,7 +267,7 @@ class Engine:
     def _answer(self, request: Request) -> object:
         try:
             answer = self._asked(request)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001 # judged by the dispatcher like any answer
             answer = error
         return masked(answer, request.batch.rows) if isinstance(request, (PostRows, AskOutcome)) else answer
 
@@ -298,7 +298,7 @@ class Engine:
                 with self._lock:
                     self._dispatcher.written(rejects)
                     self._wake_others()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001 # ends the run in the caller's thread
             with self._lock:
                 self._can_write = False
                 self._dispatcher.fail(error, self._clock())

@@ -148,9 +148,9 @@ def _piped(tap: list[Any], target: list[Any], tap_log: Path, variables: Mapping[
     # Commands of this installation with configuration files of our own, no shell.
     with ExitStack() as stack:
         log = stack.enter_context(tap_log.open("w"))
-        source = subprocess.Popen(tap, stdout=subprocess.PIPE, stderr=log)  # noqa: S603
+        source = subprocess.Popen(tap, stdout=subprocess.PIPE, stderr=log)  # noqa: S603 -- no shell, and words of our own
         stack.callback(_end, source)
-        sink = subprocess.Popen(  # noqa: S603
+        sink = subprocess.Popen(  # noqa: S603 -- no shell, and words of our own
             target, stdin=source.stdout, stdout=subprocess.PIPE, env=dict(variables), text=True
         )
         stack.callback(_end, sink)

@@ -101,7 +101,7 @@ def exit_code(command: Sequence[str], variables: Mapping[str, str]) -> int:
     """
     try:
         # The user's own command, without a shell in between.
-        child = subprocess.Popen(command, env=dict(variables))  # noqa: S603
+        child = subprocess.Popen(command, env=dict(variables))  # noqa: S603 -- no shell, and the user's own command
     except FileNotFoundError:
         click.echo(f"{command[0]}: command not found.", err=True)
         return _NOT_FOUND

@@ -80,7 +80,7 @@ def _install(requirement: str, place: Path, log: Path) -> None:
     }
     with log.open("w") as output:
         # Our own words and paths, no shell.
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603 -- no shell, and words of our own
             command,
             stdout=output,
             stderr=subprocess.STDOUT,
