@@ -101,7 +101,7 @@ def test_readme_begins_with_two_commands() -> None:
     """The README's first two commands are one line each: the demo and the tests."""
     demo, tests = (block.strip() for block in blocks("sh")[:2])
     assert demo.endswith("databox-emulator demo")
-    assert tests.endswith("/pytest")
+    assert tests.endswith("/pytest -n auto")
     assert not {"\n"} & {*demo, *tests}
 
 
