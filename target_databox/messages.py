@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import select
 from decimal import Decimal, InvalidOperation
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -21,7 +22,14 @@ CHUNK_LINES: Final = 100
 # How soon a run that fails while its input is silent takes notice.
 SILENCE_SECONDS: Final = 0.25
 
+# Levels of objects and arrays that every Python reads.
+READABLE_LEVELS: Final = 100
+
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+# What gives JSON its levels; a quote alone begins text without an end.
+_BRACKETS_AND_TEXTS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}"]', re.DOTALL)
+_CLOSING: Final = {b"[": b"]", b"{": b"}"}
 
 # Any line of JSON; fractions are Decimals.
 decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -45,7 +53,7 @@ class UnreadableRecordError(ValueError):
 
     Attributes:
         stream: The stream that it names.
-        code: `not_utf8`, `nan`, `lone_surrogate` or `unreadable`.
+        code: `not_utf8`, `nan`, `lone_surrogate`, `too_deep` or `unreadable`.
     """
 
     def __init__(self, stream: str, code: str, message: str) -> None:
@@ -118,6 +126,8 @@ def message(line: bytes) -> dict[str, Any]:
     """
     try:
         decoded = decode(line)
+    except RecursionError:
+        raise _unreadable(_without_depths(line), is_too_deep=True) from None
     except UNREADABLE:
         raise _unreadable(line) from None  # the cause may quote the line
     if not isinstance(decoded, dict) or not isinstance(decoded.get("type"), str):
@@ -181,13 +191,13 @@ def state_value(line: bytes) -> bytes:
     return bytes(_state_decoder.decode(line).value).strip()
 
 
-def _unreadable(line: bytes) -> Exception:
+def _unreadable(line: bytes, *, is_too_deep: bool = False) -> Exception:
     """Tell a RECORD with bad values from a line that is no message."""
     try:
         # A number of five thousand digits is JSON, too.
         decoded = json.loads(line.decode("utf-8", "surrogateescape"), parse_int=str)
     except RecursionError:
-        return InputError("is nested too deeply.")
+        return _unreadable(_without_depths(line), is_too_deep=True)
     except ValueError:
         return InputError("is not valid JSON; was the tap cut off?")
     if (
@@ -195,8 +205,11 @@ def _unreadable(line: bytes) -> Exception:
         or decoded.get("type") != "RECORD"
         or not isinstance(decoded.get("stream"), str)
     ):
-        return InputError("holds text or numbers that JSON does not allow.")
+        what = "is nested too deeply" if is_too_deep else "holds text or numbers that JSON does not allow"
+        return InputError(f"{what}.")
     stream = decoded["stream"]
+    if is_too_deep:
+        return UnreadableRecordError(stream, "too_deep", "it is nested too deeply to be read")
     try:
         line.decode("utf-8")
     except UnicodeDecodeError:
@@ -210,6 +223,27 @@ def _unreadable(line: bytes) -> Exception:
             stream, "lone_surrogate", "it holds half of a surrogate pair, which is no text"
         )
     return UnreadableRecordError(stream, "unreadable", "its JSON can't be read")
+
+
+def _without_depths(line: bytes) -> bytes:
+    """A line with null for what is nested too deeply; nothing is left of one whose brackets do not match."""
+    kept: list[bytes] = []
+    begin = 0
+    closing: list[bytes] = []
+    for match in _BRACKETS_AND_TEXTS.finditer(line):
+        mark = match[0]
+        if mark in _CLOSING:
+            if len(closing) == READABLE_LEVELS:
+                kept += line[begin : match.start()], b"null"
+            closing.append(_CLOSING[mark])
+        elif mark in (b"]", b"}"):
+            if not closing or closing.pop() != mark:
+                return b""
+            if len(closing) == READABLE_LEVELS:
+                begin = match.end()
+        elif mark == b'"':
+            return b""
+    return b"" if closing else b"".join((*kept, line[begin:]))
 
 
 def record_message(stream: str, record: bytes) -> bytes:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from target_databox.target import TargetDatabox
 
 
-# What validators raise for values that no JSON text holds.
-_NOT_JSON = (ValueError, TypeError, OverflowError)
+# What validators raise for values that no JSON text holds, and for those that are nested too deeply.
+_NOT_VALIDATED = (ValueError, TypeError, OverflowError, RecursionError)
 
 
 class Stopped(Exception):  # noqa: N818 # no error: the run ends in order
@@ -152,8 +152,12 @@ class DatasetSink(Sink):
             except InvalidRecord as error:
                 self.reject(line, number, origin, "schema", "schema", error.error_message)
                 return
-            except _NOT_JSON:
-                message = "the record: stream maps made something of it that JSON does not know"
+            except _NOT_VALIDATED:
+                message = "the record: it does not fit, and is nested too deeply to tell where"
+                if not is_json:
+                    message = (
+                        "the record: stream maps made of it what JSON does not know, or nests too deeply"
+                    )
                 self.reject(line, number, origin, "schema", "schema", message)
                 return
         try:

@@ -88,7 +88,7 @@ BAD_LINES = {
         "is a RECORD without a record.",
     ),
     "nested too deeply": (
-        b'{"type":"RECORD","stream":"orders","record":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n",
+        b'{"type":"STATE","value":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n",
         "is nested too deeply.",
     ),
     "bad text outside of records": (
@@ -193,6 +193,14 @@ BAD_RECORDS = {
     "lone surrogate": (
         b'{"id":2,"name":"canary-value\\ud800"}',
         "lone_surrogate: it holds half of a surrogate pair, which is no text",
+    ),
+    "nested too deeply": (
+        b'{"id":2,"name":' + b"[" * 500 + b'"canary-value"' + b"]" * 500 + b"}",
+        "schema: the record: it does not fit, and is nested too deeply to tell where",
+    ),
+    "nested beyond reading": (
+        b'{"id":2,"name":' + b"[" * 100_000 + b'"canary-value"' + b"]" * 100_000 + b"}",
+        "too_deep: it is nested too deeply to be read",
     ),
     "too large": (
         b'{"id":2,"name":"' + b"canary-value" * 200 + b'"}',
