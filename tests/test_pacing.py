@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_databox.api.pacing import LONGEST_PAUSE_SECONDS, SLOWEST_SHARE, Budget, Turnstile
+from target_databox.api.pacing import LONGEST_PAUSE_SECONDS, MARGIN, SLOWEST_SHARE, Budget, Turnstile
 
 
 def budget(per_second: float = 10.0, per_hour: float = 10_000.0, *, chance: float = 0.5) -> Budget:
@@ -84,9 +84,19 @@ def test_fractional_second_keeps_its_pace(per_second: float) -> None:
     assert len(taken) >= 0.95 * 200 * per_second
 
 
-def test_fractional_hour_is_more_than_an_hour() -> None:
-    """Half a request an hour is one in two hours."""
-    assert turns(budget(10.0, 0.5), 3 * 7200.0 + 1) == [0.0, 7200.0, 14400.0, 21600.0]
+@pytest.mark.parametrize(
+    ("per_hour", "taken"),
+    [
+        (0.5, [0.0, 7200.0]),
+        (1.0, [0.0, 3600.0, 7200.0]),
+        (1.5, [0.0, 3600.0, 7200.0]),
+        (2.5, [0.0, 1.0, 3600.0, 3601.0, 7200.0, 7201.0]),
+    ],
+)
+def test_fractional_hour_is_kept(per_hour: float, taken: list[float]) -> None:
+    """Half a request an hour is one in two hours; of one and a half an hour takes one."""
+    of = budget(MARGIN, per_hour)
+    assert turns(of, 7202.0) == pytest.approx(taken)
 
 
 def test_hour_is_used_up() -> None:
@@ -110,6 +120,20 @@ def test_reserve_larger_than_the_limit() -> None:
     of = budget(10.0, 2.0)
     assert of.take(0.0, 500) == 0.0
     assert of.take(10.0, 500) == pytest.approx(3600.0)
+
+
+def test_reserve_waits_for_enough() -> None:
+    """Who needs several requests is told the time at which that many have left the hour."""
+    of = budget(10.0, 4.0)
+    assert [of.take(at) for at in (0.0, 10.0, 20.0)] == [0.0, 0.0, 0.0]
+    assert [of.take(30.0, reserve) for reserve in (1, 2, 3)] == [3600.0, 3610.0, 3620.0]
+
+
+def test_hour_is_remembered_in_seconds() -> None:
+    """Requests of one second leave the hour together, with the last of them, so there is less to remember."""
+    of = budget(1000.0, 3.0)
+    assert [of.take(at) for at in (5.0, 5.9, 6.1)] == [0.0, 0.0, 0.0]
+    assert [of.take(6.2, reserve) for reserve in (0, 1, 2)] == [3605.9, 3605.9, 3606.1]
 
 
 def test_refusal_pauses_everything() -> None:

@@ -55,12 +55,11 @@ class Budget:
         self, per_second: float, per_hour: float, *, rand: Callable[[], float] = random.random
     ) -> None:
         self.per_second = per_second
-        self.per_hour = per_hour
         self._rand = rand
         self._lock = threading.Lock()
         # A fractional limit keeps its meaning: 0.5 an hour is one in two hours.
         self._hour_capacity = max(1, math.floor(per_hour))
-        self._hour_seconds = HOUR_SECONDS * self._hour_capacity / per_hour if per_hour < 1 else HOUR_SECONDS
+        self._hour_seconds = HOUR_SECONDS / min(per_hour, 1.0)
         self._hour: deque[list[float]] = deque()
         self._hour_count = 0
         self._pace = per_second
@@ -117,8 +116,6 @@ class Budget:
 
     def succeeded(self) -> None:
         """Let the pace recover a little, after an answer that is not a 429."""
-        if self._pace >= self.per_second and not self._pauses:
-            return
         with self._lock:
             self._pauses = 0
             if self._pace < KNEE * self._ceiling:
