@@ -78,7 +78,8 @@ def chunks(
     except (AttributeError, OSError):
         yield from _lines_of(file_input)
         return
-    rest = b""
+    # Grows in place: a long line comes in thousands of pieces.
+    rest = bytearray()
     while not is_over():
         with interruptible:
             if not select.select([descriptor], [], [], SILENCE_SECONDS)[0]:
@@ -88,13 +89,13 @@ def chunks(
             break
         *lines, tail = chunk.split(b"\n")
         if lines:
-            lines[0] = rest + lines[0]
-            rest = tail
+            lines[0] = bytes(rest) + lines[0]
+            rest[:] = tail
             yield lines
         else:
             rest += tail
     if rest and not is_over():
-        yield [rest]
+        yield [bytes(rest)]
 
 
 def _read(descriptor: int) -> bytes:
