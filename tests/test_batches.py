@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_databox.delivery.batches import FRAME_BYTES, Cut, Row, RowQueue, body, key_text
+from target_databox.delivery.batches import (
+    FRAME_BYTES,
+    LINE_OVERHEAD_BYTES,
+    ROW_OVERHEAD_BYTES,
+    Cut,
+    Row,
+    RowQueue,
+    body,
+    key_bytes,
+    key_text,
+)
 
 WIDE = Cut(100, 1_000_000)
 
@@ -36,8 +47,11 @@ def test_rows_without_keys_queue() -> None:
     """Without keys every row stands for itself, equal ones too."""
     queue = RowQueue(keyed=False)
     queue.put_all([row(1), row(2), row(3)], 0.0)
-    assert numbers(queue.cut(Cut(2, 1000))) == [1, 2]
+    rows = queue.cut(Cut(2, 1000))
+    assert numbers(rows) == [1, 2]
     assert numbers(queue.cut(Cut(2, 1000))) == [3]
+    queue.free(queue.keys(rows), 0.0)
+    assert queue.busy == 1
 
 
 def test_newer_row_takes_the_place() -> None:
@@ -59,9 +73,9 @@ def test_equal_numbers_are_one_key() -> None:
 def test_age_counts_from_readiness() -> None:
     """A row that had to wait for its key is young when it is let go."""
     queue = RowQueue(keyed=True)
-    queue.put(row(1, "a"), 0.0)
+    queue.put_all([row(1, "a")], 0.0)
     rows = queue.cut(WIDE)
-    queue.put(row(2, "a"), 1.0)
+    queue.put_all([row(2, "a")], 1.0)
     assert queue.ready_since is None
     queue.free(queue.keys(rows), 9.0)
     assert queue.ready_since == 9.0
@@ -153,7 +167,7 @@ def test_queue_equals_model(steps: list[tuple[str, int]]) -> None:
     flying: list[list[Row]] = []
     for number, (step, value) in enumerate(steps):
         if step == "p":
-            queue.put(row(number, value, size_of(number)), 0.0)
+            queue.put_all([row(number, value, size_of(number))], 0.0)
             model.waiting.append((number, value))
         elif step == "c":
             batch = queue.cut(Cut(value + 1, 1000))
@@ -193,13 +207,23 @@ def test_cost_covers_what_is_kept(key: object, *, with_line: bool) -> None:
         own = key + number if isinstance(key, int) else key % number  # type: ignore[operator]
         each = Row((own,), bytes(100), number=1000 + number, line=bytes(150) if with_line else None)
         cost += each.cost_bytes
-        queue.put(each, 1.0 + number)
+        queue.put_all([each], 1.0 + number)
         del each
     batches = [queue.cut(WIDE) for _ in range(count // 100)]
     kept = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert sum(map(len, batches)) == count
     assert kept <= cost <= 1.5 * kept
+
+
+def test_costs_are_made_up() -> None:
+    """A row costs its body, its line and its key with all of its parts, and more for each of them."""
+    bare = Row(None, bytes(100))
+    assert bare.cost_bytes == 100 + ROW_OVERHEAD_BYTES
+    assert Row(None, bytes(100), line=bytes(150)).cost_bytes - bare.cost_bytes == 150 + LINE_OVERHEAD_BYTES
+    assert Row(("k" * 500,) * 10, bytes(100)).cost_bytes - bare.cost_bytes > 10 * (8 + 500)
+    assert Row((), bytes(100)).cost_bytes - bare.cost_bytes == sys.getsizeof(())
+    assert key_bytes(bare) == sys.getsizeof(bare)
 
 
 def test_keys_are_named_shortly() -> None:
@@ -234,7 +258,7 @@ def test_queue_knows_its_size(steps: list[tuple[str, int]], keyed: bool) -> None
         number += 2
         new = [row(number + more, choice if keyed else None, 10 + number + more) for more in (0, 1)]
         if step == "put":
-            queue.put(new[0], 0.0)
+            queue.put_all([new[0]], 0.0)
             everything.append(new[0])
         elif step == "put_all":
             queue.put_all(new, 0.0)
@@ -260,20 +284,20 @@ def test_batch_may_fill_its_limits() -> None:
     """A batch is full with as many rows, or more bytes with their commas, than one request may have."""
     queue = RowQueue(keyed=False)
     for number in (1, 2):
-        queue.put(row(number), 0.0)
+        queue.put_all([row(number)], 0.0)
     exact = FRAME_BYTES + 10 + 1 + 10
     assert queue.is_full(Cut(2, 1000))
     assert not queue.is_full(Cut(3, exact + 1))
     assert queue.is_full(Cut(3, exact - 1))
     assert numbers(queue.cut(Cut(3, exact - 1))) == [1]
-    queue.put(row(3), 0.0)
+    queue.put_all([row(3)], 0.0)
     assert numbers(queue.cut(Cut(3, exact))) == [2, 3]
 
 
 def test_age_is_that_of_the_oldest() -> None:
     """A row is as old as the first of its key that could be sent, and so is what it had replaced."""
     queue = RowQueue(keyed=True)
-    queue.put(row(1, "a"), 1.0)
+    queue.put_all([row(1, "a")], 1.0)
     queue.put_all([row(2, "a"), row(3, "b")], 2.0)
     assert queue.ready_since == 1.0
     queue.drop_from(2)

@@ -42,7 +42,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
             of them: linked to one another they would be freed by a recursion as deep as they are many.
     """
 
-    key: Hashable
+    key: tuple[Hashable, ...] | None
     body: bytes
     number: int = 0
     line: bytes | None = None
@@ -126,39 +126,33 @@ class RowQueue:
         return len(self._busy)
 
     def put_all(self, rows: Iterable[Row], now: float) -> None:
-        """Take in rows in their order."""
+        """Take in rows in their order, each the newest of its key."""
         ready, busy, keyed = self._ready, self._busy, self.keyed
         size = 0
         for row in rows:
             key = row.key if keyed else row
-            if key in busy or key in ready:
-                self.put(row, now)
-            else:
+            if key in busy:
+                self._hold_back(key, row)
+                continue
+            replaced = ready.get(key)
+            if replaced is None:
                 row.since = now
-                ready[key] = row
-                size += len(row.body)
+            else:
+                row.replace(replaced)
+                row.since = replaced.since
+                size -= len(replaced.body)
+            ready[key] = row
+            size += len(row.body)
         self.ready_bytes += size
 
-    def put(self, row: Row, now: float) -> None:
-        """Take in the newest row of its key."""
-        key = self._key(row)
-        if key in self._busy:
-            waiting = self._busy[key]
-            if waiting is None:
-                self._waiting += 1
-            else:
-                row.replace(waiting)
-            self._busy[key] = row
-            return
-        replaced = self._ready.get(key)
-        if replaced is None:
-            row.since = now
+    def _hold_back(self, key: Hashable, row: Row) -> None:
+        """Let a row wait until its key is free."""
+        waiting = self._busy[key]
+        if waiting is None:
+            self._waiting += 1
         else:
-            row.replace(replaced)
-            row.since = replaced.since
-            self.ready_bytes -= len(replaced.body)
-        self._ready[key] = row
-        self.ready_bytes += len(row.body)
+            row.replace(waiting)
+        self._busy[key] = row
 
     def is_full(self, cut: Cut) -> bool:
         """Whether a whole batch could be cut."""
@@ -254,15 +248,14 @@ def _older_than(row: Row, number: int, dropped: list[Row]) -> Row | None:
 
 
 def key_bytes(key: Hashable) -> int:
-    """Memory that a key takes."""
+    """Memory that a key takes; that of a row without a key, which stands for itself, is counted with it."""
     parts = key if isinstance(key, tuple) else ()
     return sys.getsizeof(key) + sum(map(sys.getsizeof, parts))
 
 
-def key_text(key: Hashable) -> str:
+def key_text(key: tuple[Hashable, ...]) -> str:
     """A key's values as a message shows them, cut to a readable length."""
-    values = key if isinstance(key, tuple) else (key,)
-    text = ", ".join(str(value[-1] if isinstance(value, tuple) else value) for value in values)
+    text = ", ".join(str(value[-1] if isinstance(value, tuple) else value) for value in key)
     return text if len(text) <= KEY_TEXT_CHARACTERS else f"{text[:KEY_TEXT_CHARACTERS]}…"
 
 

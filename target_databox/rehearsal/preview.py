@@ -94,7 +94,7 @@ class PreviewLane(Lane):
     def take(self, row: Row) -> None:
         """Count a row, and learn from its values."""
         self.counts.read += 1
-        self._batch.put(row, 0.0)
+        self._batch.put_all((row,), 0.0)
         while self._batch.is_full(self._cut):
             self._send()
         for name, value in _decode(row.body).items():
