@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from singer_sdk.helpers._batch import StorageTarget
 
 from target_databox.messages import InputError
 
@@ -43,11 +48,18 @@ def record_lines(
                     if line.strip():
                         yield line.rstrip(b"\r\n")
         except (OSError, EOFError, ValueError, ImportError, zlib.error) as error:
-            if isinstance(error, InputError):
-                raise
             reason = getattr(error, "strerror", None) or error
             raise InputError(
                 f"is a BATCH whose file {address} can't be read: {reason}. The file must be there, whole, "
-                f"when "
-                "the message is read."
+                "when the message is read."
             ) from error
+
+
+def opened(address: str) -> AbstractContextManager[IO[bytes]]:
+    """A file of a BATCH, wherever the SDK can find it."""
+    parts = urlsplit(address)
+    if parts.scheme in ("", "file"):
+        # The SDK would make its directory when that is missing.
+        return Path(url2pathname(parts.path) if parts.scheme else address).open("rb")
+    head, tail = StorageTarget.split_url(address)
+    return StorageTarget.from_url(head).open(tail, mode="rb")

@@ -1,6 +1,6 @@
 """TargetDatabox: Singer messages in, STATE out; settings, signals and exit codes.
 
-A record's way: a line → `messages` → its `DatasetSink` (validated, made a row) → `delivery` (sent, confirmed)
+A record's way: `reader` (a line) → its `DatasetSink` (validated, made a row) → `delivery` (sent, confirmed)
 → STATE.
 
 Long because it is one class of the SDK's with the command around it; what needs no SDK lives elsewhere.
@@ -9,45 +9,32 @@ Long because it is one class of the SDK's with the command around it; what needs
 from __future__ import annotations
 
 import copy
-import datetime
 import logging
 import os
 import signal
 import sys
-from collections import Counter
 from functools import cached_property
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import click
 from singer_sdk import Target
 from singer_sdk.exceptions import (
-    MapExpressionError,
     MissingKeyPropertiesError,
     RecordsWithoutSchemaException,
     StreamMapConfigError,
 )
-from singer_sdk.helpers._batch import StorageTarget
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import _ConfigInput
-from singer_sdk.singerlib.encoding import GenericSingerReader
 
-from target_databox.api.errors import SetupError
-from target_databox.batch_files import record_lines
+from target_databox.batch_files import opened, record_lines
 from target_databox.delivery.batches import Origin
 from target_databox.delivery.errors import RejectedError
-from target_databox.interrupts import Interrupted, Interrupts
+from target_databox.interrupts import Interrupts
 from target_databox.messages import (
-    BYTE_ORDER_MARK,
-    UNREADABLE,
     InputError,
     UnreadableRecordError,
-    chunks,
     declaration,
-    decode,
     kept_line,
     message,
     record_message,
@@ -56,6 +43,7 @@ from target_databox.messages import (
     state_value,
     stream_of,
 )
+from target_databox.reader import METADATA, LineReader
 from target_databox.records.columns import ColumnError
 from target_databox.records.validation import SchemaError
 from target_databox.settings.files import config_of
@@ -68,10 +56,10 @@ from target_databox.settings.reading import (
     read_settings,
 )
 from target_databox.sinks import DatasetSink, Stopped
+from target_databox.stream_maps import UNFIT, UnmappedError, mapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
     from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
@@ -87,25 +75,6 @@ FAILED = 1
 ENVIRONMENT = "ENV"
 # Rows of a BATCH file that are read before they are handed over.
 BATCH_ROWS_AT_HAND = 200
-# What an expression of stream_maps may raise for a record that it does not suit.
-EXPRESSION_ERRORS = (MapExpressionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-
-
-# What the SDK takes out of records where `add_record_metadata` is off.
-METADATA = frozenset(
-    f"_sdc_{name}"
-    for name in (
-        "extracted_at",
-        "received_at",
-        "batched_at",
-        "deleted_at",
-        "sequence",
-        "table_version",
-        "sync_started_at",
-    )
-)
-# What comes of a line that is no JSON object, has no record, or no stream of the short cuts.
-NO_PLAIN_RECORD = (*UNREADABLE, LookupError, TypeError)
 
 
 class NoSchemaError(InputError, RecordsWithoutSchemaException):
@@ -114,110 +83,6 @@ class NoSchemaError(InputError, RecordsWithoutSchemaException):
 
 class KeyLackingError(RejectedError, MissingKeyPropertiesError):
     """The record that ended the run lacks a key value; the SDK's own error too."""
-
-
-class LineReader(GenericSingerReader[bytes]):
-    """Calls a target for every message, and once more whenever the input has to be waited for.
-
-    Attributes:
-        line: The line at hand.
-        number: Its number, from 1.
-        failure: What ended the reading early.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._target: TargetDatabox
-        self.line = b""
-        self.number = 0
-        self.failure: BaseException | None = None
-
-    def serve(self, target: TargetDatabox) -> None:
-        """Say whose messages these are."""
-        self._target = target
-
-    @property
-    def default_input(self) -> IO[bytes]:
-        """Standard input as bytes: its text would be decoded with the locale.
-
-        Raises:
-            InputError: There is none.
-        """
-        if sys.stdin is None:
-            raise InputError("There is no standard input to read messages from.")
-        return sys.stdin.buffer
-
-    def deserialize_json(self, line: bytes) -> dict[str, Any]:
-        """Decode one line."""
-        return message(line)
-
-    def process_lines(
-        self, file_input: IO[bytes] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
-    ) -> Counter[str]:
-        """Read to the end, or to what ends the run; never raises."""
-        stats: Counter[str] = Counter()
-        self.failure = _failure_of(lambda: self._read_all(file_input, callbacks, stats))
-        if self.failure is None or isinstance(self.failure, (InputError, SetupError)):
-            # Rows before the line that ends the run are still at hand, and are delivered.
-            self.failure = _failure_of(self._target.hand_over) or self.failure
-        return stats
-
-    def _read_all(
-        self,
-        file_input: IO[bytes] | None,
-        callbacks: dict[str, Callable[[dict[str, Any]], None]],
-        stats: Counter[str],
-    ) -> None:
-        target = self._target
-        source = file_input or self.default_input
-        target.loader.begin(source)
-        for lines in chunks(source, interruptible=target.interrupts, is_over=target.is_over):
-            if not self.number:
-                lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
-            self._read(lines, callbacks, stats)
-            target.hand_over()
-
-    def _read(
-        self,
-        lines: list[bytes],
-        callbacks: dict[str, Callable[[dict[str, Any]], None]],
-        stats: Counter[str],
-    ) -> None:
-        """Take in lines: records that nothing changes by a short cut, the others by the SDK's way."""
-        short_cuts = self._target.short_cuts
-        for line in lines:
-            self.number += 1
-            try:
-                decoded = decode(line)
-                record = decoded["record"]
-                short_cut = short_cuts[decoded["stream"]]
-                is_plain = (
-                    decoded["type"] == "RECORD"
-                    and type(record) is dict
-                    and "rejected" not in decoded
-                    and METADATA.isdisjoint(record)
-                )
-            except NO_PLAIN_RECORD:
-                is_plain = False
-            if is_plain:
-                sink, origin = short_cut
-                sink.take(record, line, self.number, origin, is_json=True)
-                stats["RECORD"] += 1
-            elif line.strip():
-                self.line = line
-                stats[self._process(line, callbacks)] += 1
-
-    def _process(self, line: bytes, callbacks: dict[str, Callable[[dict[str, Any]], None]]) -> str:
-        try:
-            decoded = message(line)
-            kind: str = decoded["type"]
-            callbacks.get(kind, _unknown)(decoded)
-        except UnreadableRecordError as error:
-            self._target.reject_unreadable(error, self.line)
-            return "RECORD"
-        except InputError as error:
-            raise type(error)(f"Line {self.number} of the input {error}") from error.__cause__
-        return kind
 
 
 class TargetDatabox(Target):
@@ -309,7 +174,7 @@ class TargetDatabox(Target):
         self._origins[stream] = Origin(stream, self.message_reader.line)
         try:
             self.mapper.register_raw_stream_schema(stream, schema, keys)
-        except (*EXPRESSION_ERRORS, StreamMapConfigError, NotImplementedError) as error:
+        except UNFIT as error:
             raise InputError(
                 f"is a SCHEMA of stream '{stream}' to which stream_maps do not fit: {error}"
             ) from error
@@ -360,17 +225,22 @@ class TargetDatabox(Target):
             sink, origin = self.short_cuts[stream]
             sink.take(record, line, self.message_reader.number, origin, is_json=True)
             return
-        context = {"line": line, "number": self.message_reader.number, "origin": self._origins.get(stream)}
-        for stream_map in self._maps(stream):
-            mapped = _mapped(stream_map, record)
-            if mapped is None:
-                continue
+        maps, number = self._maps(stream), self.message_reader.number
+        context = {"line": line, "number": number, "origin": self._origins[stream]}
+        for stream_map in maps:
             sink = self._sink(stream_map.stream_alias)
+            try:
+                mapped_record = mapped(stream_map, record)
+            except UnmappedError as error:
+                sink.reject(line, number, self._origins[stream], "map", "expression", str(error))
+                continue
+            if mapped_record is None:
+                continue
             if sink.include_sdc_metadata_properties:
-                sink._add_sdc_metadata_to_record(mapped, message_dict, context)
+                sink._add_sdc_metadata_to_record(mapped_record, message_dict, context)
             else:
-                sink._remove_sdc_metadata_from_record(mapped)
-            sink.process_record(mapped, context)
+                sink._remove_sdc_metadata_from_record(mapped_record)
+            sink.process_record(mapped_record, context)
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         require(message_dict, "value")
@@ -390,10 +260,8 @@ class TargetDatabox(Target):
             self._warned.add("ACTIVATE_VERSION")
             logger.warning(
                 "ACTIVATE_VERSION of stream '%s' changes nothing: the Databox API v1 can't delete single "
-                "rows, so "
-                "rows that are gone at the source stay in the dataset. Use load_method overwrite for a "
-                "fresh copy "
-                "every run.",
+                "rows, so rows that are gone at the source stay in the dataset. Use load_method overwrite "
+                "for a fresh copy every run.",
                 stream,
             )
 
@@ -401,7 +269,7 @@ class TargetDatabox(Target):
         require(message_dict, "encoding", "manifest")
         stream = stream_of(message_dict)
         self._maps(stream)
-        lines = record_lines(message_dict["encoding"], message_dict["manifest"], _opened)
+        lines = record_lines(message_dict["encoding"], message_dict["manifest"], opened)
         for count, record_line in enumerate(lines, start=1):
             # As if the tap had sent it: the record keeps its text.
             line = record_message(stream, record_line)
@@ -457,11 +325,9 @@ class TargetDatabox(Target):
         lane, keys = known
         if set(keys) != set(sink.load_keys):
             raise InputError(
-                f"changes the key properties of stream '{sink.stream_name}' from "
-                f"{', '.join(keys) or 'none'} to "
-                f"{', '.join(sink.load_keys) or 'none'}: the keys of a Databox dataset can't be changed. "
-                f"Load it "
-                "into another dataset with dataset_titles, or append only with load_method."
+                f"changes the key properties of stream '{sink.stream_name}' from {', '.join(keys) or 'none'} "
+                f"to {', '.join(sink.load_keys) or 'none'}: the keys of a Databox dataset can't be changed. "
+                "Load it into another dataset with dataset_titles, or append only with load_method."
             )
         return lane
 
@@ -566,50 +432,6 @@ class TargetDatabox(Target):
             click.Option(["--dry-run"], is_flag=True, help="Read the input, say what a run would send."),
         ]
         return command
-
-
-def _failure_of(work: Callable[[], None]) -> BaseException | None:
-    """Why some work ended early, if that is a failure."""
-    try:
-        work()
-    except Stopped:
-        return None
-    except (Exception, Interrupted) as error:  # noqa: BLE001 # what was read is delivered first
-        return error
-    return None
-
-
-def _unknown(message_dict: dict[str, Any]) -> None:  # noqa: ARG001 # takes the place of a callback
-    raise InputError("has a type that is not one of Singer's.")
-
-
-def _mapped(stream_map: StreamMap, record: dict[str, Any]) -> dict[str, Any] | None:
-    """A record as a stream map makes it, as JSON could hold it; None when it is left out."""
-    try:
-        mapped: dict[str, Any] | None = stream_map.transform(dict(record))
-    except EXPRESSION_ERRORS as error:
-        # Only the SDK's own message is known to quote the expression and not the record.
-        said = str(error) if isinstance(error, MapExpressionError) else type(error).__name__
-        raise InputError(
-            f"is a RECORD that stream_maps can't map to stream '{stream_map.stream_alias}': "
-            f"{said.rstrip('.')}. "
-            "Mend the expression."
-        ) from None
-    if mapped is not None:
-        for name, value in mapped.items():
-            if isinstance(value, (datetime.date, datetime.time)):
-                mapped[name] = value.isoformat()
-    return mapped
-
-
-def _opened(address: str) -> AbstractContextManager[IO[bytes]]:
-    """A file of a BATCH, wherever the SDK can find it."""
-    parts = urlsplit(address)
-    if parts.scheme in ("", "file"):
-        # The SDK would make its directory when that is missing.
-        return Path(url2pathname(parts.path) if parts.scheme else address).open("rb")
-    head, tail = StorageTarget.split_url(address)
-    return StorageTarget.from_url(head).open(tail, mode="rb")
 
 
 def _is_noise(entry: logging.LogRecord) -> bool:

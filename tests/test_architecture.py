@@ -23,7 +23,7 @@ CLOSED_ROOMS = {
 }
 # Distributions that only some modules may know.
 RESERVED = {
-    "singer_sdk": ("target", "sinks", "settings", "batch_files", "reports.metrics"),
+    "singer_sdk": ("target", "reader", "sinks", "stream_maps", "batch_files", "settings", "reports.metrics"),
     "requests": ("api",),
     "aiohttp": ("emulator",),
     "jinja2": ("emulator",),

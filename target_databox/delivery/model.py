@@ -138,8 +138,8 @@ class Verdict:
     """Why a row was rejected.
 
     Attributes:
-        reason: `schema`, `key`, `encoding`, `size` before it was sent; `refused`, `rejected`, `failed`,
-            `suspect` by the API.
+        reason: `map`, `schema`, `key`, `encoding`, `size` before it was sent; `refused`, `rejected`,
+            `failed`, `suspect` by the API.
         code: The API's code, or ours.
         message: One sentence, without values.
         status: The HTTP status of an answer that refused it.

@@ -19,7 +19,7 @@ MOST_REASONS: Final = 50
 RECORDS_TOLD: Final = 5
 LONGEST_KEY_CHARACTERS: Final = 60
 # Our own words hold no values. The API's may, so they are in the rejects file alone.
-_OWN_REASONS: Final = frozenset({"schema", "key", "encoding", "size"})
+_OWN_REASONS: Final = frozenset({"map", "schema", "key", "encoding", "size"})
 
 
 class CountError(RuntimeError):
