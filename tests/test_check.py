@@ -111,6 +111,7 @@ def test_unreachable_api_is_told(command: Command) -> None:
     run = checked(command, api_url="http://127.0.0.1:9", retry_seconds=0.2)
     (found,) = (cells[2] for cells in lines(run) if cells[:2] == ["API", "FAILED"])
     assert "could not be reached" in found
+    assert found.endswith("nothing was stored")
     assert advice(run) == ["Check the network, the proxy and api_url; or try again later."]
     assert run.code == 1
 

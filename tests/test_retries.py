@@ -327,12 +327,12 @@ def test_retries_are_told(caplog: pytest.LogCaptureFixture) -> None:
         (
             "target_databox.api.retries",
             "WARNING",
-            "Trying again in 1.0 seconds, after 1 failed tries: Failed.",
+            "Try 1 failed, the next is in 1.0 seconds: Failed.",
         ),
         (
             "target_databox.api.retries",
             "WARNING",
-            "Trying again in 1.0 seconds, after 2 failed tries: Failed.",
+            "Try 2 failed, the next is in 1.0 seconds: Failed.",
         ),
         (
             "target_databox.api.retries",

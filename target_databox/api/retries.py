@@ -201,9 +201,7 @@ def patiently(
                 wait = wait_seconds(failures, error.retry_after_seconds, rand)
                 # The last try is made when the time is up, not given away because a wait overshoots it.
                 wait = max(min(wait, retry_seconds - failing_seconds), error.retry_after_seconds or 0.0)
-                logger.warning(
-                    "Trying again in %.1f seconds, after %s failed tries: %s", wait, failures, error
-                )
+                logger.warning("Try %s failed, the next is in %.1f seconds: %s", failures, wait, error)
                 rest(wait)
                 failing_seconds += wait
             # `rest` has waited; backoff's own sleep could not be woken by a signal.

@@ -149,20 +149,27 @@ class Transport:
                 raise
             return Reply(status, response.headers, bytes(payload))
         except (NeverLeftError, requests.ConnectTimeout) as exc:
-            raise UnreachableError(
+            happened = (
                 f"{method} {path} could not be sent, since {self._host} could not be reached "
-                f"({self._reason(exc)}); nothing was stored. Check the network, the proxy and the setting "
-                "api_url.",
+                f"({self._reason(exc)}); nothing was stored"
+            )
+            raise UnreachableError(
+                f"{happened}. Check the network, the proxy and the setting api_url.",
                 method=method,
                 path=path,
+                happened=happened,
             ) from exc
         except (requests.RequestException, HTTPError, OSError) as exc:
-            raise LostAnswerError(
+            happened = (
                 f"{method} {path} was sent, but its answer was lost ({self._reason(exc)}); nobody knows "
-                "whether it was carried out. Check the network, or raise request_timeout_seconds.",
+                "whether it was carried out"
+            )
+            raise LostAnswerError(
+                f"{happened}. Check the network, or raise request_timeout_seconds.",
                 method=method,
                 path=path,
                 status=status,
+                happened=happened,
             ) from exc
         finally:
             seconds = time.perf_counter() - started
