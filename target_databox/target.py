@@ -359,15 +359,15 @@ class TargetDatabox(Target):
             }
             for entry in self.settings.unused(columns):
                 logger.warning("Nothing in the input matched the setting %s; is it misspelt?", entry)
+        for sink in sinks:
+            # Its metric is told before the sum of the run, which is to be the last that is said.
+            sink.clean_up()
         try:
             self.loader.finish(failure)
         except RejectedError as error:
             if any(sink.lacked_key for sink in sinks):
                 raise KeyLackingError(str(error)) from error
             raise
-        finally:
-            for sink in sinks:
-                sink.clean_up()
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 # as in the SDK
         self.interrupts.handle(signum)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_databox.reports.progress import InputShare, Lines, Position, Progress, seconds_left, words
+from target_databox.reports.terminal import short_words
 from tests.command import TARGET, record, schema, state, text
 
 if TYPE_CHECKING:
@@ -92,6 +93,22 @@ def test_words_say_all(caplog: pytest.LogCaptureFixture) -> None:
     )
     assert words(position(1200, 1000), 98.7, 200).endswith(", about 3 min 20 s left")
     assert words(position(), 0, None) == "no rows read yet"
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (80, "1,200,000/5,000,000 rows, 512/s, 2 h 5 min left, 3 unconfirmed, 12% of the hour"),
+        (79, "1,200,000/5,000,000 rows, 512/s, 2 h 5 min left, 3 unconfirmed, 12% of the hour"),
+        (78, "1,200,000/5,000,000 rows, 512/s, 2 h 5 min left, 3 unconfirmed"),
+        (50, "1,200,000/5,000,000 rows, 512/s, 2 h 5 min left"),
+        (40, "1,200,000/5,000,000 rows, 512/s"),
+        (3, "1,200,000/5,000,000 rows"),
+    ],
+)
+def test_narrow_terminals_are_told_less(columns: int, told: str) -> None:
+    """A terminal is told what fits into one line, what matters most first."""
+    assert short_words(position(5_000_000, 1_200_000), 512.4, 7_500.0, columns) == told
 
 
 def test_lines_come_while_rows_move(caplog: pytest.LogCaptureFixture) -> None:

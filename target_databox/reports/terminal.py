@@ -64,9 +64,14 @@ class Terminal:
     def show(self, position: Position, rows_per_second: float, seconds_left: float | None) -> None:
         """Draw how far the run is."""
         line = Table.grid(padding=(0, 1))
-        text = Text(_short(position, rows_per_second, seconds_left))
-        if position.input_share and position.read_rows:
-            total = position.read_rows / position.input_share
+        has_bar = bool(position.input_share and position.read_rows)
+        room = self._console.width - (BAR_COLUMNS + 1 if has_bar else 0)
+        # What does not fit even so is cut: a second line would stay behind when the display is taken away.
+        text = Text(
+            short_words(position, rows_per_second, seconds_left, room), no_wrap=True, overflow="ellipsis"
+        )
+        if has_bar:
+            total = position.read_rows / (position.input_share or 1)
             bar = ProgressBar(total=total, completed=position.done_rows, width=BAR_COLUMNS)
             line.add_row(bar, text)
         else:
@@ -111,8 +116,8 @@ class Terminal:
         )
 
 
-def _short(position: Position, rows_per_second: float, seconds_left: float | None) -> str:
-    """How far a run is, in the width of a terminal."""
+def short_words(position: Position, rows_per_second: float, seconds_left: float | None, room: int) -> str:
+    """How far a run is, in the columns that there are: what matters least is left out first."""
     if not position.read_rows:
         return words(position, rows_per_second, seconds_left)
     parts = [f"{position.done_rows:,}/{position.read_rows:,} rows", f"{rows_per_second:,.0f}/s"]
@@ -120,6 +125,8 @@ def _short(position: Position, rows_per_second: float, seconds_left: float | Non
         parts.append(f"{duration_text(seconds_left)} left")
     parts.append(f"{position.unconfirmed_batches:,} unconfirmed")
     parts.append(f"{position.budget_share:.0%} of the hour")
+    while len(parts) > 1 and len(", ".join(parts)) > room:
+        parts.pop()
     return ", ".join(parts)
 
 
