@@ -48,8 +48,7 @@ def tell(logger: logging.Logger, error: BaseException) -> None:
         return
     logger.error(
         "The run ended with an error that should not happen: %s. This is a bug of target-databox; please "
-        "report it "
-        "with the lines below. No STATE has passed rows that are not confirmed.\n%s",
+        "report it with the lines below. No STATE has passed rows that are not confirmed.\n%s",
         type(error).__name__,
         places(error),
     )

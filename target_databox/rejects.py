@@ -79,8 +79,7 @@ class RejectsFile:
         if self.path.exists() and os.path.samestat(os.fstat(descriptor), self.path.stat()):
             raise RejectsFileError(
                 f"The input is {self.path}, which is rejects_path too. Move it away before it is loaded, or "
-                f"set "
-                "another rejects_path."
+                "set another rejects_path."
             )
 
     def append(self, rejects: Sequence[Reject]) -> None:

@@ -284,13 +284,11 @@ def test_replayed_rejects_are_loaded(command: Command, tmp_path: Path) -> None:
     assert own.code == 1
     assert own.errors == [
         f"The input is {rejects}, which is rejects_path too. Move it away before it is loaded, or set "
-        f"another "
-        "rejects_path."
+        "another rejects_path."
     ]
     assert own.told("WARNING")[0] == (
-        f"{rejects} holds 2 records that earlier runs rejected. Bookmarks may be past them: mend them "
-        f"and load the "
-        "file."
+        f"{rejects} holds 2 records that earlier runs rejected. Bookmarks may be past them: mend them and "
+        "load the file."
     )
 
     lines = [json.loads(line) for line in rejects.read_bytes().splitlines()]
@@ -348,9 +346,8 @@ def test_full_disk_stops_the_states(command: Command, tmp_path: Path) -> None:
     run = finished(process, text(record(id="x"), state(at=2)))
     assert (run.code, run.out) == (1, b"")
     assert run.errors == [
-        f"1 rejected records could not be written to {rejects}: File too large. No STATE passes them; "
-        f"make room or "
-        "choose another rejects_path, then run again."
+        f"1 rejected records could not be written to {rejects}: File too large. No STATE passes them; make "
+        "room or choose another rejects_path, then run again."
     ]
     assert rejects.stat().st_size == 4001
 

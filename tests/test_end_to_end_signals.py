@@ -284,7 +284,6 @@ def test_missing_output_ends_the_run(command: Command) -> None:
     run = finished(process, text(schema(), record(id=1), state(upto=1)))
     assert run.code == 1
     assert run.errors == [
-        "There is no standard output, so no STATE can be written. The run ends; the next one loads "
-        "again what no "
-        "STATE has passed."
+        "There is no standard output, so no STATE can be written. The run ends; the next one loads again "
+        "what no STATE has passed."
     ]

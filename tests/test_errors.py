@@ -73,9 +73,8 @@ def test_passing_failures_admit_ignorance() -> None:
     """A 5xx says that nobody knows whether the request was carried out."""
     error = error_of_answer(method="POST", path="/v1/datasets/a/data", status=503)
     assert str(error) == (
-        "POST /v1/datasets/a/data was answered with status 503: this is a passing failure of the "
-        "API, and nobody "
-        "knows whether it was carried out. Run again later if it goes on."
+        "POST /v1/datasets/a/data was answered with status 503: this is a passing failure of the API, and "
+        "nobody knows whether it was carried out. Run again later if it goes on."
     )
 
 
@@ -83,11 +82,9 @@ def test_refused_keys_name_the_setting() -> None:
     """A 401 says where keys come from and which setting holds it."""
     error = error_of_answer(method="GET", path="/v1/accounts", status=401)
     assert str(error) == (
-        "GET /v1/accounts was answered with status 401: the API key was refused. Check the setting "
-        "api_key: an "
-        "administrator makes keys in Databox, and a key may be bound to a list of IP addresses or "
-        "lack permission "
-        "for this account."
+        "GET /v1/accounts was answered with status 401: the API key was refused. Check the setting api_key: "
+        "an administrator makes keys in Databox, and a key may be bound to a list of IP addresses or lack "
+        "permission for this account."
     )
 
 

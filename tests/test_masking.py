@@ -53,9 +53,8 @@ def test_errors_are_masked_everywhere() -> None:
     assert masked(error, [ROW]) is error
     assert "ada@" not in f"{error} {error!r} {error.__dict__}"
     assert str(error).startswith(
-        "POST /v1/datasets/d1/data was answered with status 422 (bad_row: Row with mail *** is bad, "
-        "field mail, "
-        "request id r1)"
+        "POST /v1/datasets/d1/data was answered with status 422 (bad_row: Row with mail *** is bad, field "
+        "mail, request id r1)"
     )
 
 

@@ -75,9 +75,8 @@ def test_stream_is_shown_whole(preview: Preview) -> None:
         "at datetime 150",
         "ship__city string 150",
         "rows 150, batches 2, requests 4 at least",
-        "Together: 150 rows, 2 batches; with confirmation rows at least 9 requests, of which 5 find "
-        "or make the "
-        "datasets. At 10 requests a second and 10,000 an hour that takes at least 0.8 s.",
+        "Together: 150 rows, 2 batches; with confirmation rows at least 9 requests, of which 5 find or make "
+        "the datasets. At 10 requests a second and 10,000 an hour that takes at least 0.8 s.",
         "A run would load everything that was read, as far as that can be told without Databox.",
     ]
     assert (run.code, run.errors) == (0, [])
@@ -175,9 +174,8 @@ def test_rejects_are_counted_by_reason(preview: Preview) -> None:
         "encoding: it holds NaN or an infinity, which JSON does not know: 1 (line 10)",
     ]
     assert shown[-1] == (
-        "A run would not load everything: 9 records would be rejected, and the first one would end "
-        "the run, since "
-        "rejects_path is not set."
+        "A run would not load everything: 9 records would be rejected, and the first one would end the run, "
+        "since rejects_path is not set."
     )
     assert (run.code, b"canary" in run.out, "canary" in run.log) == (1, False, False)
 
@@ -188,9 +186,8 @@ def test_rejects_limit_is_thought_of(preview: Preview, tmp_path: Path) -> None:
     bad = [record(id="x") for _ in range(3)]
     run = preview(schema(), *bad, rejects_path=str(path), rejects_limit=2)
     assert printed(run)[-1] == (
-        "A run would not load everything: 3 records would be rejected, more than rejects_limit (2), "
-        "which would end "
-        "the run."
+        "A run would not load everything: 3 records would be rejected, more than rejects_limit (2), which "
+        "would end the run."
     )
     run = preview(schema(), *bad, rejects_path=str(path))
     assert printed(run)[-1] == "A run would not load everything: 3 records would be rejected."
@@ -205,11 +202,9 @@ def test_stream_that_fails_leaves_the_others(preview: Preview) -> None:
         clash, record("clash", a__b="x"), schema(), record(id=1), version, record("clash", a__b="y")
     )
     assert (
-        "clash can't be loaded: Line 1 of the input is a SCHEMA of stream 'clash' that can't be "
-        "loaded: The properties "
-        "'a__b' and 'a' > 'b' would both become the column 'a__b'. Rename one with a stream map, or "
-        "choose another "
-        "flattening_separator or flattening_max_key_length."
+        "clash can't be loaded: Line 1 of the input is a SCHEMA of stream 'clash' that can't be loaded: The "
+        "properties 'a__b' and 'a' > 'b' would both become the column 'a__b'. Rename one with a stream map, "
+        "or choose another flattening_separator or flattening_max_key_length."
     ) in printed(run)
     assert "its records that were left out: 2" in printed(run)
     assert "rows 1, batches 1, requests 2 at least" in printed(run)

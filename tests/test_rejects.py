@@ -161,9 +161,8 @@ def test_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
     assert str(caught.value) == (
-        f"5 rejected records could not be written to {path}: File too large. No STATE passes them; "
-        f"make room or "
-        "choose another rejects_path, then run again."
+        f"5 rejected records could not be written to {path}: File too large. No STATE passes them; make room "
+        "or choose another rejects_path, then run again."
     )
 
 

@@ -31,9 +31,8 @@ def test_no_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OutputClosedError) as caught:
         write_state(b"{}")
     assert str(caught.value) == (
-        "There is no standard output, so no STATE can be written. The run ends; the next one loads "
-        "again what "
-        "no STATE has passed."
+        "There is no standard output, so no STATE can be written. The run ends; the next one loads again "
+        "what no STATE has passed."
     )
 
 

@@ -59,11 +59,9 @@ def lines(*rejects: Reject) -> list[str]:
         ),
         (
             Counts(read=2, confirmed=2, unknown_counts=2),
-            "orders: read 2 = confirmed 2 + superseded 0 + rejected 0 (appended 0, overwritten 0, "
-            "not known for "
-            "2 rows, which the status alone confirmed; 0 batches, 0 requests, 0 retries, 0.0 s "
-            "waited for the rate "
-            "limit)",
+            "orders: read 2 = confirmed 2 + superseded 0 + rejected 0 (appended 0, overwritten 0, not known "
+            "for 2 rows, which the status alone confirmed; 0 batches, 0 requests, 0 retries, 0.0 s waited "
+            "for the rate limit)",
         ),
     ],
 )

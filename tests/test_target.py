@@ -115,22 +115,19 @@ BAD_LINES = {
     "key is no column": (
         b'{"type":"SCHEMA","stream":"other","schema":{"properties":{"a":{}}},"key_properties":["b"]}\n',
         "is a SCHEMA of stream 'other' that can't be loaded: The key properties 'b' are no columns of the "
-        "stream. "
-        "Name columns of the stream, with a stream map's __key_properties__ if need be.",
+        "stream. Name columns of the stream, with a stream map's __key_properties__ if need be.",
     ),
     "columns clash": (
         b'{"type":"SCHEMA","stream":"other","schema":{"properties":'
         b'{"a__b":{},"a":{"type":"object","properties":{"b":{}}}}}}\n',
         "is a SCHEMA of stream 'other' that can't be loaded: The properties 'a__b' and 'a' > 'b' would both "
-        "become "
-        "the column 'a__b'. Rename one with a stream map, or choose another flattening_separator or "
+        "become the column 'a__b'. Rename one with a stream map, or choose another flattening_separator or "
         "flattening_max_key_length.",
     ),
     "schema refers to the network": (
         b'{"type":"SCHEMA","stream":"other","schema":{"properties":{"a":{"$ref":"http://127.0.0.1:9/a"}}}}\n',
         "is a SCHEMA of stream 'other' that can't be loaded: it refers to another document, and nothing is "
-        "fetched. "
-        "Ask the tap to send it whole.",
+        "fetched. Ask the tap to send it whole.",
     ),
     "schema is none": (
         b'{"type":"SCHEMA","stream":"other","schema":{"properties":{"a":{"type":"strin"}}}}\n',
@@ -141,8 +138,7 @@ BAD_LINES = {
     "keys change": (
         text(schema(keys=["name"])),
         "changes the key properties of stream 'orders' from id to name: the keys of a Databox dataset can't "
-        "be "
-        "changed. Load it into another dataset with dataset_titles, or append only with load_method.",
+        "be changed. Load it into another dataset with dataset_titles, or append only with load_method.",
     ),
     "activation of an unknown stream": (
         b'{"type":"ACTIVATE_VERSION","stream":"other","version":1}\n',
@@ -156,8 +152,7 @@ BAD_LINES = {
     "batch file is missing": (
         b'{"type":"BATCH","stream":"orders","encoding":{"format":"jsonl"},"manifest":["file:///no/file"]}\n',
         "is a BATCH whose file file:///no/file can't be read: No such file or directory. The file must be "
-        "there, "
-        "whole, when the message is read.",
+        "there, whole, when the message is read.",
     ),
     "batch without manifest": (
         b'{"type":"BATCH","stream":"orders","encoding":{"format":"jsonl"}}\n',
@@ -331,9 +326,8 @@ def test_two_streams_on_one_alias_fail(load: Load, emulator: Emulator) -> None:
         stream_maps={"other": {"__alias__": "orders"}},
     )
     assert run.errors == [
-        "Line 4 of the input maps stream 'other' to 'orders', as stream 'orders' is: two streams can't "
-        "share one "
-        "dataset. Change __alias__ in stream_maps."
+        "Line 4 of the input maps stream 'other' to 'orders', as stream 'orders' is: two streams can't share "
+        "one dataset. Change __alias__ in stream_maps."
     ]
     assert (run.states, stored(emulator)) == ([{"at": 1}], [{"id": 1}])
 
