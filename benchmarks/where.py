@@ -18,6 +18,7 @@ from measuring import machine, server, table
 from target_databox.api.client import DataboxClient
 from target_databox.delivery.batches import Cut, Row, RowQueue, body
 from target_databox.messages import chunks, decode
+from target_databox.records.columns import columns
 from target_databox.records.conversions import ENCODER
 from target_databox.records.rows import RowEncoder
 from target_databox.records.validation import RecordValidator
@@ -69,7 +70,8 @@ def batched(rows: list[Row]) -> list[bytes]:
 def once(watch: Stopwatch, path: Path, client: DataboxClient) -> None:
     """One round over all steps."""
     validator = RecordValidator({"type": "object", "properties": FLAT})
-    encoder = RowEncoder({"properties": FLAT}, key_properties=["id"])
+    schema = {"properties": FLAT}
+    encoder = RowEncoder(schema, columns(schema), ["id"])
     text = [line for line in watch.measure("read", lambda: read(path)) if b'"RECORD"' in line]
     records = [message["record"] for message in watch.measure("decode", lambda: list(map(decode, text)))]
     watch.measure("validate", lambda: list(map(validator.is_valid, records)))

@@ -73,7 +73,7 @@ def test_objects_become_columns() -> None:
     }
     assert list(types(properties)) == ["id", "address__city", "address__since", "geo__at__lat"]
     assert types(properties)["address__since"] == "datetime"
-    assert open_objects({"properties": properties}) == {("open",)}
+    assert open_objects({"properties": properties}, Flattening()) == {("open",)}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_recursive_schemas_end() -> None:
         },
     }
     assert [column.name for column in columns(schema)] == ["first__n"]
-    assert open_objects(schema) == {("first", "next"), ("self",), ("all",)}
+    assert open_objects(schema, Flattening()) == {("first", "next"), ("self",), ("all",)}
 
 
 @pytest.mark.parametrize(

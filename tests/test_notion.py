@@ -10,7 +10,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from target_databox.records.columns import columns, open_objects
+from target_databox.records.columns import Flattening, columns, open_objects
 from target_databox.records.rows import RowEncoder
 
 DECODER = msgspec.json.Decoder(float_hook=Decimal)
@@ -25,7 +25,7 @@ PROPERTIES = "properties__"
 @pytest.fixture(name="rows")
 def encoded_rows() -> list[dict[str, Any]]:
     """The rows as Databox sees them."""
-    encoder = RowEncoder(SCHEMA, key_properties=["id"])
+    encoder = RowEncoder(SCHEMA, columns(SCHEMA), ["id"])
     return [DECODER.decode(encoder.encode(record).body) for record in RECORDS]
 
 
@@ -89,7 +89,7 @@ def test_values_arrive(rows: list[dict[str, Any]]) -> None:
 def test_columns_have_one_type(rows: list[dict[str, Any]]) -> None:
     """A column holds one type of value in all rows, and only columns that are declared or of open objects."""
     declared = {item.name: item.data_type for item in columns(SCHEMA)}
-    assert open_objects(SCHEMA) == {("icon",)}
+    assert open_objects(SCHEMA, Flattening()) == {("icon",)}
     for row in rows:
         for name, value in row.items():
             assert name in declared or name.startswith("icon__")

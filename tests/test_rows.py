@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_databox.records.columns import ColumnError, Flattening
+from target_databox.records.columns import ColumnError, Flattening, columns
 from target_databox.records.rows import BadRecordError, RowEncoder
 
 DECODER = msgspec.json.Decoder(float_hook=Decimal)
@@ -41,16 +41,24 @@ STREAM = {
 }
 
 
+def encoder_of(
+    schema: dict[str, Any], key_properties: tuple[str, ...] | list[str] = (), **options: Any
+) -> RowEncoder:
+    """The encoder of a schema."""
+    found = columns(schema, key_properties=key_properties, **options)
+    return RowEncoder(schema, found, key_properties, **options)
+
+
 def row_text(record_text: str, schema: dict[str, Any] | None = None, **options: Any) -> str:
     """The row of a record, both as JSON text."""
-    encoder = RowEncoder(STREAM if schema is None else schema, **options)
+    encoder = encoder_of(STREAM if schema is None else schema, **options)
     return encoder.encode(DECODER.decode(record_text)).body.decode()
 
 
 def problem(record: dict[str, Any], schema: dict[str, Any] | None = None, **options: Any) -> BadRecordError:
     """What is wrong with a record."""
     with pytest.raises(BadRecordError) as caught:
-        RowEncoder(STREAM if schema is None else schema, **options).encode(record)
+        encoder_of(STREAM if schema is None else schema, **options).encode(record)
     return caught.value
 
 
@@ -68,6 +76,7 @@ def problem(record: dict[str, Any], schema: dict[str, Any] | None = None, **opti
         ('{"id":123456789012345678901234567890}', '{"id":123456789012345678901234567890}'),
         ('{"name":"Zoë \\u2028 \\"x\\""}', '{"name":"Zoë \u2028 \\"x\\""}'),
         ('{"name":"NaN and Infinity","amount":1.5}', '{"name":"NaN and Infinity","amount":1.5}'),
+        ('{"name":"2024/01/31"}', '{"name":"2024/01/31"}'),
         ('{"unknown":"kept","more":[1]}', '{"unknown":"kept","more":[1]}'),
         ('{"active":true}', '{"active":"true"}'),
         ('{"unknown":false}', '{"unknown":"false"}'),
@@ -161,14 +170,14 @@ def test_record_is_left_as_it_is() -> None:
     """Encoding changes nothing in the record, which may have to be written to the rejects file."""
     record = {"id": 1, "active": True, "address": {"city": "x"}, "anything": 5, "tags": [True]}
     copy = json.loads(json.dumps(record))
-    RowEncoder(STREAM).encode(record)
+    encoder_of(STREAM).encode(record)
     assert record == copy
 
 
 @pytest.mark.parametrize("other", [Decimal("1.00"), Decimal("1E+0"), 1.0])
 def test_equal_numbers_are_one_key(other: Any) -> None:
     """A key is compared by value: 1, 1.0 and 1.00 are one."""
-    encoder = RowEncoder({"properties": {"id": {"type": "number"}}}, key_properties=["id"])
+    encoder = encoder_of({"properties": {"id": {"type": "number"}}}, key_properties=["id"])
     one = encoder.encode({"id": 1}).key
     same = encoder.encode({"id": other}).key
     assert one == same
@@ -177,14 +186,14 @@ def test_equal_numbers_are_one_key(other: Any) -> None:
 
 def test_float_keys_equal_their_text() -> None:
     """A float of a stream map is the number that is written for it."""
-    encoder = RowEncoder({"properties": {"id": {"type": "number"}}}, key_properties=["id"])
+    encoder = encoder_of({"properties": {"id": {"type": "number"}}}, key_properties=["id"])
     assert encoder.encode({"id": 0.1}).key == encoder.encode({"id": Decimal("0.10")}).key
 
 
 @pytest.mark.parametrize("boolean_format", ["text", "boolean"])
 def test_kinds_of_keys_differ(boolean_format: Any) -> None:
     """The number 1, true and the text 1 are three keys."""
-    encoder = RowEncoder(
+    encoder = encoder_of(
         {"properties": {"id": {"type": "string"}}}, key_properties=["id"], boolean_format=boolean_format
     )
     assert len({encoder.encode({"id": value}).key for value in (1, True, "1")}) == 3
@@ -192,22 +201,22 @@ def test_kinds_of_keys_differ(boolean_format: Any) -> None:
 
 def test_keys_are_what_is_sent() -> None:
     """Values that are sent alike are one key, because Databox sees what is sent."""
-    mixed = RowEncoder({"properties": {"id": {}}}, key_properties=["id"])
+    mixed = encoder_of({"properties": {"id": {}}}, key_properties=["id"])
     assert mixed.encode({"id": 1}).key == mixed.encode({"id": "1"}).key
-    numbers = RowEncoder({"properties": {"id": {}}}, key_properties=["id"], column_types={"id": "number"})
+    numbers = encoder_of({"properties": {"id": {}}}, key_properties=["id"], column_types={"id": "number"})
     assert numbers.encode({"id": "01"}).key == numbers.encode({"id": 1}).key
 
 
 def test_keys_keep_their_order() -> None:
     """A key has the values of the key properties in their order."""
-    encoder = RowEncoder(STREAM, key_properties=["name", "id"])
+    encoder = encoder_of(STREAM, key_properties=["name", "id"])
     assert encoder.encode({"id": 7, "name": "x", "amount": 1}).key == ("x", 7)
     assert encoder.key_columns == ("name", "id")
 
 
 def test_keys_may_be_flattened_columns() -> None:
     """A column within an object can be the key."""
-    encoder = RowEncoder(STREAM, key_properties=["address__city"])
+    encoder = encoder_of(STREAM, key_properties=["address__city"])
     assert encoder.encode({"address": {"city": "Lviv"}}).key == ("Lviv",)
     with pytest.raises(BadRecordError, match="'address__city' is null"):
         encoder.encode({"address": None})
@@ -215,13 +224,13 @@ def test_keys_may_be_flattened_columns() -> None:
 
 def test_streams_without_keys_have_none() -> None:
     """Rows of a stream without key properties have no key."""
-    assert RowEncoder(STREAM).encode({"id": 1}).key is None
+    assert encoder_of(STREAM).encode({"id": 1}).key is None
 
 
 def test_unknown_keys_are_refused() -> None:
     """A key property that is no column is found before the first record."""
     with pytest.raises(ColumnError, match="nope"):
-        RowEncoder(STREAM, key_properties=["nope"])
+        encoder_of(STREAM, key_properties=["nope"])
 
 
 @pytest.mark.parametrize(
@@ -314,7 +323,7 @@ def test_python_values_of_stream_maps_are_understood() -> None:
         "anything": dt.date(2024, 1, 31),
         "amount": 0.5,
     }
-    row = RowEncoder(STREAM, key_properties=["amount"]).encode(record)
+    row = encoder_of(STREAM, key_properties=["amount"]).encode(record)
     assert json.loads(row.body) == {
         "at": "2024-01-31T10:15:00Z",
         "naive": "2024-01-31T10:15:00",
@@ -325,7 +334,7 @@ def test_python_values_of_stream_maps_are_understood() -> None:
         "amount": 0.5,
     }
     schema = {"properties": {"at": {"type": "string", "format": "date-time"}}}
-    key = RowEncoder(schema, key_properties=["at"]).encode({"at": record["at"]}).key
+    key = encoder_of(schema, key_properties=["at"]).encode({"at": record["at"]}).key
     assert key == ("2024-01-31T10:15:00Z",)
 
 
@@ -366,7 +375,7 @@ def outcome(encoder: RowEncoder, record: dict[str, Any]) -> bytes | str:
 @given(st.dictionaries(TEXT, VALUES, max_size=6))
 def test_rows_are_flat_json(record: dict[str, Any]) -> None:
     """Whatever a record holds, its row is an object of scalars and arrays of scalars, or it is bad."""
-    body = outcome(RowEncoder(STREAM), record)
+    body = outcome(encoder_of(STREAM), record)
     if isinstance(body, str):
         assert body in BAD
         return
@@ -378,7 +387,7 @@ def test_rows_are_flat_json(record: dict[str, Any]) -> None:
 @given(st.dictionaries(TEXT, st.none() | st.booleans() | st.integers() | TEXT | st.decimals(), max_size=8))
 def test_plain_records_lose_nothing(record: dict[str, Any]) -> None:
     """A flat record without a schema arrives with every name and every digit."""
-    body = outcome(RowEncoder({}, boolean_format="boolean"), record)
+    body = outcome(encoder_of({}, boolean_format="boolean"), record)
     if isinstance(body, str):
         assert body in BAD
         return
@@ -389,11 +398,21 @@ def test_plain_records_lose_nothing(record: dict[str, Any]) -> None:
     ]
 
 
-@given(st.dictionaries(st.text("ab", max_size=3), VALUES, max_size=4))
-def test_shortcut_equals_the_long_way(record: dict[str, Any]) -> None:
-    """The shortcut for plain records gives the rows that the general way gives."""
-    assert outcome(RowEncoder({}), record) == outcome(
-        RowEncoder({}, column_types={"never": "number"}), record
+LONG_NAME = "first_" + "long_name_" * 30
+
+
+@given(
+    st.dictionaries(st.text("ab", max_size=2) | st.just(LONG_NAME), SCALARS | VALUES, max_size=4),
+    st.sampled_from([Flattening(), Flattening(max_key_length=2), Flattening(enabled=False)]),
+    st.sampled_from([None, LONG_NAME]),
+)
+def test_shortcut_equals_the_long_way(
+    record: dict[str, Any], flattening: Flattening, declared: str | None
+) -> None:
+    """The shortcut for plain records gives the rows that the general way gives, and the same names."""
+    schema = {"properties": {name: {"type": "string"} for name in ("a", "b", "aa", declared) if name}}
+    assert outcome(encoder_of(schema, flattening=flattening), record) == outcome(
+        encoder_of(schema, flattening=flattening, column_types={"never": "number"}), record
     )
 
 
@@ -409,13 +428,13 @@ def test_shortcut_equals_the_long_way(record: dict[str, Any]) -> None:
 )
 def test_json_needs_no_nan_search(record: dict[str, Any]) -> None:
     """A record that is told to be JSON becomes the same row as one in which NaN is looked for."""
-    encoder = RowEncoder(STREAM)
+    encoder = encoder_of(STREAM)
     assert encoder.encode(record, is_json=True).body == encoder.encode(record).body
 
 
 def test_number_text_stays_searched() -> None:
     """Text that a number column makes a NaN of is a bad value, in records of JSON too."""
-    encoder = RowEncoder({"properties": {"a": {"type": "string"}}}, column_types={"a": "number"})
+    encoder = encoder_of({"properties": {"a": {"type": "string"}}}, column_types={"a": "number"})
     with pytest.raises(BadRecordError, match="'a'"):
         encoder.encode({"a": "NaN"}, is_json=True)
 
@@ -433,11 +452,11 @@ def test_booleans_of_flat_records_are_written(boolean_format: Any, row: str) -> 
 def test_several_keys_come_with_the_row() -> None:
     """A row of several key columns has its body, and Decimals among its keys stay exact."""
     schema = {"properties": {"a": {"type": "boolean"}, "b": {"type": "number"}, "c": {"type": "string"}}}
-    encoder = RowEncoder(schema, key_properties=["b", "a"], boolean_format="boolean")
+    encoder = encoder_of(schema, key_properties=["b", "a"], boolean_format="boolean")
     row = encoder.encode({"a": True, "b": Decimal("0.10"), "c": "x"})
     assert row.body == b'{"a":true,"b":0.10,"c":"x"}'
     assert row.key == (Decimal("0.1"), ("boolean", True))
-    plain = RowEncoder(schema, key_properties=["b", "c"]).encode({"b": 1, "c": "x"})
+    plain = encoder_of(schema, key_properties=["b", "c"]).encode({"b": 1, "c": "x"})
     assert (plain.key, plain.body) == ((1, "x"), b'{"b":1,"c":"x"}')
 
 
@@ -457,14 +476,61 @@ def test_values_at_unexpected_places_keep_their_column(record: str, row: str) ->
     assert row_text(record, schema) == row
 
 
-def test_short_ways_shorten_names_too() -> None:
+@pytest.mark.parametrize("name", ["a", LONG_NAME])
+@pytest.mark.parametrize("flattening", [Flattening(), Flattening(max_key_length=20)])
+def test_short_ways_shorten_names_too(name: str, flattening: Flattening) -> None:
     """A plain record's names are shortened where they are too long, declared or not."""
-    name = "first_" + "long_name_" * 30
-    assert row_text(f'{{"{name}":1}}', {"properties": {name: {"type": "number"}}}) != f'{{"{name}":1}}'
-    short = Flattening(max_key_length=20)
-    assert row_text(f'{{"a":1,"{name}":1}}', {"properties": {"a": {}}}, flattening=short) != (
-        f'{{"a":1,"{name}":1}}'
-    )
+    schema = {"properties": {name: {"type": "number"}}}
+    assert row_text(f'{{"{name}":1}}', schema, flattening=flattening) == f'{{"{flattening.name([name])}":1}}'
+    row = row_text(f'{{"{name}":1,"b":2,"c{LONG_NAME}":3}}', schema, flattening=flattening)
+    short = flattening.name(["c" + LONG_NAME])
+    assert len(short) < 100
+    assert row == f'{{"{flattening.name([name])}":1,"b":2,"{short}":3}}'
+
+
+@pytest.mark.parametrize(
+    ("record", "row"),
+    [
+        ('{"a":{"b":{"c":1}}}', '{"a__b__c":1}'),
+        ('{"a":{"b":{"c":1}},"a__b":2}', '{"a__b__c":1,"a__b":"2"}'),
+        ('{"a":{"b":null},"a__b":{"x":1}}', '{"a__b__c":null,"a__b":"{\\"x\\":1}"}'),
+        ('{"a":{"b":3}}', '{"a__b":"3"}'),
+    ],
+)
+def test_objects_may_share_a_columns_name(record: str, row: str) -> None:
+    """An object that the schema spreads is spread, though another property is a column of its name."""
+    schema = {
+        "properties": {
+            "a": {
+                "type": "object",
+                "properties": {"b": {"type": "object", "properties": {"c": {"type": "number"}}}},
+            },
+            "a__b": {},
+        }
+    }
+    assert row_text(record, schema) == row
+
+
+def test_deep_open_objects_bring_no_column() -> None:
+    """An object without named members is spread as deep as the settings say, and brings nothing as null."""
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(7):
+        schema = {"type": "object", "properties": {"a": schema}}
+    wrapped = '{"a":' * 6
+    name = "__".join("a" * 7)
+    deep = Flattening(max_depth=7)
+    assert row_text(wrapped + '{"a":{"x":1}}' + "}" * 6, schema, flattening=deep) == f'{{"{name}__x":1}}'
+    assert row_text(wrapped + '{"a":null}' + "}" * 6, schema, flattening=deep) == "{}"
+
+
+def test_converted_columns_that_are_unlisted_are_known() -> None:
+    """Columns that were converted and are not the schema's are known after a record brought them."""
+    types = {"id": "string", "x__y": "number", "n__o": "number", "never": "number"}
+    schema = {"properties": {"id": {"type": "integer"}, "any": {}, "n__o": {"type": "number"}}}
+    encoder = encoder_of(schema, column_types=types)
+    assert encoder.unlisted == set()
+    encoder.encode({"id": 1, "any": 2, "other": 3, "x": {"y": "4"}, "n": {"o": "5"}})
+    assert encoder.unlisted == {"x__y"}
 
 
 def test_open_objects_stay_whole_without_flattening() -> None:
@@ -475,7 +541,7 @@ def test_open_objects_stay_whole_without_flattening() -> None:
 
 def test_rows_do_not_share_memory() -> None:
     """A row keeps its bytes while longer and shorter ones are encoded, also after a bad one."""
-    encoder = RowEncoder({"properties": {"a": {"type": "string"}}})
+    encoder = encoder_of({"properties": {"a": {"type": "string"}}})
     texts = ["x" * length for length in (1, 5000, 3, 700, 0)]
     rows = [encoder.encode({"a": text}).body for text in texts]
     with pytest.raises(BadRecordError):
@@ -501,7 +567,7 @@ def test_declared_dates_go_out_as_iso(given: str, written: str) -> None:
     """A date of the schema is written anew only where it is understood and not ISO 8601 already."""
     schema = {"properties": {"id": {"type": "integer"}, "at": {"type": "string", "format": "date-time"}}}
     record = {"id": 1, "at": given}
-    row = RowEncoder(schema, key_properties=["at"]).encode(record)
+    row = encoder_of(schema, key_properties=["at"]).encode(record)
     assert msgspec.json.decode(row.body)["at"] == written
     assert row.key == (written,)
     assert record["at"] == given

@@ -149,20 +149,14 @@ def columns(
     return result
 
 
-def open_objects(
-    schema: Mapping[str, Any],
-    *,
-    column_types: Mapping[str, str] | None = None,
-    flattening: Flattening | None = None,
-) -> frozenset[Path]:
+def open_objects(schema: Mapping[str, Any], flattening: Flattening) -> frozenset[Path]:
     """Paths of objects whose members the schema doesn't name, and which are flattened as they come.
 
     Args:
         schema: The stream's JSON Schema.
-        column_types: Type by column name.
-        flattening: How objects become columns.
+        flattening: How objects become columns; where an object is given a type, it is a column instead.
     """
-    leaves = _leaves(schema, flattening or Flattening(), column_types or {})
+    leaves = _leaves(schema, flattening, {})
     return frozenset(leaf.path for leaf in leaves if leaf.is_open)
 
 

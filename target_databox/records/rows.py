@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from target_databox.records.columns import Flattening, key_columns, open_objects
-from target_databox.records.columns import columns as columns_of
 from target_databox.records.conversions import (
     ENCODER,
     ConversionError,
@@ -82,7 +81,6 @@ class _Leaf:
 class _Branch:
     """An object that is spread over columns; ``columns`` are those that become null with it."""
 
-    name: str
     children: dict[str, _Leaf | _Branch] = field(default_factory=dict)
     columns: list[str] = field(default_factory=list)
 
@@ -92,7 +90,7 @@ class RowEncoder:
 
     Args:
         schema: The stream's JSON Schema.
-        columns: What ``columns.columns`` gave for the schema; None to find them here.
+        columns: What ``columns.columns`` gave for the schema and the same settings.
         key_properties: The stream's key properties, empty for a dataset without keys.
         column_types: Type by column name; values of these columns are converted.
         boolean_format: How booleans go out, alone and in arrays. Inside JSON text they stay JSON's.
@@ -103,13 +101,13 @@ class RowEncoder:
         unlisted: Columns that were converted although the schema does not name them.
 
     Raises:
-        ColumnError: The schema can't become columns, or a key property is none of them.
+        KeyColumnError: A key property is none of the columns.
     """
 
     def __init__(
         self,
         schema: Mapping[str, Any],
-        columns: Sequence[Column] | None = None,
+        columns: Sequence[Column],
         key_properties: Sequence[str] = (),
         column_types: Mapping[str, str] | None = None,
         boolean_format: BooleanFormat = "text",
@@ -117,14 +115,6 @@ class RowEncoder:
     ) -> None:
         flattening = flattening or Flattening()
         overrides = column_types or {}
-        if columns is None:
-            columns = columns_of(
-                schema,
-                key_properties=key_properties,
-                column_types=overrides,
-                boolean_format=boolean_format,
-                flattening=flattening,
-            )
         self.key_columns = key_columns(columns, key_properties)
         self.unlisted: set[str] = set()
         self._only_key = self.key_columns[0] if len(self.key_columns) == 1 else None
@@ -133,7 +123,7 @@ class RowEncoder:
         self._booleans = _BOOLEANS[boolean_format]
         self._converters: dict[str, Converter] = {
             **{column.name: self._mixed for column in columns if column.is_mixed},
-            **{column.name: self._nested for column in columns if column.is_nested},
+            **{column.name: text for column in columns if column.is_nested},
             **{name: converter(column_type) for name, column_type in overrides.items()},
         }
         self._declared = frozenset(column.name for column in columns)
@@ -142,19 +132,18 @@ class RowEncoder:
             for column in columns
             if column.data_type == "datetime" and column.name not in self._converters
         )
-        self._tree = _Branch("")
-        for path in open_objects(schema, column_types=overrides, flattening=flattening):
+        self._tree = _Branch()
+        for path in open_objects(schema, flattening):
             self._branch(path)
         for column in columns:
             branch = self._branch(column.path[:-1])
             branch.children[column.path[-1]] = _Leaf(column.name, self._converters.get(column.name))
             for depth in range(1, len(column.path)):
                 self._branch(column.path[:depth]).columns.append(column.name)
-        # With nothing to rename, convert or spread, a record of plain values is a row already.
+        # With nothing to rename, convert or spread, a record of declared plain values is a row already.
         self._is_flat = not self._converters and all(
             isinstance(node, _Leaf) and node.name == name for name, node in self._tree.children.items()
         )
-        self._is_flat &= not flattening.enabled or flattening.max_key_length >= Flattening.max_key_length
 
     def encode(self, record: dict[str, Any], *, is_json: bool = False) -> Row:
         """The row of a record, which is left as it is.
@@ -167,7 +156,8 @@ class RowEncoder:
         Raises:
             BadRecordError: The record can't become a row.
         """
-        kinds = set(map(type, record.values())) if self._is_flat else _UNKNOWN
+        is_flat = self._is_flat and self._declared.issuperset(record)
+        kinds = set(map(type, record.values())) if is_flat else _UNKNOWN
         if kinds <= _PLAIN:
             row = record
         elif kinds <= _PLAIN_OR_BOOLEAN:
@@ -206,10 +196,10 @@ class RowEncoder:
     def _branch(self, path: Path) -> _Branch:
         """The branch at a path, grown where it is missing."""
         branch = self._tree
-        for depth, name in enumerate(path, start=1):
+        for name in path:
             node = branch.children.get(name)
             if not isinstance(node, _Branch):
-                node = branch.children[name] = _Branch(self._flattening.name(path[:depth]))
+                node = branch.children[name] = _Branch()
             branch = node
         return branch
 
@@ -226,19 +216,19 @@ class RowEncoder:
             if isinstance(node, _Leaf):
                 column, convert = node.name, node.convert
             else:
-                column = node.name if node is not None else self._flattening.name((*path, name))
-                convert = self._converters.get(column)
-                if convert is not None:
-                    self.unlisted.add(column)
                 if node is not None and value is None:
                     for inner in node.columns:
                         if inner in row:
                             raise _clash(inner)
                         row[inner] = None
                     continue
-                if kind is dict and convert is None and self._is_spread(column, node, path):
+                column = self._flattening.name((*path, name))
+                if kind is dict and (node is not None or self._is_spread(column, path)):
                     self._spread(value, node, (*path, name), row)
                     continue
+                convert = self._converters.get(column)
+                if convert is not None and column not in self._declared:
+                    self.unlisted.add(column)
             if convert is not None:
                 try:
                     value = convert(value)
@@ -250,9 +240,13 @@ class RowEncoder:
                 raise _clash(column)
             row[column] = value
 
-    def _is_spread(self, column: str, node: _Leaf | _Branch | None, path: Path) -> bool:
-        """Whether an object that came is spread: where the schema has no value column of its name."""
-        return node is not None or (len(path) < self._flattening.depth and column not in self._declared)
+    def _is_spread(self, column: str, path: Path) -> bool:
+        """Whether an object that the schema doesn't name is spread: where no value column has its name."""
+        return (
+            len(path) < self._flattening.depth
+            and column not in self._declared
+            and column not in self._converters
+        )
 
     def _fitting(self, column: str, value: Any) -> Any:
         """A value of no plain type as it goes out."""
@@ -276,14 +270,7 @@ class RowEncoder:
 
     def _mixed(self, value: Any) -> Any:
         """A value of a string column whose schema allows numbers or booleans too: as text, to fit."""
-        kind = type(value)
-        if kind is str or value is None:
-            return value
-        return self._array(value) if kind is list else text(value)
-
-    def _nested(self, value: Any) -> Any:
-        """A value of a column whose arrays hold objects: as text, empty arrays too, to be alike."""
-        return value if value is None or type(value) is str else text(value)
+        return self._array(value) if type(value) is list else text(value)
 
     def _key_value(self, row: dict[str, Any], name: str) -> Any:
         """A key column's value so that Python compares it as Databox would."""
