@@ -207,10 +207,23 @@ def test_unknown_settings_are_named(name: str, told: str) -> None:
 
 def test_key_is_required_and_hidden() -> None:
     """A run needs a key unless told otherwise, and no text that describes the settings holds it."""
-    assert problems({}) == ("api_key is required.",)
-    assert problems({"api_key": " "}) == ("api_key is required.",)
+    told = (
+        "api_key is required. Write it into the file of --config, or set TARGET_DATABOX_API_KEY and add "
+        "--config ENV."
+    )
+    assert problems({}) == (told,)
+    assert problems({"api_key": " "}) == (told,)
     assert read_settings({}, {}, require_key=False).api_key == ""
     assert "pak_made-up" not in repr(settings())
+
+
+def test_unread_variable_is_told() -> None:
+    """A key that stands in a variable which nobody asked to read is told by how to have it read."""
+    with pytest.raises(SettingsError) as caught:
+        read_settings({}, {"TARGET_DATABOX_API_KEY": "pak_made-up"})
+    assert caught.value.problems == (
+        "api_key is required. TARGET_DATABOX_API_KEY is set, but variables are read with --config ENV only.",
+    )
 
 
 def test_emulator_wins_over_everything() -> None:

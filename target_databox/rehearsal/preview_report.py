@@ -113,7 +113,7 @@ def _facts(settings: Settings, lane: PreviewLane) -> list[str]:
     counts = lane.counts
     requests = requests_for(counts.batches, settings.confirmation)
     rows = counts.read - counts.rejected
-    facts = [f"  rows {rows:,}, batches {counts.batches:,}, requests {requests:,} at least"]
+    facts = [f"  rows {rows:,}, batches {counts.batches:,}, requests {requests:,}"]
     if counts.rejected:
         facts.append(f"  rejected {counts.rejected:,}:")
         facts += [f"    {shown(told)}: {reason}" for told, reason in lane.reasons.items()]
@@ -167,10 +167,12 @@ def _sum(settings: Settings, lanes: Sequence[PreviewLane]) -> str:
     seconds = shortest_seconds(
         total, per_second=settings.requests_per_second, per_hour=settings.requests_per_hour
     )
+    is_keyed = any(lane.key_columns for lane in lanes)
+    saving = " Rows whose key comes again soon need fewer: only the newest is sent." if is_keyed else ""
     return (
         f"Together: {counted(rows, 'row', 'rows')}, {counted(batches, 'batch', 'batches')}; "
         f"with confirmation {settings.confirmation} at least "
         f"{total:,} requests, of which {finding:,} find or make the datasets. At "
         f"{settings.requests_per_second:g} requests a second and {settings.requests_per_hour:,g} an hour "
-        f"that takes at least {duration_text(seconds)}."
+        f"that takes at least {duration_text(seconds)}.{saving}"
     )

@@ -273,9 +273,8 @@ def read_settings(
     if emulator_url:
         values["api_url"] = emulator_url
     _check_address(values, problems, emulated=bool(emulator_url))
-    _check_key(
-        values, problems, require_key=require_key and not any(p.startswith("api_key ") for p in problems)
-    )
+    if not any(problem.startswith("api_key ") for problem in problems):
+        _check_key(values, problems, variables, require_key=require_key)
     _check_timezone(values, problems)
     _read_objects(values, problems)
     if values["rejects_policy"] == "accept" and values["rejects_path"] is None:
@@ -330,11 +329,18 @@ def _check_address(values: dict[str, Any], problems: list[str], *, emulated: boo
     values["api_url"] = url.rstrip("/")
 
 
-def _check_key(values: dict[str, Any], problems: list[str], *, require_key: bool) -> None:
-    key = values["api_key"] or ""
-    values["api_key"] = key
+def _check_key(
+    values: dict[str, Any], problems: list[str], variables: Mapping[str, str], *, require_key: bool
+) -> None:
+    key = values["api_key"] = values["api_key"] or ""
+    variable = f"{ENVIRONMENT_PREFIX}API_KEY"
     if not key and require_key:
-        problems.append("api_key is required.")
+        problems.append(
+            f"api_key is required. {variable} is set, but variables are read with --config ENV only."
+            if variables.get(variable, "").strip()
+            else f"api_key is required. Write it into the file of --config, or set {variable} and add --config "
+            "ENV."
+        )
     elif not key.isascii() or any(not character.isprintable() or character == " " for character in key):
         problems.append(
             "api_key holds characters that no key has: blanks, line breaks, or non-ASCII letters."
