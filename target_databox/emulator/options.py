@@ -86,6 +86,7 @@ def _options() -> list[Callable[[Command], Command]]:
             "--fault",
             "faults",
             type=_fault,
+            metavar="FAULT",
             multiple=True,
             help="A planned failure, such as post_rows,nth=3,status=503 or post_rows,drop=after,times=1;"
             f" or a JSON object. May be given several times. Attributes: {', '.join(ATTRIBUTES)}.",

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126  # what shells say
 
 
-@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.command(
+    short_help="Run a command towards an emulator, print what landed.",
+    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+)
 @click.option(
     "--rows",
     "sample_rows",
