@@ -55,7 +55,8 @@ TABLE: Final[tuple[Setting, ...]] = (
         Integer(1),
         None,
         "Data source id",
-        "Load into this existing data source. Wins over `data_source_title`.",
+        "Load into this existing data source; `data_source_title`, `account_id` and `timezone` are not used "
+        "then.",
     ),
     Setting(
         "data_source_title",
