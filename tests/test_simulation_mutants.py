@@ -138,16 +138,17 @@ def purge_before_leftovers(run: Run) -> None:
 def superseded_at_once(run: Run) -> None:
     """A row is settled when a newer one of its key comes, not when that one is stored."""
     for lane in run.lanes:
-        put = lane.queue.put
+        put_all = lane.queue.put_all
 
-        def put_and_forget(row: Any, now: float, put: Any = put, lane: Any = lane) -> None:
-            put(row, now)
-            if row.older is not None:
-                lane.counts.superseded += len(row.older)
-                run.dispatcher._ledger.close(row.older)
-                row.older = None
+        def put_and_forget(rows: Any, now: float, put_all: Any = put_all, lane: Any = lane) -> None:
+            put_all(rows, now)
+            for row in rows:
+                if row.older is not None:
+                    lane.counts.superseded += len(row.older)
+                    run.dispatcher._ledger.close(row.older)
+                    row.older = None
 
-        lane.queue.put = put_and_forget  # type: ignore[method-assign]
+        lane.queue.put_all = put_and_forget  # type: ignore[method-assign]
 
 
 def timeout_is_success(run: Run) -> None:
