@@ -130,7 +130,8 @@ class Verdicts:
         self._judge_twin(batch, rejected, now)
         if len(batch.rows) == 1 or rejected == len(batch.rows):
             for row in batch.rows:
-                self._reject(batch.lane, row, verdict, is_in_flight=True)
+                batch.lane.queue.restore(row)
+                self._reject(batch.lane, row, verdict)
             self._ledger.release(batch, now)
         elif rejected is not None and not batch.lane.destination.resends_safely:
             self._suspect(batch, verdict, now)
@@ -148,12 +149,10 @@ class Verdicts:
             # What a suspect row had replaced can't be sent after it, nor taken for superseded: it goes along.
             replaced, row.older = row.older or [], None
             for each in (*replaced, row):
-                self._reject(batch.lane, each, suspect, is_in_flight=True)
+                self._reject(batch.lane, each, suspect)
         self._ledger.release(batch, now)
 
     def _is_worth_halving(self, batch: Batch) -> bool:
-        if self._course.is_settling:
-            return False
         cutoff = self.cutoff
         if cutoff is None:
             return True
@@ -187,9 +186,7 @@ class Verdicts:
             second.posting.due_at = now
             second.lane.resends.append(second)
 
-    def _reject(self, lane: Lane, row: Row, verdict: Verdict, *, is_in_flight: bool = False) -> None:
-        if is_in_flight:
-            lane.queue.restore(row)
+    def _reject(self, lane: Lane, row: Row, verdict: Verdict) -> None:
         self._rejected += 1
         lane.counts.rejected += 1
         reject = Reject(lane.destination, row, verdict)

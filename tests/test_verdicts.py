@@ -1,0 +1,413 @@
+"""What becomes of batches that the API does not take whole: evidence, words, halves and their place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_databox.api.errors import RefusedError
+from target_databox.api.shapes import Accepted, ApiProblem, Ingestion, IngestionStatus
+from target_databox.delivery.batches import Cut, Row
+from target_databox.delivery.errors import RefusesAllError
+from target_databox.delivery.model import AskOutcome, PostRows, ReadList, Verdict
+from tests.delivering import (
+    EPOCH,
+    FACTS,
+    Scene,
+    destination,
+    failed,
+    listing,
+    lost,
+    numbers,
+    refused,
+    stored,
+    unreachable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_databox.delivery.model import Reject, Request
+
+KEYLESS = destination(is_keyed=False)
+BAD_VALUE = "Bad value. (field amount)"
+PROBLEM = ApiProblem("invalid_input", "Bad value.", "amount", "validation")
+
+
+def refusal(*problems: ApiProblem) -> RefusedError:
+    """A final answer with some of the API's reasons."""
+    return RefusedError("It was refused.", **FACTS, status=422, problems=problems)
+
+
+def play(scene: Scene, answer: Callable[[Any], object]) -> tuple[list[list[int]], list[Reject]]:
+    """Answer every request until the run is over; returns the POSTs by their rows, and what was rejected."""
+    posts: list[list[int]] = []
+    rejects: list[Reject] = []
+    scene.dispatcher.drain()
+    while not scene.dispatcher.is_over(scene.now):
+        request: Request | None = scene.dispatcher.next(scene.now)
+        if request is None:
+            scene.wait()
+            continue
+        if isinstance(request, PostRows):
+            posts.append(numbers(request))
+        scene.done(request, answer(request))
+        new = scene.dispatcher.rejects()
+        scene.dispatcher.written(new)
+        rejects += new
+    if scene.dispatcher.error is None:
+        assert scene.dispatcher.unconfirmed_batches == 0
+    return posts, rejects
+
+
+def posting(of_rows: Callable[[list[int]], object], of_outcome: Callable[[int], object]) -> Any:
+    """Answers to POSTs, by the rows in them, and to questions, by the number of rows; None is acceptance."""
+    ids: list[str] = []
+
+    def answer(request: Request) -> object:
+        if isinstance(request, PostRows):
+            ids.append(f"i{len(ids) + 1}")
+            return of_rows(numbers(request)) or Accepted(ids[-1], (), "r")
+        if isinstance(request, ReadList):
+            return listing(*((each, 0.0, IngestionStatus.FAILED) for each in ids))
+        assert isinstance(request, AskOutcome)
+        return of_outcome(len(request.batch.rows))
+
+    return answer
+
+
+def stored_part(rows: int) -> Ingestion:
+    """An ingestion that says it failed, though it stored all but one of its rows."""
+    return Ingestion("i", IngestionStatus.FAILED, EPOCH, rows, rows - 1, 0, 1, (PROBLEM,), "r")
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "of_rows", "of_outcome", "verdict"),
+    [
+        (1, {}, refused(), None, Verdict("refused", "invalid_input", BAD_VALUE, "r9", None, 400)),
+        (1, {}, refusal(), None, Verdict("refused", None, "the API gave no reason", status=422)),
+        (
+            1,
+            {},
+            refusal(ApiProblem(None, None, "a", None), ApiProblem("bad_row", None, None, None)),
+            None,
+            Verdict("refused", "bad_row", "bad_row", status=422),
+        ),
+        (
+            1,
+            {},
+            refusal(ApiProblem(None, "Too long.", None, None)),
+            None,
+            Verdict("refused", None, "Too long.", status=422),
+        ),
+        (
+            2,
+            {},
+            None,
+            lambda rows: stored(rows, rejected=rows),
+            Verdict("rejected", None, "2 of 2 rows of the ingestion were rejected", "r", "i"),
+        ),
+        (
+            1,
+            {},
+            None,
+            lambda rows: stored(rows, rejected=rows, errors=(PROBLEM,)),
+            Verdict("rejected", "invalid_input", BAD_VALUE, "r", "i"),
+        ),
+        (1, {}, None, failed, Verdict("failed", None, "the ingestion failed", "r", "i2")),
+        (
+            1,
+            {},
+            None,
+            lambda rows: replace(failed(rows), errors=(PROBLEM,)),
+            Verdict("failed", "invalid_input", BAD_VALUE, "r", "i2"),
+        ),
+        (1, {"to": KEYLESS}, None, failed, Verdict("failed", None, "the ingestion failed", "r", "i2")),
+        (
+            1,
+            {"confirmation": "status"},
+            None,
+            None,
+            Verdict("failed", None, "the ingestion failed", None, "i2"),
+        ),
+        (
+            2,
+            {"to": KEYLESS, "confirmation": "status"},
+            None,
+            None,
+            Verdict("suspect", None, "the ingestion failed", None, "i1"),
+        ),
+        (
+            2,
+            {"to": KEYLESS},
+            None,
+            stored_part,
+            Verdict("suspect", "invalid_input", BAD_VALUE, "r", "i1"),
+        ),
+        (
+            2,
+            {"to": KEYLESS},
+            None,
+            lambda rows: stored(rows, rejected=1, errors=(PROBLEM,)),
+            Verdict("suspect", "invalid_input", BAD_VALUE, "r", "i"),
+        ),
+    ],
+)
+def test_rejects_carry_their_evidence(
+    rows: int, changes: dict[str, Any], of_rows: object, of_outcome: Any, verdict: Verdict
+) -> None:
+    """A rejected row keeps what the API said of it, to which request, and of which ingestion."""
+    scene = Scene(**changes)
+    scene.put(*range(rows))
+    _, rejects = play(scene, posting(lambda _: of_rows, of_outcome))
+    assert [(each.row.number, each.verdict) for each in rejects] == [
+        (number, verdict) for number in range(1, rows + 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "of_rows", "of_outcome", "words"),
+    [
+        ({}, refusal(), None, "was refused by Databox (status 422, the API gave no reason)"),
+        (
+            {"to": KEYLESS},
+            None,
+            failed,
+            "was not processed by Databox (the ingestion failed, request id r)",
+        ),
+        (
+            {"to": KEYLESS},
+            None,
+            lambda rows: replace(stored_part(rows), appended=1),
+            "was perhaps not stored by Databox (invalid_input: Bad value. (field amount), request id r)",
+        ),
+        (
+            {},
+            None,
+            lambda rows: stored(rows, rejected=rows, errors=(ApiProblem("a", "Too long.", None, None),)),
+            "was rejected by Databox (a: Too long, request id r)",
+        ),
+        (
+            {},
+            refusal(ApiProblem(None, "Too long.", None, None)),
+            None,
+            "was refused by Databox (status 422, Too long)",
+        ),
+    ],
+)
+def test_the_end_is_explained(changes: dict[str, Any], of_rows: object, of_outcome: Any, words: str) -> None:
+    """Without a rejects file the error names the record, with its key if it has one, and what was said."""
+    scene = Scene(keeps_rejects=False, **changes)
+    scene.put("a")
+    play(scene, posting(lambda _: of_rows, of_outcome))
+    key = "" if "to" in changes else ", key a,"
+    start = f"Record 1{key} of stream 'orders' (dataset 'Orders', d1) {words}. Rows before it"
+    assert str(scene.dispatcher.error).startswith(start)
+
+
+def test_records_that_never_left_are_explained() -> None:
+    """A record that can't be sent ends the run without a rejects file; of two in one line it is the first."""
+    scene = Scene(keeps_rejects=False)
+    bad = Row(None, b"", number=7, line=b"{}")
+    scene.dispatcher.reject(scene.lane, bad, "schema", "schema", "It is no number.")
+    first = scene.dispatcher.error
+    assert str(first).startswith(
+        "Record 7 of stream 'orders' (dataset 'Orders', d1) was rejected (schema: It is no number). "
+    )
+    scene.dispatcher.reject(scene.lane, Row(None, b"", number=7), "key", "key_null", "It is null.")
+    assert scene.dispatcher.error is first
+    scene.dispatcher.reject(scene.lane, Row(None, b"", number=3), "key", "key_null", "It is null.")
+    assert "Record 3 of" in str(scene.dispatcher.error)
+
+
+def test_records_that_never_left_are_kept() -> None:
+    """A record that can't be sent keeps its reason, its code and its words; the limit counts each once."""
+    scene = Scene(rejects_limit=1)
+    for number in (1, 2):
+        assert scene.dispatcher.error is None
+        row = Row(None, b"", number=number)
+        scene.dispatcher.reject(scene.lane, row, "key", "key_null", "It is null.")
+    assert str(scene.dispatcher.error).startswith("2 records were rejected, more than rejects_limit (1)")
+    (first, _) = scene.dispatcher.rejects()
+    assert first.verdict == Verdict("key", "key_null", "It is null.")
+
+
+def test_refused_half_is_not_tried_twice() -> None:
+    """Where the first half of a refused batch is stored, the second is halved without being sent."""
+    scene = Scene()
+    scene.put(1, 2, 3, 4, state=True)
+    places = []
+
+    def of_rows(rows: list[int]) -> object:
+        places.append(scene.dispatcher.unconfirmed_batches)
+        return refused() if 4 in rows else None
+
+    posts, rejects = play(scene, posting(of_rows, stored))
+    assert posts == [[1, 2, 3, 4], [1, 2], [3], [4]]
+    assert places == [1, 1, 1, 1]
+    assert [each.row.number for each in rejects] == [4]
+    assert scene.state() == b"4"
+
+
+def test_counts_are_taken_once() -> None:
+    """Rows that an ingestion stored before its bad ones were looked for are counted as appended once."""
+    scene = Scene()
+    scene.put(1, 2, 3, 4)
+    bad = {2}
+    seen: list[list[int]] = []
+    posts, _ = play(
+        scene,
+        posting(
+            lambda rows: seen.append(rows),
+            lambda rows: stored(rows, rejected=len(bad.intersection(seen[-1]))),
+        ),
+    )
+    assert posts == [[1, 2, 3, 4], [1, 2], [1]]
+    assert scene.lane.counts.appended == 3
+    assert (scene.lane.counts.confirmed, scene.lane.counts.rejected) == (3, 1)
+
+
+def test_halves_leave_newer_rows_waiting() -> None:
+    """A row that waits for a key of a half is sent when that half's outcome is known without its request."""
+    scene = Scene()
+    scene.put(1, 2, 3, 4)
+    first = scene.next(PostRows)
+    scene.put(3, 5, 6, 7, 8)
+    other = scene.next(PostRows)
+    assert numbers(other) == [6, 7, 8, 9]
+    scene.accept(first)
+    scene.done(scene.wait().next(AskOutcome), stored(4, rejected=1))
+    half = scene.next(PostRows)
+    assert numbers(half) == [1, 2]
+    scene.accept(half)
+    scene.done(scene.wait().next(AskOutcome), stored(2, rejected=1))
+    assert numbers(scene.next(PostRows)) == [1]
+    scene.dispatcher.drain()
+    assert numbers(scene.next(PostRows)) == [5]
+
+
+def test_suspect_rows_leave_newer_ones_waiting() -> None:
+    """A row that waits for the key of a suspect one is sent after it, at the age that it has then."""
+    scene = Scene(to=destination(keys_are_known=False))
+    scene.put(1, 2)
+    post = scene.wait().next(PostRows)
+    scene.accept(post)
+    scene.put(1)
+    scene.done(scene.wait().next(AskOutcome), stored(2, rejected=1))
+    assert scene.rejects() == [(1, "suspect"), (2, "suspect")]
+    then = scene.now
+    assert numbers(scene.wait().next(PostRows)) == [3]
+    assert scene.now == then + 30
+
+
+def test_refused_half_may_be_partly_stored() -> None:
+    """Without keys the halves of a refused batch are sent, and one that is partly stored is suspect."""
+    scene = Scene(to=KEYLESS)
+    scene.put(1, 2, 3, 4)
+    posts, rejects = play(
+        scene,
+        posting(
+            lambda rows: refused() if len(rows) == 4 else None,
+            lambda rows: stored(rows, rejected=int(not scene.lane.counts.rejected)),
+        ),
+    )
+    assert posts == [[1, 2, 3, 4], [1, 2], [3, 4]]
+    assert [(each.row.number, each.verdict.reason) for each in rejects] == [(1, "suspect"), (2, "suspect")]
+    assert scene.lane.counts.confirmed == 2
+
+
+def test_halves_keep_the_hold() -> None:
+    """Where a first copy of a batch may still land, the keys of its halves are held for it as well."""
+    scene = Scene()
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(PostRows), lost())
+    scene.put(1)
+    scene.done(scene.wait().next(PostRows), refused())
+    for part in ([1, 2], [3], [4]):
+        post = scene.next(PostRows)
+        assert numbers(post) == part
+        scene.accept(post)
+        scene.done(scene.wait().next(AskOutcome), stored(len(part)))
+    scene.dispatcher.drain()
+    reading = scene.wait().next(ReadList)
+    assert scene.now == pytest.approx(30.0)
+    scene.done(reading, listing())
+    assert numbers(scene.next(PostRows)) == [5]
+
+
+@pytest.mark.parametrize("to", [destination(), KEYLESS])
+@pytest.mark.parametrize(
+    ("rows", "window", "posts"),
+    [
+        (12, 500, [[9, 10, 11, 12], [6], [8]]),
+        (9, 500, [[9], [6], [8]]),
+        (12, 1, [[6], [8], [9, 10, 11, 12]]),
+    ],
+)
+def test_other_rows_are_asked_first(to: Any, rows: int, window: int, posts: list[list[int]]) -> None:
+    """After a dozen refusals of a dataset that took nothing yet, halves wait for what may show it does."""
+    scene = Scene(to=to, unconfirmed_batches=window)
+    scene.put(*range(rows))
+    sent, rejects = play(scene, posting(lambda each: refused() if each[0] <= 8 else None, stored))
+    assert sent[:12] == [
+        [1, 2, 3, 4], [1, 2], [3, 4], [1], [3], [2], [4],
+        [5, 6, 7, 8], [5, 6], [7, 8], [5], [7],
+    ]  # fmt: skip
+    assert sent[12:] == posts
+    assert len(rejects) == 8
+    assert scene.dispatcher.error is None
+
+
+def test_halves_wait_for_what_is_away() -> None:
+    """After a dozen refusals a half also waits for a POST on its way, and goes when that is accepted."""
+    scene = Scene()
+    scene.put(*range(12))
+    slow = scene.next(PostRows)
+    for _ in range(12):
+        scene.done(scene.next(PostRows), refused())
+    scene.none()
+    scene.accept(slow)
+    assert numbers(scene.next(PostRows)) == [10]
+
+
+def test_thirteenth_refusal_ends_the_run() -> None:
+    """Where nothing else is left to try, the thirteenth refusal in a row ends the run."""
+    scene = Scene(cut=Cut(100, 1_000_000))
+    scene.put(*range(100))
+    posts, _ = play(scene, posting(lambda _: refused(), stored))
+    assert len(posts) == 13
+    assert isinstance(scene.dispatcher.error, RefusesAllError)
+
+
+@pytest.mark.parametrize(("to", "is_sent"), [(destination(), True), (KEYLESS, False)])
+def test_halves_go_first_without_keys(to: Any, *, is_sent: bool) -> None:
+    """Without keys new batches wait for a half, also while it waits to be tried again."""
+    scene = Scene(to=to)
+    scene.put(*range(8))
+    scene.done(scene.next(PostRows), refused())
+    scene.done(scene.next(PostRows), unreachable())
+    request = scene.dispatcher.next(scene.now)
+    assert (request is not None) == is_sent
+
+
+def test_rows_after_the_end_are_left() -> None:
+    """Where the run ends at a record, a refused batch is halved only for rows that came before that one."""
+    scene = Scene(cut=Cut(2, 1_000_000), keeps_rejects=False)
+    scene.put("a", "b", "bad", "c", "d", "e", "a", "b")
+    newer, ending, after = (scene.next(PostRows) for _ in range(3))
+    assert [numbers(each) for each in (newer, ending, after)] == [[7, 8], [3, 4], [5, 6]]
+    scene.done(ending, refused())
+    scene.done(scene.next(PostRows), refused())
+    assert "Record 3," in str(scene.dispatcher.error)
+    assert numbers(scene.next(PostRows)) == [4]
+    scene.done(after, refused())
+    scene.none()
+    scene.done(newer, refused())
+    for number in (7, 8):
+        post = scene.next(PostRows)
+        assert numbers(post) == [number]
+        scene.done(post, refused())
+    post = scene.next(PostRows)
+    assert numbers(post) == [1, 2]
