@@ -115,12 +115,12 @@ class DatasetSink(Sink):
         try:
             return _Validator(self.schema)
         except SchemaError as error:
-            # The SDK's would fetch what a schema refers to.
-            if refers_elsewhere(self.schema):
-                raise
             try:
+                # The SDK's would fetch what a schema refers to.
+                if refers_elsewhere(self.schema):
+                    raise
                 return _SlowValidator(self.schema)
-            except (InvalidJSONSchema, re.error):
+            except (InvalidJSONSchema, re.error, RecursionError):
                 raise error from None
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:

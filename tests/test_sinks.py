@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_databox.messages import InputError
 from target_databox.records.validation import SchemaError
 from target_databox.sinks import DatasetSink
 from target_databox.target import TargetDatabox
@@ -67,6 +68,21 @@ def test_validation_is_a_setting() -> None:
     assert sink(odd, validate_records=False).get_validator() is None
     with pytest.raises(SchemaError, match="nothing is fetched"):
         sink(odd)
+
+
+@pytest.mark.parametrize(
+    ("part", "problem"),
+    [
+        ({"allOf": [{"$ref": "#/properties/a"}]}, "its references multiply"),
+        ({"pattern": "(" * 3}, "it is no valid JSON Schema at properties.a.pattern"),
+    ],
+    ids=["endless", "broken"],
+)
+def test_schema_of_no_use_is_told(emulator: Emulator, part: dict[str, Any], problem: str) -> None:
+    """A schema that no validator can use ends the run with the reason, before a record is read."""
+    with pytest.raises(InputError, match=f"is a SCHEMA of stream 'orders' that can't be loaded: {problem}"):
+        load(emulator, schema(id={"type": "integer"}, a=part), record(id=1, a=1))
+    assert not emulator.log.of("post_rows")
 
 
 def test_process_batch_does_nothing() -> None:

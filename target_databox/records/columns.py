@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from target_databox.records.expansion import ENDLESS, Expansion
 from target_databox.records.schemas import (
     ANY,
     ARRAY,
@@ -28,6 +29,8 @@ Path = tuple[str, ...]
 
 _OVERRIDES: Final[dict[str, DataType]] = {"string": "string", "number": "number", "datetime": "datetime"}
 _BOOLEAN_KINDS: Final = {"text": STRING, "number": NUMBER, "boolean": BOOLEAN}
+# Recursive schemas flatten to a power of their width; a table of so many columns is of no use to anybody.
+MOST_COLUMNS: Final = 20_000
 _LOWER: Final = re.compile(r"[a-z]")
 _WORD_START: Final = re.compile(r"(?:^|_)(.)")
 
@@ -125,17 +128,29 @@ def columns(
         flattening: How objects become columns.
 
     Raises:
+        ColumnError: The schema's references come to no end, or there would be far too many columns.
         ColumnClashError: Two properties would share a column.
         KeyColumnError: A key property is no column.
     """
     flattening = flattening or Flattening()
     overrides = column_types or {}
+    try:
+        is_endless = Expansion(schema).is_endless
+    except RecursionError:
+        raise ColumnError("it is nested too deeply.") from None
+    if is_endless:
+        raise ColumnError(ENDLESS)
     found: dict[str, Column] = {}
     for leaf in _leaves(schema, flattening, overrides):
         if leaf.is_open:
             continue
         name = flattening.name(leaf.path)
         column = _column(name, leaf, overrides.get(name), boolean_format)
+        if len(found) == MOST_COLUMNS:
+            raise ColumnError(
+                f"it would become more than {MOST_COLUMNS:,} columns. Set flattening_max_depth lower, or "
+                "deselect properties in the tap."
+            )
         # Names that differ in blanks around them would look like one column to everybody.
         other = found.setdefault(name.strip(), column)
         if other is not column:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema_rs
 
+from target_databox.records.expansion import ENDLESS, REFERENCES, Expansion
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
 MOST_PROBLEMS: Final = 3
 _MASK: Final = "***"
 _ADVICE: Final = "Mend the tap, or set validate_records to false."
-_REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class SchemaError(ValueError):
@@ -23,20 +24,27 @@ class SchemaError(ValueError):
 class RecordValidator:
     """Validates records of one stream by JSON Schema, the draft being the schema's own or 2020-12.
 
-    Formats are not checked, as with the SDK, and nothing is fetched.
+    Formats are not checked, as with the SDK, and nothing is fetched. The schema must come to an end.
 
     Args:
         schema: The stream's schema.
 
     Raises:
-        SchemaError: It is no valid JSON Schema.
+        SchemaError: It is no valid JSON Schema, refers to another document, or comes to no end.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        if refers_elsewhere(schema):
+        try:
+            self._expansion = Expansion(schema)
+            is_whole = not refers_elsewhere(schema)
+        except RecursionError:
+            raise SchemaError("it is nested too deeply.") from None
+        if not is_whole:
             raise SchemaError(
                 "it refers to another document, and nothing is fetched. Ask the tap to send it whole."
             )
+        if self._expansion.is_endless:
+            raise SchemaError(ENDLESS)
         try:
             self._validator = jsonschema_rs.validator_for(
                 dict(schema), validate_formats=False, mask=_MASK, retriever=_refuse
@@ -47,9 +55,13 @@ class RecordValidator:
         except ValueError as error:
             raise SchemaError(f"it is no valid JSON Schema. {_ADVICE}") from error
         self.is_valid = self._validator.is_valid
+        self._schema = schema
+        self._parts: jsonschema_rs.ValidatorMap | None = None
 
     def problem(self, record: Mapping[str, Any]) -> str | None:
         """What is wrong with a record, as `column: keyword` clauses; None when nothing is."""
+        if self._expansion.is_vast:
+            return self._rough_problem(record)
         told = []
         for error in self._validator.iter_errors(record):
             place = ".".join(str(part) for part in error.instance_path) or "the record"
@@ -58,13 +70,30 @@ class RecordValidator:
                 break
         return "; ".join(told) or None
 
+    def _rough_problem(self, record: Mapping[str, Any]) -> str | None:
+        """The same in less detail, for a recursive schema: every error is made before the first is told.
+
+        Their number grows with the depth of a record as a power does.
+        """
+        if self.is_valid(record):
+            return None
+        parts = self._parts
+        if parts is None:
+            parts = self._parts = jsonschema_rs.validator_map_for(
+                dict(self._schema), validate_formats=False, retriever=_refuse
+            )
+        told = []
+        for name, value in record.items():
+            part = parts.get(f"#/properties/{name.replace('~', '~0').replace('/', '~1')}")
+            if part is not None and not part.is_valid(value):
+                told.append(f"{name}: its value does not fit its schema")
+        return "; ".join(told[:MOST_PROBLEMS]) or "the record: it does not fit its schema"
+
 
 def refers_elsewhere(schema: Any) -> bool:
     """Whether a schema refers to another document."""
     if isinstance(schema, dict):
-        if any(
-            isinstance(schema.get(name), str) and not schema[name].startswith("#") for name in _REFERENCES
-        ):
+        if any(isinstance(schema.get(name), str) and not schema[name].startswith("#") for name in REFERENCES):
             return True
         return any(map(refers_elsewhere, schema.values()))
     return isinstance(schema, list) and any(map(refers_elsewhere, schema))
