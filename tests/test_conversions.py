@@ -43,6 +43,8 @@ def test_plain_numbers_keep_digits(value: Any, number: str) -> None:
         "٣",
         "-",
         "1e99999999999999999999",
+        # Judged in one go, not once for every way to cut it in two.
+        pytest.param("9" * 1_000_000 + "x", id="a million digits"),
         [1],
         {},
     ],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Decimals as JSON numbers: a number keeps every digit that came in.
 ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DATE_TIME: Final = re.compile(
     r"([0-9]{4})([-/]?)([0-9]{2})\2([0-9]{2})"
     r"(?:[Tt ]([0-9]{2})(:?)([0-9]{2})(?:\6([0-9]{2})(?:[.,]([0-9]+))?)?"
