@@ -179,3 +179,51 @@ def test_equal_stamps_are_not_cut() -> None:
     survey = Survey(21.0)
     walk(survey, [*newest, twin, *(entry(float(at)) for at in range(20, 0, -1))])
     assert "twin" in survey.entries
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_pages_may_be_smaller_than_asked(counted: bool) -> None:
+    """A server that shows fewer entries on a page than it was asked for hides nothing by that."""
+    survey = Survey()
+    ids = set()
+    while (number := survey.page()) is not None:
+        entries = tuple(entry(float(at)) for at in range(25)[(number - 1) * 5 : number * 5])
+        ids |= {each.id for each in entries}
+        survey.read(IngestionsPage(entries, number, 100, 25 if counted else None))
+    assert len(ids) == 25
+    assert survey.pages_read <= 6
+
+
+def test_server_without_pages_ends_walk() -> None:
+    """A list that is the same on every page is read a few times, and not for ever."""
+    survey = Survey()
+    entries = tuple(entry(float(at)) for at in range(SIZE))
+    while (number := survey.page()) is not None:
+        survey.read(IngestionsPage(entries, number, SIZE, None))
+    assert survey.pages_read == 3
+
+
+@pytest.mark.parametrize("appears_at", range(5))
+def test_shifting_pages_hide_nothing(appears_at: int) -> None:
+    """An entry that another one moves to a page that was read already is seen all the same."""
+    stamps = [float(at) for at in range(100)]
+    first = Survey(45.0)
+    walk(first, [entry(at) for at in stamps])
+    again = Survey(45.0, before=first)
+    read = 0
+    while (number := again.page()) is not None:
+        if read == appears_at:
+            stamps.insert(30, 29.5)
+        again.read(page([entry(at) for at in stamps], number))
+        read += 1
+    assert {f"i{float(at)}" for at in range(45, 100)} <= again.entries.keys()
+    assert read <= 8
+
+
+def test_uncounted_list_may_grow() -> None:
+    """A list that isn't counted and has grown since it was walked is read to its new end."""
+    first = Survey()
+    walk(first, [entry(float(at)) for at in range(25)], counted=False)
+    again = Survey(before=first)
+    walk(again, [entry(float(at)) for at in range(95)], counted=False)
+    assert len(again.entries) == 95

@@ -158,7 +158,6 @@ class IngestionLine(msgspec.Struct, rename="camel"):
 class Pagination(msgspec.Struct, rename="camel"):
     """Where a page stands in its list (O)."""
 
-    page: Any = None
     page_size: Any = None
     total_items: Any = None
 
@@ -275,12 +274,13 @@ def ingestion(
 def ingestions_page(answer: IngestionsAnswer, page: int, page_size: int) -> IngestionsPage:
     """A page of ingestions, with what was asked for where the answer doesn't say what it is."""
     told = answer.pagination or Pagination()
+    # The number is the one that was asked for: a walk would never end where it is told another.
     return IngestionsPage(
         entries=tuple(
             IngestionEntry(line.ingestion_id, epoch_of(line.timestamp), status_of(line.status))
             for line in answer.ingestions
         ),
-        page=_count(told.page) or page,
+        page=page,
         page_size=_count(told.page_size) or page_size,
         total_items=_count(told.total_items),
     )

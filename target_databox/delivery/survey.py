@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 # Fewer time stamps than this can be in order by chance.
 FEWEST_IN_ORDER = 10
+# So many pages of a list that isn't counted show nothing new: it has no pages, whatever number is asked for.
+MOST_BARREN_PAGES = 2
 
 Order = Literal["newest-first", "oldest-first", "unknown"]
 
@@ -28,6 +30,9 @@ def order(entries: tuple[IngestionEntry, ...]) -> Order:
 class Survey:
     """One walk over the list, until everything that is not older than `since` has been seen.
 
+    Pages may shift while they are read: an entry that appears moves those behind it. From the first page
+    onwards that shows some twice; towards the first page it would hide some, so pages are read again there.
+
     Args:
         since: Time stamp, in epoch seconds, before which nothing matters; None when all of it does.
         most_pages: Pages after which to stop all the same; None for no bound.
@@ -41,9 +46,15 @@ class Survey:
         self._most_pages = most_pages
         self._order: Order | None = before._order if before else None
         self._pages: int | None = before._pages if before else None
-        self._read: set[int] = set()
+        # A server may show fewer entries on a page than it was asked for.
+        self._longest: int = before._longest if before else 0
+        # Pages that need not be read again, each with how long the list was then.
+        self._read: dict[int, int | None] = {}
+        self._reaches_back_from = 0
+        self._barren_pages = 0
         self._complete = False
         self.entries: dict[str, IngestionEntry] = {}
+        self.pages_read = 0
         self.is_cut_short = False
 
     def page(self) -> int | None:
@@ -52,7 +63,7 @@ class Survey:
             return None
         if not self._read:
             return self._pages if self._order == "oldest-first" and self._pages else 1
-        if self._most_pages is not None and len(self._read) >= self._most_pages:
+        if self._most_pages is not None and self.pages_read >= self._most_pages:
             self.is_cut_short = True
             return None
         if self._order == "oldest-first" and self._pages is not None:
@@ -60,20 +71,13 @@ class Survey:
         page = next(number for number in range(1, len(self._read) + 2) if number not in self._read)
         return page if self._pages is None or page <= self._pages else None
 
-    @property
-    def pages_read(self) -> int:
-        """Pages read so far."""
-        return len(self._read)
-
     def read(self, page: IngestionsPage) -> None:
         """Take in one page."""
         number, entries = page.page, page.entries
-        self._read.add(number)
+        self.pages_read += 1
+        self._note(number, page.total_items)
+        self._count_pages(page)
         self.entries.update((entry.id, entry) for entry in entries)
-        if page.total_items is not None:
-            self._pages = math.ceil(page.total_items / max(1, page.page_size))
-        elif len(entries) < page.page_size:
-            self._pages = max(self._read)
         shown = order(entries)
         if self._order is None:
             self._order = shown
@@ -82,13 +86,35 @@ class Survey:
         if not entries:
             self._complete = self._pages is None or number == 1
         elif self._reaches_back(entries):
-            self._complete = self._order == "newest-first" or (
-                self._order == "oldest-first" and self._has_read_from(number)
-            )
+            self._reaches_back_from = max(self._reaches_back_from, number)
+            self._complete = self._order == "newest-first"
+        if self._order == "oldest-first" and self._reaches_back_from:
+            self._complete = self._has_read_from(self._reaches_back_from)
+
+    def _note(self, number: int, length: int | None) -> None:
+        behind = self._read.get(number + 1)
+        if behind is not None and length is not None and length > behind:
+            # What has moved from this page to the next since that one was read was on neither.
+            del self._read[number + 1]
+        self._read[number] = length
+
+    def _count_pages(self, page: IngestionsPage) -> None:
+        length = len(page.entries)
+        self._longest = max(self._longest, length)
+        if page.total_items is not None:
+            self._pages = math.ceil(page.total_items / max(1, self._longest or page.page_size))
+            return
+        has_news = any(entry.id not in self.entries for entry in page.entries)
+        self._barren_pages = 0 if has_news else self._barren_pages + 1
+        if length < self._longest or not length or self._barren_pages >= MOST_BARREN_PAGES:
+            self._pages = max(self._read)
+        elif self._pages is not None and page.page >= self._pages:
+            # The list has grown since it was walked before.
+            self._pages = None
 
     def _has_read_from(self, number: int) -> bool:
         # A page of a list that starts with the oldest says nothing about those behind it.
-        return self._pages is not None and self._read.issuperset(range(number, self._pages + 1))
+        return self._pages is not None and self._read.keys() >= set(range(number, self._pages + 1))
 
     def _reaches_back(self, entries: tuple[IngestionEntry, ...]) -> bool:
         if self._since is None:
