@@ -204,6 +204,8 @@ class Confirmation:
             self._judge_listed(lane, answer, expected, now)
             if status.is_blind:
                 self._stop_listing(lane)
+            elif not status.is_walking:
+                self._judge_unlisted(lane, now)
 
     def _expected(self, lane: Lane, now: float) -> set[str]:
         return {
@@ -226,6 +228,8 @@ class Confirmation:
                 self._verdicts.failed(batch, None, None, now)
             elif entry.id in expected:
                 self._still_pending(batch, "the list of ingestions shows it as pending", now)
+
+    def _judge_unlisted(self, lane: Lane, now: float) -> None:
         timeout = self._policy.confirmation_timeout_seconds
         for batch in list(lane.accepted.values()):
             if batch.age_seconds(now) >= timeout:
@@ -233,7 +237,7 @@ class Confirmation:
 
     def _stop_listing(self, lane: Lane) -> None:
         logger.warning(
-            "The list of ingestions of %s is in an order that hides new ones; reading each ingestion by "
+            "The list of ingestions of %s does not show new ones in a page or two; reading each ingestion by "
             "itself, as with confirmation `rows`.",
             lane.destination,
         )
@@ -243,10 +247,10 @@ class Confirmation:
     # What an answer teaches
 
     def _learn(self, batch: Batch, now: float) -> None:
-        age = now - batch.accepted_at
-        self._delay.asked(age, done=True)
+        # How long the question waited for the budget says nothing of the next one's.
+        self._delay.asked(batch.age_seconds(now), done=True)
         batch.lane.counts.confirmations += 1
-        batch.lane.counts.confirmation_seconds += age
+        batch.lane.counts.confirmation_seconds += now - batch.accepted_at
         if self._probe is batch:
             self._probe = None
 

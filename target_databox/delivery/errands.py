@@ -13,7 +13,7 @@ from target_databox.delivery.model import Attempts, Purge, ReadIngestion, ReadLi
 from target_databox.delivery.survey import Survey
 
 if TYPE_CHECKING:
-    from target_databox.api.shapes import Ingestion, IngestionsPage
+    from target_databox.api.shapes import Ingestion, IngestionEntry, IngestionsPage
     from target_databox.delivery.lane import Lane
     from target_databox.delivery.model import Batch, Hold, Request
 
@@ -90,6 +90,11 @@ class Settling(Errand):
         timeout_seconds: How long to wait for what is pending.
         holds: Held keys that this walk can release.
         most_pages: Pages after which a walk stops all the same.
+
+    Attributes:
+        found: Ingestions that the first walk found pending, and that still are; None before its end.
+        seen: All ingestions that the newest walk saw.
+        is_cut_short: Whether that walk left pages unread.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class Settling(Errand):
         super().__init__(lane, due_at)
         self.holds = holds
         self.found: set[str] | None = None
+        self.seen: set[str] = set()
         self.is_cut_short = False
         self._since = since
         self._timeout_seconds = timeout_seconds
@@ -126,9 +132,10 @@ class Settling(Errand):
             entry.id
             for entry in self._survey.entries.values()
             if entry.status in (IngestionStatus.PENDING, IngestionStatus.UNKNOWN)
-            and entry.id not in self.lane.accepted
+            and not self.lane.knows(entry.id)
         }
         self.found = pending if self.found is None else self.found & pending
+        self.seen = set(self._survey.entries)
         self._survey = Survey(self._since, most_pages=self._most_pages, before=self._survey)
         if not self.found:
             self.ended = "done"
@@ -140,7 +147,7 @@ class Search(Errand):
     """Looks for a batch whose answer was lost in the list of ingestions, where it must not be sent twice.
 
     Exactly one unknown ingestion that is as large as the batch and not older than its request is the lost
-    one.
+    one. One whose counts may still grow is looked at again.
 
     Attributes:
         matches: The ingestions that could be the lost one, once the search has ended.
@@ -155,9 +162,11 @@ class Search(Errand):
         self._timeout_seconds = timeout_seconds
         self._since = None if batch.posted_after is None else batch.posted_after - CLOCK_TOLERANCE_SECONDS
         self._survey: Survey | None = Survey(self._since)
+        self._walked: Survey | None = None
         self._unread: list[str] = []
         self._pending: list[str] = []
-        self._listed_at: dict[str, float | None] = {}
+        self._listed: dict[str, IngestionEntry] = {}
+        self._is_list_stale = False
 
     def request(self) -> Request:
         """The next page, or the next ingestion that could be the lost one."""
@@ -174,37 +183,37 @@ class Search(Errand):
         self.attempts.due_at = now
         if survey.page() is not None:
             return
-        self._unread = [
-            entry.id
+        self._listed = {
+            entry.id: entry
             for entry in survey.entries.values()
-            if entry.id not in self.lane.accepted
-            and entry.id not in self.lane.recent
-            and not self._is_older(entry.timestamp)
-        ]
-        self._listed_at = {name: survey.entries[name].timestamp for name in self._unread}
-        self._survey = None
+            if not self.lane.knows(entry.id) and not self._is_older(entry.timestamp)
+        }
+        self._unread = [*self._listed]
+        self._walked, self._survey = survey, None
         self._finish_if_read(now)
 
     def read(self, ingestion: Ingestion | None, now: float) -> None:
         """Take in an ingestion; None when it is listed and can't be read yet."""
-        read = self._unread.pop(0)
+        read = self._listed[self._unread.pop(0)]
         self.attempts.due_at = now
-        at = self._listed_at[read]
+        at = read.timestamp
         if at is None and ingestion is not None:
             at = ingestion.timestamp
         if ingestion is None:
-            self._pending.append(read)
-        elif self._is_older(at):
+            self._pending.append(read.id)
+        elif self._is_older(at) or (ingestion.received or 0) > len(self.batch.rows):
             pass
         elif ingestion.received == len(self.batch.rows):
-            self._match(read, at)
-        elif _is_counted(ingestion):
-            pass
+            self._match(read.id, at)
         elif ingestion.status is IngestionStatus.FAILED:
-            # It has no counts and can't be told from ours.
-            self._match(read, at)
-        else:
-            self._pending.append(read)
+            # It may have stopped before it counted everything, and can't be told from ours.
+            self._match(read.id, at)
+        elif not _is_counted(ingestion):
+            self._pending.append(read.id)
+        elif read.status is not IngestionStatus.DONE:
+            # What the list doesn't show as processed may still grow to the size of the batch.
+            self._pending.append(read.id)
+            self._is_list_stale = True
         self._finish_if_read(now)
 
     def _is_older(self, at: float | None) -> bool:
@@ -221,24 +230,25 @@ class Search(Errand):
             self.ended = "done"
             return
         self._unread, self._pending = self._pending, []
+        if self._is_list_stale:
+            self._survey, self._is_list_stale = Survey(self._since, before=self._walked), False
+            self.matches, self.is_unsure = [], False
         self._look_again(now, self._timeout_seconds)
 
 
 def _is_counted(ingestion: Ingestion) -> bool:
-    """Whether an ingestion's size is known: counts may be zero, or still grow, while it is processed."""
+    """Whether an ingestion's counts add up: they may be zero, or missing, while it is processed."""
     if not ingestion.received or ingestion.status in (IngestionStatus.PENDING, IngestionStatus.UNKNOWN):
         return False
     counts = (ingestion.appended, ingestion.overwritten, ingestion.rejected)
-    return ingestion.status is IngestionStatus.FAILED or ingestion.received == sum(
-        each or 0 for each in counts
-    )
+    return ingestion.received == sum(each or 0 for each in counts)
 
 
 class StatusReading(Errand):
     """Reads the list of ingestions again and again, to confirm many batches with one request.
 
     Attributes:
-        is_blind: Whether the list's order hides new ingestions, so that each has to be read by itself.
+        is_blind: Whether the list does not show new ingestions, so that each has to be read by itself.
     """
 
     MOST_BATCHES = 20
@@ -274,6 +284,11 @@ class StatusReading(Errand):
             at = min(at, next(reversed(accepted.values())).accepted_at + delay_seconds)
         self.attempts.due_at = max(at, self._read_at + 0.05)
         return self.attempts.due_at
+
+    @property
+    def is_walking(self) -> bool:
+        """Whether a reading goes on with another page."""
+        return self._survey is not None
 
     @property
     def _accepted_so_far(self) -> int:
@@ -316,6 +331,6 @@ class StatusReading(Errand):
             for missing in unseen
             if missing in self.lane.accepted
         )
-        self.is_blind = overdue and survey.pages_read > 1
+        self.is_blind = overdue
         self._last, self._survey = survey, None
         self._read_at = now

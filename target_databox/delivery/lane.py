@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from target_databox.delivery.errands import Errand, PurgeOnce, Search, Settling, StatusReading
     from target_databox.delivery.model import Destination, Hold, Policy
 
-# Own ingestions are remembered for this long after their acceptance, to tell them from a lost one: longer
-# than a batch is tried again, or waits for the budget of its hour. And no more of them than this.
+# Own ingestions are remembered for this long before the oldest batch that may have to be told from them, and
+# no more of them than this; those of the last minute always.
 RECENT_SECONDS = 3600.0
 RECENT_INGESTIONS = 2000
+LAST_SECONDS = 60.0
 
 NEVER = float("inf")
 
@@ -26,7 +27,9 @@ class Lane:
     Attributes:
         is_serial: Whether one POST at a time may be on its way, so that a lost one can be told from others.
         accepted: Batches that are accepted and unconfirmed, by ingestion, oldest first.
-        recent: Own ingestions of late, by when they were accepted, where a lost one must be told from them.
+        recent: Own ingestions of late, by when they were accepted: a lost one must be told from them.
+        strangers: Ingestions that were there before the first row, likewise; where there are keys, only those
+            that are still pending.
         resends: Batches that go first: halves, and those whose POST failed.
         posting: POSTs on their way.
         opening: What has to be done before the first row: leftovers waited for, a purge.
@@ -46,6 +49,7 @@ class Lane:
         self.queue = RowQueue(keyed=destination.is_keyed)
         self.accepted: OrderedDict[str, Batch] = OrderedDict()
         self.recent: OrderedDict[str, float] = OrderedDict()
+        self.strangers: frozenset[str] = frozenset()
         self.resends: deque[Batch] = deque()
         self.posting = 0
         self.opening: Settling | PurgeOnce | None = None
@@ -103,14 +107,22 @@ class Lane:
         """Cut a new batch; its place in the window is its own."""
         return Batch(self, self.queue.cut(policy.cut), Slot(), now)
 
+    def knows(self, ingestion_id: str) -> bool:
+        """Whether an ingestion is this run's own, or was there before its first row."""
+        return ingestion_id in self.accepted or ingestion_id in self.recent or ingestion_id in self.strangers
+
     def remember(self, batch: Batch) -> None:
         """Note an accepted ingestion as this run's own."""
         if batch.ingestion_id is None:
             return
         self.accepted[batch.ingestion_id] = batch
-        if self.is_serial:
-            self.recent[batch.ingestion_id] = batch.accepted_at
-            oldest = batch.accepted_at - RECENT_SECONDS
-            while len(self.recent) > RECENT_INGESTIONS or next(iter(self.recent.values())) < oldest:
-                self.recent.popitem(last=False)
-                self.knows_all_older = False
+        self.recent[batch.ingestion_id] = batch.accepted_at
+        unresolved = [*self.resends, *([self.search.batch] if self.search is not None else ())]
+        since = min([each.first_posted_at for each in unresolved], default=batch.accepted_at)
+        while self._is_forgotten(next(iter(self.recent.values())), min(since, batch.accepted_at)):
+            self.recent.popitem(last=False)
+            self.knows_all_older = False
+
+    def _is_forgotten(self, accepted_at: float, since: float) -> bool:
+        age = since - accepted_at
+        return age > RECENT_SECONDS or (age > LAST_SECONDS and len(self.recent) > RECENT_INGESTIONS)

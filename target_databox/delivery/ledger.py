@@ -81,7 +81,8 @@ class Ledger:
         counts.confirmed += len(batch.rows)
         counts.superseded += len(superseded)
         self.close(batch.rows)
-        self.close(superseded)
+        if superseded:
+            self.close(superseded)
         self.release(batch, now)
 
     def release(self, batch: Batch, now: float) -> None:

@@ -233,11 +233,11 @@ class Batch:
     Attributes:
         posting: Its POST.
         asking: Its question for the outcome.
+        first_posted_at: When its first POST started; infinite before.
         posted_after: The server's clock before its first POST.
         hold: Set when an answer to its POST was lost.
         was_asked: Whether its present ingestion was asked about in vain.
         was_counted: Whether an ingestion before it was counted as appended and overwritten.
-        was_posted: Whether it was sent, with whatever answer.
         was_resent: Whether an ingestion of it failed and it was sent once more.
         twin: The other half, judged by this one's outcome.
         whole_rejected: Rows that the ingestion of both halves rejected; None when they were refused.
@@ -245,8 +245,8 @@ class Batch:
     """
 
     __slots__ = (
-        "accepted_at", "asking", "hold", "ingestion_id", "lane", "posted_after", "posting", "rows", "slot",
-        "twin", "verdict", "was_asked", "was_counted", "was_posted", "was_resent", "whole_rejected",
+        "accepted_at", "asking", "first_posted_at", "hold", "ingestion_id", "lane", "posted_after", "posting",
+        "rows", "slot", "twin", "verdict", "was_asked", "was_counted", "was_resent", "whole_rejected",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, rows: list[Row], slot: Slot, now: float) -> None:
@@ -257,11 +257,11 @@ class Batch:
         self.asking = Attempts(now)
         self.ingestion_id: str | None = None
         self.accepted_at = 0.0
+        self.first_posted_at = float("inf")
         self.posted_after: float | None = None
         self.hold: Hold | None = None
         self.was_asked = False
         self.was_counted = False
-        self.was_posted = False
         self.was_resent = False
         self.twin: Batch | None = None
         self.whole_rejected: int | None = None

@@ -99,8 +99,9 @@ class Posting:
 
     def _post(self, batch: Batch, now: float, server_time: float | None) -> PostRows:
         batch.lane.posting += 1
-        batch.lane.counts.batches += not batch.was_posted
-        batch.was_posted = True
+        if batch.first_posted_at > now:
+            batch.first_posted_at = now
+            batch.lane.counts.batches += 1
         batch.posting.started(now)
         if batch.posted_after is None:
             batch.posted_after = server_time

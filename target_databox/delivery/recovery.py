@@ -152,6 +152,7 @@ class Recovery:
 
     def _opened(self, lane: Lane, errand: Errand, now: float) -> None:
         if isinstance(errand, Settling):
+            lane.strangers = frozenset(errand.seen if lane.is_serial else errand.found or ())
             if errand.ended == "late":
                 logger.warning(
                     "%d ingestions of %s were pending before this run and still are; going on without them. "
@@ -214,6 +215,8 @@ class Recovery:
             self._confirmation.accept(batch, now)
         else:
             lane.search = None
+            # The time that the search took, mostly for the budget, is no failure of the POST.
+            batch.posting.waited_seconds += now - search.began_at
             batch.posting.due_at = now
             lane.resends.append(batch)
 

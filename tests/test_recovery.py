@@ -1,0 +1,189 @@
+"""What the list of ingestions shows, hides and mixes up, before the first row and after a lost answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from target_databox.api.shapes import IngestionEntry, IngestionsPage, IngestionStatus
+from target_databox.delivery.batches import Cut
+from target_databox.delivery.lane import RECENT_INGESTIONS
+from target_databox.delivery.model import AskOutcome, PostRows, ReadIngestion, ReadList
+from tests.delivering import EPOCH, Scene, destination, failed, listing, lost, numbers, stored
+
+if TYPE_CHECKING:
+    from target_databox.delivery.model import Request
+
+DONE, PENDING, FAILED = IngestionStatus.DONE, IngestionStatus.PENDING, IngestionStatus.FAILED
+KEYLESS = destination(is_keyed=False)
+OLD_KEYLESS = destination(is_keyed=False, is_new=False)
+
+
+def confirm(scene: Scene, request: PostRows) -> None:
+    """Accept a POST and store its rows."""
+    scene.accept(request)
+    scene.done(scene.wait().next(AskOutcome), stored(len(request.batch.rows)))
+
+
+def lose(scene: Scene, request: Request) -> ReadList:
+    """Lose the answer to a POST; returns the reading of the list that follows."""
+    scene.done(request, lost())
+    return scene.wait().next(ReadList)
+
+
+def test_leftover_is_not_adopted() -> None:
+    """What was there before the first row is not taken for a lost batch, whatever its time stamp says."""
+    scene = Scene(to=OLD_KEYLESS)
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(ReadList), listing(("left", -1.0, DONE)))
+    scene.done(lose(scene, scene.next(PostRows)), listing(("left", 7.0, DONE)))
+    assert numbers(scene.next(PostRows)) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("word", [PENDING, IngestionStatus.UNKNOWN])
+def test_smaller_ingestion_may_still_grow(word: IngestionStatus) -> None:
+    """An ingestion that is smaller than the lost batch is ruled out only when the list shows it as done."""
+    scene = Scene(to=KEYLESS)
+    scene.put(1, 2, 3, 4)
+    scene.done(lose(scene, scene.next(PostRows)), listing(("mine", 1.0, word)))
+    scene.done(scene.next(ReadIngestion), stored(3))
+    scene.done(scene.wait().next(ReadList), listing(("mine", 1.0, DONE)))
+    scene.done(scene.next(ReadIngestion), stored(4))
+    assert list(scene.lane.accepted) == ["mine"]
+
+
+def test_larger_ingestion_is_ruled_out() -> None:
+    """An ingestion that is larger than the lost batch is another one, also while it is processed."""
+    scene = Scene(to=KEYLESS)
+    scene.put(1, 2, 3, 4)
+    scene.done(lose(scene, scene.next(PostRows)), listing(("other", 1.0, PENDING)))
+    scene.done(scene.next(ReadIngestion), replace(stored(5), status=PENDING))
+    assert numbers(scene.next(PostRows)) == [1, 2, 3, 4]
+
+
+def test_failed_ingestion_may_be_the_lost_one() -> None:
+    """A failed ingestion that counted fewer rows than were sent is not taken for one of another size."""
+    scene = Scene(to=KEYLESS)
+    scene.put(1, 2, 3, 4)
+    scene.done(lose(scene, scene.next(PostRows)), listing(("mine", 1.0, FAILED)))
+    scene.done(scene.next(ReadIngestion), failed(2))
+    assert list(scene.lane.accepted) == ["mine"]
+
+
+def test_waiting_to_search_is_no_failure() -> None:
+    """However long the search for a lost batch waits for the budget, its POST is tried again after it."""
+    scene = Scene(to=KEYLESS, retry_seconds=60.0)
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(PostRows), lost())
+    scene.turns.free_at = 3600.0
+    scene.done(scene.wait().wait().next(ReadList), listing())
+    assert scene.now == 3600
+    scene.done(lose(scene, scene.next(PostRows)), listing())
+    assert scene.dispatcher.error is None
+    assert numbers(scene.next(PostRows)) == [1, 2, 3, 4]
+
+
+def test_own_ingestion_is_remembered() -> None:
+    """An own ingestion from just before a lost batch is not adopted, however long that one is looked for."""
+    scene = Scene(to=KEYLESS)
+    scene.put(1, 2, 3, 4)
+    confirm(scene, scene.next(PostRows))
+    scene.put(5, 6, 7, 8)
+    reading = lose(scene, scene.next(PostRows))
+    scene.after(4000.0)
+    scene.done(reading, listing(("i1", 0.0, DONE)))
+    scene.done(lose(scene, scene.next(PostRows)), listing(("i1", 0.0, DONE)))
+    assert numbers(scene.next(PostRows)) == [5, 6, 7, 8]
+
+
+def test_halves_keep_own_ingestions_in_mind() -> None:
+    """While a batch whose answer was lost waits for its turn, no own ingestion from before it is forgotten."""
+    scene = Scene(to=KEYLESS)
+    scene.put(1, 2, 3, 4)
+    confirm(scene, scene.next(PostRows))
+    scene.put(5, 6, 7, 8)
+    first = scene.next(PostRows)
+    scene.done(lose(scene, first), listing(("i1", 0.0, DONE)))
+    scene.after(5000.0)
+    waiting = scene.next(PostRows).batch
+    scene.lane.resends.append(waiting)
+    scene.put(9)
+    other = scene.lane.cut(scene.dispatcher.policy, scene.now)
+    other.ingestion_id, other.accepted_at = "other", scene.now
+    scene.lane.remember(other)
+    assert scene.lane.knows("i1")
+
+
+def test_few_own_ingestions_are_remembered() -> None:
+    """Of own ingestions that are older than a minute no more than two thousand are remembered."""
+    scene = Scene(to=KEYLESS)
+    scene.put(1)
+    batch = scene.lane.cut(scene.dispatcher.policy, 0.0)
+    for number in range(RECENT_INGESTIONS + 500):
+        batch.ingestion_id, batch.accepted_at = f"i{number}", number * 0.5
+        scene.lane.remember(batch)
+    assert len(scene.lane.recent) == RECENT_INGESTIONS
+    assert not scene.lane.knows_all_older
+
+
+def test_stuck_leftover_holds_no_key() -> None:
+    """An ingestion that was pending before the run and stays so for ever keeps no key from being let go."""
+    scene = Scene(to=destination(is_new=False), confirmation_timeout_seconds=60.0, cut=Cut(1, 1000))
+    scene.put(1)
+    while scene.lane.opening is not None:
+        request = scene.dispatcher.next(scene.now)
+        if request is None:
+            scene.wait()
+        else:
+            scene.done(request, listing(("stuck", -9.0, PENDING)))
+    scene.done(scene.next(PostRows), lost())
+    confirm(scene, scene.wait().next(PostRows))
+    scene.put(1)
+    scene.done(scene.wait().next(ReadList), listing(("stuck", -9.0, PENDING), ("i1", 1.0, PENDING)))
+    assert numbers(scene.next(PostRows)) == [2]
+
+
+def test_hidden_ingestion_is_read_by_itself() -> None:
+    """With `status`, an ingestion that the whole list doesn't show within its lag is read by itself."""
+    scene = Scene(confirmation="status", cut=Cut(1, 1000))
+    scene.put(1, state=True)
+    scene.accept(scene.next(PostRows))
+    while scene.lane.status is not None:
+        scene.done(scene.wait().next(ReadList), listing(("other", 1.0, DONE)))
+    assert 30 < scene.now < 60
+    scene.done(scene.next(AskOutcome), stored(1))
+    assert scene.state() == b"1"
+
+
+def test_unread_page_ends_no_patience() -> None:
+    """With `status`, an ingestion on a page that is still to be read is not taken for unconfirmed."""
+    scene = Scene(confirmation="status", confirmation_timeout_seconds=5.0, cut=Cut(1, 1000))
+    scene.put(1)
+    scene.accept(scene.next(PostRows))
+    while scene.wait().now < 5:
+        scene.done(scene.next(ReadList), listing(("i1", 0.0, PENDING)))
+    others = tuple(IngestionEntry(f"o{at}", EPOCH + 90 - at, DONE) for at in range(10))
+    scene.done(scene.next(ReadList), IngestionsPage(others, 1, 10, 11))
+    assert scene.dispatcher.error is None
+    scene.done(scene.next(ReadList), IngestionsPage((IngestionEntry("i1", EPOCH, DONE),), 2, 10, 11))
+    assert scene.lane.is_idle
+
+
+@pytest.mark.parametrize("confirmation", ["rows", "status"])
+def test_budget_teaches_no_delay(confirmation: str) -> None:
+    """After a question that waited an hour for the budget, the next one is asked as early as before."""
+    scene = Scene(confirmation=confirmation, cut=Cut(1, 1000))
+    kind: type[Request] = AskOutcome if confirmation == "rows" else ReadList
+    answers = [stored(1)] * 2 if confirmation == "rows" else [listing((f"i{at}", 0.0, DONE)) for at in (1, 2)]
+    scene.put(1)
+    scene.accept(scene.next(PostRows))
+    scene.turns.free_at = 3600.0
+    scene.done(scene.wait().wait().next(kind), answers[0])
+    scene.put(2)
+    scene.accept(scene.next(PostRows))
+    began_at = scene.now
+    scene.done(scene.wait().next(kind), answers[1])
+    assert scene.now - began_at < 5
+    assert scene.lane.is_idle
