@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from target_databox.api.errors import (
     KeyRefusedError,
@@ -16,152 +15,49 @@ from target_databox.api.errors import (
     ThrottledError,
     UnreachableError,
 )
+from target_databox.api.limits import PAGE_SIZE
 from target_databox.api.shapes import Accepted, Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.model import AskOutcome, PostRows, ReadIngestion, ReadList, Request
+
+if TYPE_CHECKING:
+    import random
+
+    from tests.simulated_plan import Plan
 
 EPOCH = 1_700_000_000.0
 NEVER_LANDS = 1e12
 CLIENT_TIMEOUT_SECONDS = 5.0
 FACTS: dict[str, Any] = {"method": "POST", "path": "/v1/datasets/d/data"}
-
-
-@dataclass
-class Plan:
-    """What one seed makes of the world. Pairs are bounds of uniform distributions, in seconds.
-
-    Attributes:
-        streams: For each whether it has keys, and whether the dataset is known to have them.
-        refuses: Whether a batch with a bad row is refused whole, instead of that row being rejected.
-        late_detail: Share of questions about an ingestion that are answered with 404 in its first seconds.
-        lost_before, lost_after: Shares of requests whose answer is lost, not carried out or carried out.
-        hanging: Share of requests that are carried out only after the client has given them up.
-        stuck: Share of ingestions that are never processed.
-        down: From when to when nothing is reachable.
-        key_refused_at: When the key is refused, in the first run.
-        leftovers: Ingestions that are pending when the first run starts.
-        second_writer: Whether somebody else writes rows of other keys, more at once than we do.
-        server_limit: Requests per second after which the server answers 429.
-        zeros_first: Whether counts are zero, not missing, until an ingestion is processed.
-        undated: Whether ingestions have no time stamps.
-        writer_delay: How long rejected rows take to get on disk.
-    """
-
-    processing: tuple[float, float] = (0.0, 2.0)
-    list_lag: float = 0.0
-    listing_lag_setting: float = 30.0
-    order: str = "newest-first"
-    page_size: int = 100
-    refuses: bool = False
-    failing: float = 0.0
-    late_detail: float = 0.0
-    lost_after: float = 0.0
-    lost_before: float = 0.0
-    hanging: float = 0.0
-    stuck: float = 0.0
-    down: tuple[float, float] | None = None
-    key_refused_at: float | None = None
-    leftovers: int = 0
-    second_writer: bool = False
-    unreachable: float = 0.0
-    server_limit: float | None = None
-    bad: float = 0.0
-    latency: tuple[float, float] = (0.01, 0.3)
-    rows: int = 200
-    keys: int = 20
-    state_every: int = 20
-    batch_rows: int = 10
-    workers: int = 4
-    window: int = 50
-    unconfirmed_bytes: int = 2_000_000
-    per_second: float = 50.0
-    per_hour: float = 1e6
-    confirmation: str = "rows"
-    keeps_rejects: bool = True
-    rejects_limit: int = 1000
-    writer_delay: float = 0.0
-    streams: tuple[tuple[bool, bool], ...] = ((True, True),)
-    stop_at: float | None = None
-    crash_at: float | None = None
-    chunk_pause: float = 0.0
-    overwrite: bool = False
-    zeros_first: bool = False
-    undated: bool = False
-
-
-def plan_of(seed: int) -> Plan:
-    """The world of one seed."""
-    rand = random.Random(seed)  # noqa: S311
-    pick = rand.choice
-    plan = Plan(
-        processing=pick([(0.0, 0.0), (0.0, 0.5), (1.0, 6.0), (0.0, 40.0)]),
-        list_lag=pick([0.0, 0.0, 5.0, 29.0]),
-        order=pick(["newest-first", "oldest-first", "arbitrary"]),
-        page_size=pick([100, 100, 5]),
-        refuses=rand.random() < 0.4,
-        failing=pick([0.0, 0.0, 0.0, 0.05]),
-        late_detail=pick([0.0, 0.0, 0.3]),
-        lost_after=pick([0.0, 0.0, 0.05, 0.2]),
-        lost_before=pick([0.0, 0.0, 0.05, 0.2]),
-        hanging=pick([0.0, 0.0, 0.0, 0.05]),
-        stuck=pick([0.0] * 9 + [0.02]),
-        down=pick([None] * 8 + [(2.0, 120.0), (2.0, 500.0)]),
-        key_refused_at=pick([None] * 9 + [rand.uniform(0, 20)]),
-        leftovers=pick([0, 0, 3]),
-        second_writer=rand.random() < 0.2,
-        unreachable=pick([0.0, 0.0, 0.1]),
-        server_limit=pick([None, None, None, 8.0]),
-        bad=pick([0.0, 0.0, 0.01, 0.1]),
-        latency=pick([(0.01, 0.05), (0.01, 0.3), (0.05, 3.0)]),
-        rows=rand.randint(0, 150),
-        keys=pick([1, 5, 30, 1000]),
-        state_every=pick([1, 7, 20, 50]),
-        batch_rows=pick([1, 3, 10, 100]),
-        workers=pick([1, 2, 8]),
-        window=pick([1, 3, 50]),
-        unconfirmed_bytes=pick([3_000, 20_000, 2_000_000]),
-        per_second=pick([10.0, 50.0, 1000.0]),
-        per_hour=pick([1e6, 1e6, 1e6, 100.0]),
-        confirmation=pick(["rows", "rows", "status"]),
-        keeps_rejects=rand.random() < 0.7,
-        rejects_limit=pick([1000, 1000, 1000, 2]),
-        writer_delay=pick([0.0, 0.0, 0.5, 5.0]),
-        streams=tuple(
-            pick([(True, True), (True, True), (True, False), (False, True)])
-            for _ in range(pick([1, 1, 2, 3]))
-        ),
-        stop_at=pick([None, None, None, rand.uniform(0, 20)]),
-        crash_at=pick([None, None, None, rand.uniform(0, 20)]),
-        chunk_pause=pick([0.0, 0.0, 1.0]),
-        overwrite=rand.random() < 0.1,
-        zeros_first=pick([False, False, True]),
-        undated=pick([False] * 9 + [True]),
-    )
-    if plan.confirmation == "status" and not plan.refuses:
-        # Whoever confirms by status is blind to rejected rows, by choice.
-        plan.bad = 0.0
-    if plan.overwrite:
-        # Such a run is not resumed: the next one starts with an empty dataset again.
-        plan.crash_at = plan.stop_at = plan.key_refused_at = None
-    return plan
+WORDS = {
+    "done": IngestionStatus.DONE,
+    "pending": IngestionStatus.PENDING,
+    "unknown": IngestionStatus.UNKNOWN,
+}
 
 
 @dataclass
 class StoredIngestion:
-    """One ingestion as the server knows it."""
+    """One ingestion as the server knows it: the outcome is appended, overwritten and rejected rows."""
 
     id: str
     rows: list[dict[str, Any]]
     accepted_at: float
     lands_at: float
     listed_at: float
+    stamp: float | None
     fails: bool = False
     outcome: tuple[int, int, int] | None = None
+    is_silent: bool = False
     status: IngestionStatus = IngestionStatus.PENDING
 
 
 @dataclass
 class SimulatedDataset:
-    """Rows by key, or a list of them."""
+    """Rows by key, or a list of them.
+
+    Attributes:
+        went_back: Keys whose row was replaced by an older one.
+    """
 
     keyed: bool
     rows: dict[Any, dict[str, Any]] = field(default_factory=dict)
@@ -169,31 +65,44 @@ class SimulatedDataset:
     logged: set[int] = field(default_factory=set)
     ingestions: dict[str, StoredIngestion] = field(default_factory=dict)
     pending: list[StoredIngestion] = field(default_factory=list)
+    went_back: set[Any] = field(default_factory=set)
 
     def add(self, ingestion: StoredIngestion) -> None:
         """Take in an ingestion that is processed later."""
         self.ingestions[ingestion.id] = ingestion
         self.pending.append(ingestion)
 
-    def land(self, now: float) -> None:
+    def land(self, now: float, fails_as: str) -> None:
         """Process every ingestion whose time has come, in the order of those times."""
         due = [ingestion for ingestion in self.pending if ingestion.lands_at <= now]
         if due:
             self.pending = [ingestion for ingestion in self.pending if ingestion.lands_at > now]
         for ingestion in sorted(due, key=lambda each: each.lands_at):
-            self._process(ingestion)
+            if ingestion.fails:
+                self._fail(ingestion, fails_as)
+            else:
+                ingestion.outcome = self._store(ingestion.rows)
+                ingestion.status = IngestionStatus.DONE
 
-    def _process(self, ingestion: StoredIngestion) -> None:
-        if ingestion.fails:
-            ingestion.status = IngestionStatus.FAILED
-            ingestion.outcome = (0, 0, len(ingestion.rows))
-            return
+    def _fail(self, ingestion: StoredIngestion, fails_as: str) -> None:
+        ingestion.status = IngestionStatus.FAILED
+        ingestion.is_silent = fails_as == "silent"
+        rows = ingestion.rows
+        if fails_as == "none":
+            ingestion.outcome = (0, 0, len(rows))
+        else:
+            appended, overwritten, _ = self._store(rows[: len(rows) // 2])
+            ingestion.outcome = (appended, overwritten, 0)
+
+    def _store(self, rows: list[dict[str, Any]]) -> tuple[int, int, int]:
         appended = overwritten = rejected = 0
-        for row in ingestion.rows:
+        for row in rows:
             if row.get("bad"):
                 rejected += 1
             elif self.keyed and row["id"] in self.rows:
                 overwritten += 1
+                if self.rows[row["id"]]["n"] > row["n"]:
+                    self.went_back.add(row["id"])
                 self.rows[row["id"]] = row
             else:
                 appended += 1
@@ -202,8 +111,7 @@ class SimulatedDataset:
                 else:
                     self.log.append(row)
                     self.logged.add(row["n"])
-        ingestion.outcome = (appended, overwritten, rejected)
-        ingestion.status = IngestionStatus.DONE
+        return appended, overwritten, rejected
 
     def purge(self) -> None:
         """Remove every row."""
@@ -238,9 +146,8 @@ class SimulatedDatabox:
         for dataset in self.datasets.values():
             for _ in range(plan.leftovers):
                 rows = [{"id": rand.randrange(plan.keys), "n": 0}]
-                dataset.add(
-                    StoredIngestion(self._id(), rows, -rand.uniform(1, 99), rand.uniform(0, 20), -1.0)
-                )
+                lands_at = NEVER_LANDS if plan.leftovers_stick else rand.uniform(0, 20)
+                self._take_in(dataset, rows, -rand.uniform(1, 99), lands_at, -1.0)
             if plan.second_writer:
                 self._write_beside(dataset)
 
@@ -250,28 +157,47 @@ class SimulatedDatabox:
             at = number * 7.0 + self.rand.uniform(0, 7)
             rows = [{"id": -1 - number, "n": 0}] * (self.plan.batch_rows + 1)
             lands_at = at + self.rand.uniform(*self.plan.processing)
-            dataset.add(StoredIngestion(self._id(), rows, at, lands_at, at + self.plan.list_lag))
+            self._take_in(dataset, rows, at, lands_at, at + self.plan.list_lag)
 
-    def _id(self) -> str:
-        return f"i{next(self._ids)}"
+    def _take_in(
+        self,
+        dataset: SimulatedDataset,
+        rows: list[dict[str, Any]],
+        now: float,
+        lands_at: float,
+        listed_at: float,
+        *,
+        fails: bool = False,
+    ) -> StoredIngestion:
+        plan = self.plan
+        stamp: float | None = EPOCH + now + plan.stamp_skew
+        if plan.undated or (plan.stamps == "some" and self.rand.random() < 0.3):
+            stamp = None
+        ingestion = StoredIngestion(f"i{next(self._ids)}", rows, now, lands_at, listed_at, stamp, fails=fails)
+        dataset.add(ingestion)
+        return ingestion
 
     def land(self, now: float) -> None:
         """Process what is due."""
         for dataset in self.datasets.values():
-            dataset.land(now)
+            dataset.land(now, self.plan.fails_as)
 
     def serve(self, request: Request, data: bytes, now: float) -> object:
         """Answer a request that arrives now."""
         plan, chance = self.plan, self.rand.random
         self.land(now)
         self.requests.append(now)
-        if chance() < plan.unreachable or (plan.down is not None and plan.down[0] <= now < plan.down[1]):
+        if chance() < plan.unreachable or _is_within(now, plan.down):
             return UnreachableError("unreachable", **FACTS)
         if now >= self.refuses_key_from:
             return KeyRefusedError("key", **FACTS, status=401)
-        if plan.server_limit is not None and not self._has_token(plan.server_limit, now):
+        is_read = not isinstance(request, PostRows)
+        is_counted = plan.throttles == "all" or is_read
+        if plan.server_limit is not None and is_counted and not self._has_token(plan.server_limit, now):
             self.throttled += 1
             return ThrottledError("slow", **FACTS, retry_after_seconds=self.rand.choice([None, 1.0]))
+        if isinstance(request, ReadList) and _is_within(now, plan.lists_down):
+            return LostAnswerError("502", **FACTS, status=502)
         if chance() < plan.lost_before:
             return LostAnswerError("lost", **FACTS)
         answer = self.carry_out(request, data, now)
@@ -299,22 +225,21 @@ class SimulatedDatabox:
         return True
 
     def _post(self, dataset: SimulatedDataset, data: bytes, now: float) -> object:
+        plan, rand = self.plan, self.rand
         rows = json.loads(data)["records"]
         assert len(rows) <= 100
         assert len(data) <= 1_000_000
-        if self.plan.refuses and any(row.get("bad") for row in rows):
-            return RefusedError("refused", **FACTS, status=400)
-        lands_at = now + self.rand.uniform(*self.plan.processing)
-        ingestion = StoredIngestion(
-            self._id(),
-            rows,
-            now,
-            NEVER_LANDS if self.rand.random() < self.plan.stuck else lands_at,
-            now + self.rand.uniform(0, self.plan.list_lag),
-            fails=self.rand.random() < self.plan.failing,
-        )
-        dataset.add(ingestion)
-        return Accepted(ingestion.id, (), "r")
+        if len(rows) > plan.most_rows:
+            return RefusedError("too large", **FACTS, status=413)
+        if plan.refuses and any(row.get("bad") for row in rows):
+            return RefusedError("refused", **FACTS, status=plan.refuses_as)
+        lands_at = now + rand.uniform(*plan.processing)
+        if rand.random() < plan.stuck:
+            lands_at = NEVER_LANDS
+        fails = rand.random() < plan.failing
+        listed_at = now + rand.uniform(0, plan.list_lag)
+        lands_at += plan.fails_late if fails else 0.0
+        return Accepted(self._take_in(dataset, rows, now, lands_at, listed_at, fails=fails).id, (), "r")
 
     def _detail(self, dataset: SimulatedDataset, ingestion_id: str, now: float) -> object:
         stored = dataset.ingestions.get(ingestion_id)
@@ -322,26 +247,62 @@ class SimulatedDatabox:
             return MissingError("gone", **FACTS, status=404)
         if self.rand.random() < self.plan.late_detail and now < stored.accepted_at + 5:
             return MissingError("not yet", **FACTS, status=404)
-        early = 0 if self.plan.zeros_first else None
-        counts = stored.outcome or (early, early, early)
-        status = stored.status if stored.status is not IngestionStatus.PENDING else IngestionStatus.DONE
-        received = early if stored.outcome is None else len(stored.rows)
-        return Ingestion(stored.id, status, self._stamp(stored), received, *counts, (), "r")
+        is_pending = stored.status is IngestionStatus.PENDING
+        status = WORDS[self.plan.pending_word] if is_pending else stored.status
+        counts = self._counts(stored, now)
+        return Ingestion(stored.id, status, self._stamp(stored), *counts, (), "r")
+
+    def _counts(self, stored: StoredIngestion, now: float) -> tuple[int | None, ...]:
+        plan = self.plan
+        if stored.is_silent:
+            return None, None, None, None
+        if stored.outcome is not None:
+            return len(stored.rows), *stored.outcome
+        if plan.growing != "nothing":
+            share = (now - stored.accepted_at) / max(1e-6, stored.lands_at - stored.accepted_at)
+            done = int(len(stored.rows) * min(share, 0.999))
+            return (done if plan.growing == "all" else len(stored.rows)), done, 0, 0
+        early = 0 if plan.zeros_first else None
+        return early, early, early, early
 
     def _stamp(self, stored: StoredIngestion) -> float | None:
-        return None if self.plan.undated else EPOCH + stored.accepted_at
+        if stored.stamp is None:
+            return None
+        if self.plan.stamps == "seconds":
+            return float(int(stored.stamp))
+        if self.plan.stamps == "landing" and stored.outcome is not None:
+            return EPOCH + stored.lands_at + self.plan.stamp_skew
+        return stored.stamp
 
     def _list(self, dataset: SimulatedDataset, page: int, now: float) -> object:
-        size = self.plan.page_size
+        plan, size = self.plan, self.plan.page_size
+        oldest = now - plan.listed_seconds
         listed = sorted(
-            (entry for entry in dataset.ingestions.values() if entry.listed_at <= now),
+            (
+                each
+                for each in dataset.ingestions.values()
+                if each.listed_at <= now and (each.accepted_at > oldest or each.outcome is None)
+            ),
             key=lambda entry: entry.accepted_at,
-            reverse=self.plan.order == "newest-first",
         )
-        if self.plan.order == "arbitrary":
+        if plan.order == "newest-first":
+            listed.reverse()
+        elif plan.order == "arbitrary":
             listed.sort(key=lambda entry: entry.id[::-1])
         entries = tuple(
-            IngestionEntry(entry.id, self._stamp(entry), entry.status)
+            IngestionEntry(entry.id, self._stamp(entry), self._listed_status(entry, now))
             for entry in listed[(page - 1) * size : page * size]
         )
+        if plan.untold_pages:
+            return IngestionsPage(entries, page, PAGE_SIZE, None)
         return IngestionsPage(entries, page, size, len(listed))
+
+    def _listed_status(self, entry: StoredIngestion, now: float) -> IngestionStatus:
+        if entry.outcome is not None and now >= entry.lands_at + self.plan.list_stale:
+            return entry.status
+        is_unknown = self.plan.pending_word == "unknown"
+        return IngestionStatus.UNKNOWN if is_unknown else IngestionStatus.PENDING
+
+
+def _is_within(now: float, bounds: tuple[float, float] | None) -> bool:
+    return bounds is not None and bounds[0] <= now < bounds[1]

@@ -1,8 +1,7 @@
 """Runs of the dispatcher towards a simulated Databox under a clock that never ticks: everything by seed.
 
 `python -m tests.simulation SEED` replays one seed and prints what happened. What has to hold of every seed is
-checked while it is played: no STATE ahead of durable outcomes, never two versions of a key out of order, rows
-without keys exactly once, sums that add up, a budget that is kept, an end.
+checked while it is played, see `tests.promises`.
 """
 
 from __future__ import annotations
@@ -13,46 +12,32 @@ import json
 import logging
 import random
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from target_databox.api.errors import LostAnswerError
+from target_databox.api.errors import LostAnswerError, ThrottledError
 from target_databox.api.pacing import Budget
 from target_databox.delivery.batches import Cut, Row, body
 from target_databox.delivery.dispatcher import Dispatcher
-from target_databox.delivery.errors import DeliveryError, LoadingError, RejectedError, UnconfirmedError
+from target_databox.delivery.errors import DeliveryError, LoadingError, UnconfirmedError
 from target_databox.delivery.model import Destination, Policy, PostRows
-from tests.simulated_databox import (
-    CLIENT_TIMEOUT_SECONDS,
-    EPOCH,
-    FACTS,
-    NEVER_LANDS,
-    Plan,
-    SimulatedDatabox,
-    SimulatedDataset,
-    plan_of,
-)
+from tests import promises
+from tests.promises import Message, ViolationError
+from tests.simulated_databox import CLIENT_TIMEOUT_SECONDS, EPOCH, FACTS, NEVER_LANDS, SimulatedDatabox
+from tests.simulated_plan import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from target_databox.delivery.lane import Lane
     from target_databox.delivery.model import Reject, Request
+    from tests.simulated_plan import Plan
 
 SHUTDOWN_SECONDS = 20.0
 MOST_RUNS = 5
 
 
-@dataclass
-class Message:
-    """One line of the simulated input: a row of a stream, or a STATE (`stream` None)."""
-
-    number: int
-    stream: int | None
-    row: dict[str, Any] | None = None
-
-
-class ViolationError(AssertionError):
-    """A promise was broken."""
+class OutputError(OSError):
+    """A full disk, or a pipe that nobody reads from any more."""
 
 
 class Run:
@@ -101,6 +86,13 @@ class Run:
         self.free = plan.workers
         self.is_stopped = False
         self.is_dead = False
+        self.has_napped = False
+        self.can_write = True
+        self.flushing: Lane | None = None
+        self.flushed = -1
+        self.paused_until = float("-inf")
+        self.taken: list[float] = []
+        self.states: list[int] = []
         self.rejected: set[int] = set()
         self.writing: Sequence[Reject] = ()
 
@@ -131,20 +123,27 @@ class World:
         self._mutate = mutate
         self._events: list[tuple[float, int, str, tuple[Any, ...]]] = []
         self._sequence = itertools.count()
-        self._checked_to = 0
 
     def _input(self) -> list[Message]:
         messages = []
-        for number in range(1, self.plan.rows + 1):
-            if number % self.plan.state_every == 0:
-                messages.append(Message(number, None))
+        rand, plan = self.rand, self.plan
+        line, stream, room = 0, -1, 0
+        for number in range(1, plan.rows + 1):
+            if number % plan.state_every == 0:
+                messages.append(Message(number, number, None))
+                room = 0
                 continue
-            stream = self.rand.randrange(len(self.plan.streams))
-            row = {"id": self.rand.randrange(self.plan.keys), "n": number}
-            if self.rand.random() < self.plan.bad:
+            if not room:
+                line, room = number, rand.randint(1, plan.line_rows)
+                stream = rand.randrange(len(plan.streams))
+            room -= 1
+            row = {"id": rand.randrange(plan.keys), "n": number}
+            if rand.random() < plan.bad:
                 row["bad"] = 1
-            messages.append(Message(number, stream, row))
-        messages.append(Message(self.plan.rows + 1, None))
+            is_odd = bool(plan.odd) and rand.random() < plan.odd
+            flushes = bool(plan.flushing) and line == number and rand.random() < plan.flushing
+            messages.append(Message(number, line, stream, row, is_odd, flushes))
+        messages.append(Message(plan.rows + 1, plan.rows + 1, None))
         return messages
 
     @property
@@ -161,28 +160,35 @@ class World:
             error = self.play(start)
             if error is not None:
                 self.errors.append(error)
-                if not isinstance(error, DeliveryError):
+                if not isinstance(error, (DeliveryError, OutputError)):
                     raise error
-            is_worth_another = error is None or isinstance(error, (UnconfirmedError, LoadingError))
-            if self.is_finished or self.runs >= MOST_RUNS or not is_worth_another or self.plan.overwrite:
+                promises.check_error(self, error)
+            is_worth_another = error is None or isinstance(
+                error, (UnconfirmedError, LoadingError, OutputError)
+            )
+            if self.is_finished or self.runs >= MOST_RUNS or not is_worth_another:
                 break
             start = self._next_start()
         self.server.land(NEVER_LANDS / 2)
-        self._check_budget()
+        promises.check_order(self)
         if self.is_finished:
-            self._check_rows()
+            promises.check_rows(self)
 
     def _next_start(self) -> int:
+        if self.plan.overwrite:
+            # Such a run writes no STATE that an orchestrator sees: the next one begins with the first row.
+            self.states.clear()
+        if self.plan.rewinds and len(self.states) > 1:
+            self.states.pop()
         done = self.states[-1] if self.states else 0
         # What a killed run sent less than the list's lag before can't be seen by the next one; and without
         # keys, less than the clock's tolerance before, it can't be told from what the next one lost.
-        hidden_seconds = self.plan.list_lag + 6.0
+        hidden_seconds = self.plan.list_lag + 6.0 + abs(self.plan.stamp_skew)
         if self.plan.hanging:
-            hidden_seconds += self.plan.listing_lag_setting
+            hidden_seconds += self.plan.listing_lag_setting + CLIENT_TIMEOUT_SECONDS
         later = self.now + max(self.rand.choice([6.0, 60.0]), hidden_seconds)
         while self._events and self._events[0][0] <= later:
-            self.now, _, what, rest = heapq.heappop(self._events)
-            self._happen(what, rest)
+            self._next_event()
         self.now = later
         return next((index for index, each in enumerate(self.input) if each.number > done), len(self.input))
 
@@ -197,40 +203,56 @@ class World:
         refused_at = self.plan.key_refused_at if self.runs == 1 else None
         self.server.refuses_key_from = float("inf") if refused_at is None else refused_at
         for _ in range(200_000):
-            if self._is_due(self.plan.crash_at, run):
+            if self.runs <= self.plan.crash_runs and self._is_past(self.plan.crash_at, run):
                 self._die(run)
-                return None
+                break
             if self._is_due(self.plan.stop_at, run) and not run.is_stopped:
                 run.is_stopped = True
                 run.dispatcher.settle(self.now + SHUTDOWN_SECONDS)
             self._turn(run)
+            promises.check_bounds(run)
             if run.dispatcher.is_over(self.now):
+                self._end(run)
                 break
             self._sleep(run)
         else:
             raise ViolationError("the run does not end")
-        self._end(run)
+        promises.check_budget(run)
         return run.dispatcher.error
 
     def _is_due(self, at: float | None, run: Run) -> bool:
-        return at is not None and self.runs == 1 and self.now - run.began_at >= at
+        return self.runs == 1 and self._is_past(at, run)
+
+    def _is_past(self, at: float | None, run: Run) -> bool:
+        return at is not None and self.now - run.began_at >= at
 
     def _is_reading(self, run: Run) -> bool:
-        return not run.is_stopped and run.dispatcher.error is None and run.position < len(self.input)
+        return (
+            not run.is_stopped
+            and run.dispatcher.error is None
+            and run.flushing is None
+            and run.position < len(self.input)
+        )
 
     def _turn(self, run: Run) -> None:
         """Everything that can be done at this moment."""
         now, dispatcher = self.now, run.dispatcher
+        if run.flushing is not None and (run.flushing.is_idle or run.is_stopped or dispatcher.error):
+            run.flushing.is_flushing = False
+            run.flushing = None
         while self._is_reading(run) and run.read_at <= now and dispatcher.has_room:
             self._read(run)
         if run.position >= len(self.input):
             dispatcher.drain()
-        dispatcher.server_time = EPOCH + now - 0.9
+        dispatcher.server_time = EPOCH + now - 0.9 if self.plan.has_date else None
         while run.free:
             request = dispatcher.next(now)
             if request is None:
                 break
+            if now < run.paused_until:
+                raise ViolationError(f"a request at {now}, before Retry-After is over")
             run.free -= 1
+            run.taken.append(now)
             self.taken.append(now)
             # Bytes are on the wire from here on, whatever becomes of the process.
             data = body(request.batch.rows) if isinstance(request, PostRows) else b""
@@ -243,40 +265,57 @@ class World:
         if self._is_reading(run) and run.read_at <= self.now and dispatcher.has_room:
             # What was just written has made room.
             return
+        if run.flushing is not None and run.flushing.is_idle:
+            return
+        nap = self.plan.nap
+        if nap is not None and not run.has_napped and self._is_due(nap[0], run):
+            self._nap(run, nap[1])
+            return
         wake_at = dispatcher.wake_at if run.free else dispatcher.deadline
-        if not run.writing:
+        if not run.writing and run.can_write:
             wake_at = min(wake_at, dispatcher.output_at)
         if self._is_reading(run) and run.read_at > self.now:
             wake_at = min(wake_at, run.read_at)
-        if self.runs == 1:
-            for at in (self.plan.crash_at, None if run.is_stopped else self.plan.stop_at):
-                wake_at = wake_at if at is None else min(wake_at, run.began_at + at)
+        wake_at = min(wake_at, self._next_scene(run))
         if self._events and self._events[0][0] <= wake_at:
-            self.now, _, what, rest = heapq.heappop(self._events)
-            self._happen(what, rest)
+            self._next_event()
         elif wake_at == float("inf"):
             raise ViolationError(f"stuck at {self.now}: {dispatcher.mode}, open {dispatcher.open_rows}")
         else:
             self.now = max(wake_at, self.now + 1e-6)
 
+    def _next_scene(self, run: Run) -> float:
+        plan, at = self.plan, []
+        if self.runs <= plan.crash_runs and plan.crash_at is not None:
+            at.append(plan.crash_at)
+        if self.runs == 1:
+            if plan.stop_at is not None and not run.is_stopped:
+                at.append(plan.stop_at)
+            if plan.nap is not None and not run.has_napped:
+                at.append(plan.nap[0])
+        return run.began_at + min(at, default=float("inf"))
+
+    def _nap(self, run: Run, seconds: float) -> None:
+        """The process stands still; what is on the wire arrives, and answers wait for it."""
+        run.has_napped = True
+        awake_at = self.now + seconds
+        answers = [event for event in self._events if not event[2].startswith("arrive")]
+        self._events = [event for event in self._events if event[2].startswith("arrive")]
+        heapq.heapify(self._events)
+        while self._events and self._events[0][0] <= awake_at:
+            self._next_event()
+        self.now = awake_at
+        for _, number, what, rest in answers:
+            heapq.heappush(self._events, (awake_at, number, what, rest))
+
     def _end(self, run: Run) -> None:
         dispatcher = run.dispatcher
         if run.writing:
             self._written(run, run.writing)
-        last = dispatcher.state(self.now, last=True)
+        last = dispatcher.state(self.now, last=True) if run.can_write else None
         if last is not None:
-            self._state(int(last))
-        if dispatcher.error is None and not run.is_stopped:
-            for lane in run.lanes:
-                if lane.counts.open:
-                    raise ViolationError(f"counts do not add up: {lane.counts}")
-            if not self.is_finished:
-                raise ViolationError(f"the last STATE was not written: {self.states[-1:]}")
-        deadline = run.began_at + (self.plan.stop_at or 0.0) + SHUTDOWN_SECONDS
-        if run.is_stopped and self.now > deadline + 0.001:
-            raise ViolationError("ended after its deadline")
-        if isinstance(dispatcher.error, RejectedError) and not run.is_stopped:
-            self._check_before_reject(run)
+            self._state(run, int(last))
+        promises.check_end(run)
         dispatcher.close()
         self._die(run)
 
@@ -286,73 +325,98 @@ class World:
         self._events = [event for event in self._events if event[2].startswith("arrive")]
         heapq.heapify(self._events)
 
+    # What is read
+
     def _read(self, run: Run) -> None:
-        message = self.input[run.position]
-        run.position += 1
-        if message.stream is None or message.row is None:
-            run.dispatcher.ended(str(message.number).encode())
+        first = self.input[run.position]
+        if first.stream is None:
+            run.position += 1
+            run.dispatcher.ended(str(first.number).encode())
             if self.plan.chunk_pause and self.rand.random() < 0.2:
                 run.read_at = self.now + self.rand.uniform(0, self.plan.chunk_pause)
             return
-        key = (message.row["id"],) if self.plan.streams[message.stream][0] else None
-        row = Row(key, json.dumps(message.row).encode(), number=message.number, line=b"x")
-        run.dispatcher.put(run.lanes[message.stream], [row], self.now)
+        lane = run.lanes[first.stream]
+        if first.flushes and run.flushed < run.position and not lane.is_idle:
+            run.flushing, run.flushed = lane, run.position
+            lane.is_flushing = True
+            return
+        rows: list[Row] = []
+        while run.position < len(self.input) and self.input[run.position].line == first.line:
+            message = self.input[run.position]
+            run.position += 1
+            key = (message.row["id"],) if self.plan.streams[first.stream][0] else None
+            row = Row(key, json.dumps(message.row).encode(), number=message.line, line=b"x")
+            if not message.is_odd:
+                rows.append(row)
+                continue
+            self._put(run, lane, rows)
+            rows = []
+            run.dispatcher.reject(lane, row, "encoding", "odd", "It can't be sent")
+            if run.dispatcher.error is not None:
+                return
+        self._put(run, lane, rows)
+
+    def _put(self, run: Run, lane: Lane, rows: list[Row]) -> None:
+        if rows:
+            run.dispatcher.put(lane, rows, self.now)
 
     # What is written
 
     def _write(self, run: Run) -> None:
-        if run.writing:
+        if run.writing or not run.can_write:
             return
         rejects = run.dispatcher.rejects()
+        if rejects and self._is_due(self.plan.disk_full_at, run):
+            # Some of them may be on disk; nobody knows which.
+            self._note(run, rejects[: len(rejects) // 2])
+            self._fail_to_write(run)
+            return
         if rejects and self.plan.writer_delay:
             run.writing = rejects
             self._at(self.now + self.plan.writer_delay, "written", run, rejects)
             return
-        self._written(run, rejects)
+        if rejects:
+            self._written(run, rejects)
+        if self._is_due(self.plan.pipe_closed_at, run):
+            if run.dispatcher.state(self.now) is not None:
+                self._fail_to_write(run)
+            return
         state = run.dispatcher.state(self.now)
         if state is not None:
-            self._state(int(state))
+            self._state(run, int(state))
+
+    @staticmethod
+    def _fail_to_write(run: Run) -> None:
+        run.can_write = False
+        run.dispatcher.fail(OutputError("full or closed"), run.world.now)
 
     def _written(self, run: Run, rejects: Sequence[Reject]) -> None:
         run.writing = ()
-        for reject in rejects:
-            if reject.row.number in run.rejected:
-                raise ViolationError(f"record {reject.row.number} was rejected twice")
-            run.rejected.add(reject.row.number)
-            self.rejected[reject.row.number] = reject.verdict.reason
+        self._note(run, rejects)
         run.dispatcher.written(rejects)
 
-    def _state(self, number: int) -> None:
-        self.server.land(self.now)
-        if self.states and number <= self.states[-1]:
-            raise ViolationError(f"STATE {number} after {self.states[-1]}")
-        self.states.append(number)
-        for message in self.input:
-            if message.number > number:
-                break
-            if not self._has_outcome(message):
-                raise ViolationError(f"STATE {number} is ahead of record {message.number}")
+    def _note(self, run: Run, rejects: Sequence[Reject]) -> None:
+        for reject in rejects:
+            number = json.loads(reject.row.body)["n"]
+            if number in run.rejected:
+                raise ViolationError(f"record {number} was rejected twice")
+            run.rejected.add(number)
+            self.rejected[number] = reject.verdict.reason
 
-    def _has_outcome(self, message: Message) -> bool:
-        if message.stream is None or message.row is None or message.number in self.rejected:
-            return True
-        dataset = self.server.datasets[f"d{message.stream}"]
-        newest, number = message.row["id"], message.number
-        is_keyed = self.plan.streams[message.stream][0]
-        if dataset.keyed:
-            found = dataset.rows.get(newest, {"n": 0})["n"]
-            # A bad row is superseded by a newer one of its key that is stored, or else it had to be rejected.
-            return bool(found > number if message.row.get("bad") else found >= number)
-        if not message.row.get("bad") and number in dataset.logged:
-            return True
-        return is_keyed and any(row["id"] == newest and row["n"] > number for row in dataset.log)
+    def _state(self, run: Run, number: int) -> None:
+        if run.states and number <= run.states[-1]:
+            raise ViolationError(f"STATE {number} after {run.states[-1]}")
+        run.states.append(number)
+        self.states.append(number)
+        promises.check_state(self, number)
 
     # The wire
 
     def _at(self, when: float, what: str, *rest: object) -> None:
         heapq.heappush(self._events, (when, next(self._sequence), what, rest))
 
-    def _happen(self, what: str, rest: tuple[Any, ...]) -> None:
+    def _next_event(self) -> None:
+        self.now, _, what, rest = heapq.heappop(self._events)
         if what == "arrive":
             self._arrive(*rest)
         elif what == "arrive late":
@@ -360,10 +424,15 @@ class World:
         elif what == "written":
             self._written(*rest)
         else:
-            run, request, answer = rest
-            if not run.is_dead:
-                run.free += 1
-                run.dispatcher.done(request, answer, self.now)
+            self._answered(*rest)
+
+    def _answered(self, run: Run, request: Request, answer: object) -> None:
+        if run.is_dead:
+            return
+        run.free += 1
+        if isinstance(answer, ThrottledError) and answer.retry_after_seconds is not None:
+            run.paused_until = self.now + answer.retry_after_seconds
+        run.dispatcher.done(request, answer, self.now)
 
     def _arrive(self, run: Run, request: Request, data: bytes) -> None:
         plan = self.plan
@@ -375,70 +444,6 @@ class World:
             return
         answer = self.server.serve(request, data, self.now)
         self._at(self.now + self.rand.uniform(*plan.latency) / 2, "answer", run, request, answer)
-
-    # What holds at the end
-
-    def _check_budget(self) -> None:
-        if self.runs > 1:
-            return
-        for limit, window in ((self.plan.per_second, 1.0 - 1e-9), (self.plan.per_hour, 3600.0 - 1e-6)):
-            for when, later in zip(self.taken, self.taken[int(limit) :], strict=False):
-                if later - when < window:
-                    raise ViolationError(f"more requests in {window:.0f} s than {limit:g}")
-
-    def _check_before_reject(self, run: Run) -> None:
-        """The run ended at a record: what came before it is stored, and the STATE before it written."""
-        self.server.land(self.now)
-        cutoff = run.dispatcher.cutoff or 0
-        for message in self.input:
-            if message.number < cutoff and not self._has_outcome(message):
-                raise ViolationError(f"record {message.number} before the rejected {cutoff} has no outcome")
-        due = max(
-            (each.number for each in self.input if each.number < cutoff and each.stream is None), default=0
-        )
-        if due > (self.states or [0])[-1]:
-            raise ViolationError(f"STATE {due} before the rejected record {cutoff} was not written")
-
-    def _check_rows(self) -> None:
-        for index, (keyed, _) in enumerate(self.plan.streams):
-            dataset = self.server.datasets[f"d{index}"]
-            mine = [message for message in self.input if message.stream == index]
-            if not mine:
-                continue
-            for message in mine:
-                if not self._has_outcome(message):
-                    raise ViolationError(f"record {message.number} has no outcome")
-            good = [m for m in mine if m.row and not m.row.get("bad") and m.number not in self.rejected]
-            if dataset.keyed:
-                self._check_keyed(dataset, good, mine)
-            elif not keyed:
-                self._check_keyless(dataset, good)
-
-    def _check_keyed(self, dataset: SimulatedDataset, good: list[Message], mine: list[Message]) -> None:
-        wanted = {m.row["id"]: m.number for m in good if m.row}
-        found = {
-            key: row["n"]
-            for key, row in dataset.rows.items()
-            if key >= 0 and (row["n"] > 0 or self.plan.overwrite)
-        }
-        # A row whose ingestions failed may have been stored by a copy whose answer was lost.
-        unsure = {m.row["id"] for m in mine if m.row and self.rejected.get(m.number) in ("suspect", "failed")}
-        differing = {key for key, _ in set(wanted.items()) ^ set(found.items())} - unsure
-        if differing:
-            raise ViolationError(f"wanted and found differ in the keys {differing}")
-
-    def _check_keyless(self, dataset: SimulatedDataset, good: list[Message]) -> None:
-        wanted = sorted(m.number for m in good)
-        found = sorted(
-            row["n"]
-            for row in dataset.log
-            if row["n"] not in self.rejected and row["id"] >= 0 and (row["n"] > 0 or self.plan.overwrite)
-        )
-        if self.runs > 1:
-            # What no STATE has passed is loaded again.
-            found = sorted(set(found))
-        if wanted != found:
-            raise ViolationError(f"rows missing or twice: {set(wanted) ^ set(found)}")
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.simulated_databox import Plan, plan_of
+from tests.simulated_plan import Plan, plan_of
 from tests.simulation import World
 
 if TYPE_CHECKING:

@@ -1,0 +1,223 @@
+"""What has to hold in every simulated world, whatever happens in it.
+
+No STATE ahead of durable outcomes; rows with keys as the last writer left them, never an older one on top of
+a newer one; rows without keys exactly once; sums that add up; a budget and a memory that are kept; no error
+without a cause in the world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from target_databox.delivery.errors import (
+    LoadingError,
+    RefusesAllError,
+    RejectedError,
+    RejectsLimitError,
+    UnconfirmedError,
+)
+
+if TYPE_CHECKING:
+    from tests.simulated_databox import SimulatedDataset
+    from tests.simulation import Run, World
+
+DEADLINE_SECONDS = 20.0
+# The row that was read last, its key and its place in a checkpoint are on top.
+ONE_LINE_BYTES = 20_000
+UNSURE = ("suspect", "failed")
+
+
+@dataclass
+class Message:
+    """One message of the simulated input: a row of a stream, or a STATE (`stream` None).
+
+    Attributes:
+        number: Its place; several rows may be on one line.
+        line: Place of its line.
+        is_odd: Whether it can't be sent.
+        flushes: Whether everything of its stream has to be delivered before.
+    """
+
+    number: int
+    line: int
+    stream: int | None
+    row: dict[str, Any] | None = None
+    is_odd: bool = False
+    flushes: bool = False
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it is a row that should be stored."""
+        return self.row is not None and not self.is_odd and not self.row.get("bad")
+
+
+class ViolationError(AssertionError):
+    """A promise was broken."""
+
+
+def check_state(world: World, number: int) -> None:
+    """No STATE is ahead of durable outcomes."""
+    world.server.land(world.now)
+    for message in world.input:
+        if message.number > number:
+            break
+        if not has_outcome(world, message):
+            raise ViolationError(f"STATE {number} is ahead of record {message.number}")
+
+
+def has_outcome(world: World, message: Message) -> bool:
+    """Whether a message's outcome is durable."""
+    if message.stream is None or message.row is None or message.number in world.rejected:
+        return True
+    dataset = world.server.datasets[f"d{message.stream}"]
+    newest, number = message.row["id"], message.number
+    is_keyed = world.plan.streams[message.stream][0]
+    if dataset.keyed:
+        found = dataset.rows.get(newest, {"n": 0})["n"]
+        # A bad row is superseded by a newer one of its key that is stored, or else it had to be rejected.
+        return bool(found >= number if message.is_good else found > number)
+    if message.is_good and number in dataset.logged:
+        return True
+    return is_keyed and any(row["id"] == newest and row["n"] > number for row in dataset.log)
+
+
+def check_bounds(run: Run) -> None:
+    """Window and memory are kept."""
+    plan, dispatcher = run.world.plan, run.dispatcher
+    if dispatcher.unconfirmed_batches > plan.window:
+        raise ViolationError(f"{dispatcher.unconfirmed_batches} batches in a window of {plan.window}")
+    most = plan.unconfirmed_bytes + ONE_LINE_BYTES * plan.line_rows
+    if dispatcher.held_bytes > most:
+        raise ViolationError(f"{dispatcher.held_bytes} bytes are held, {most} allowed")
+
+
+def check_budget(run: Run) -> None:
+    """No second and no hour of a run holds more requests than it may."""
+    plan = run.world.plan
+    for limit, window in ((plan.per_second, 1.0 - 1e-9), (plan.per_hour, 3600.0 - 1e-6)):
+        for when, later in zip(run.taken, run.taken[int(limit) :], strict=False):
+            if later - when < window:
+                raise ViolationError(f"more requests in {window:.0f} s than {limit:g}")
+
+
+def check_end(run: Run) -> None:
+    """A run that ends has done what it could."""
+    world, plan, dispatcher = run.world, run.world.plan, run.dispatcher
+    if dispatcher.error is None and not run.is_stopped:
+        for lane in run.lanes:
+            if lane.counts.open:
+                raise ViolationError(f"counts do not add up: {lane.counts}")
+        if not world.is_finished:
+            raise ViolationError(f"the last STATE was not written: {world.states[-1:]}")
+    deadline = run.began_at + (plan.stop_at or 0.0) + DEADLINE_SECONDS
+    if run.is_stopped and not run.has_napped and world.now > deadline + 0.001:
+        raise ViolationError("ended after its deadline")
+    if isinstance(dispatcher.error, RejectedError) and not run.is_stopped:
+        _check_before_reject(run)
+
+
+def _check_before_reject(run: Run) -> None:
+    """The run ended at a record: what came before it is stored, and the STATE before it written."""
+    world = run.world
+    world.server.land(world.now)
+    cutoff = run.dispatcher.cutoff or 0
+    is_of_row = "not stored" not in str(run.dispatcher.error) and not world.plan.failing
+    for message in world.input:
+        if message.line == cutoff and not (is_of_row and message.is_good):
+            # The one that was rejected, or, where good ones are too, perhaps that one.
+            break
+        if message.line <= cutoff and not has_outcome(world, message):
+            raise ViolationError(f"record {message.number} before the rejected {cutoff} has no outcome")
+    due = max((each.number for each in world.input if each.line < cutoff and each.stream is None), default=0)
+    if due > (world.states or [0])[-1]:
+        raise ViolationError(f"STATE {due} before the rejected record {cutoff} was not written")
+
+
+def check_error(world: World, error: BaseException) -> None:
+    """No run fails without a cause in its world."""
+    plan = world.plan
+    outage = plan.down or plan.lists_down
+    lossy = plan.lost_before + plan.lost_after + plan.hanging
+    is_broken = lossy >= 0.5 or plan.nap
+    is_unsafe = not all(keyed and known for keyed, known in plan.streams)
+    is_unclear = plan.undated or plan.stamps != "exact" or plan.second_writer or not plan.has_date
+    causes = {
+        RejectedError: not plan.keeps_rejects and (plan.bad or plan.odd or plan.failing),
+        RejectsLimitError: plan.rejects_limit < plan.rows and (plan.bad or plan.odd or plan.failing),
+        RefusesAllError: plan.bad or plan.most_rows < plan.batch_rows,
+        LoadingError: outage or is_broken or plan.key_refused_at is not None,
+        UnconfirmedError: plan.stuck or is_broken or (is_unsafe and lossy and (is_unclear or plan.hanging)),
+    }
+    if not causes.get(type(error), plan.disk_full_at or plan.pipe_closed_at):  # type: ignore[call-overload]
+        raise ViolationError(f"a run failed without a cause: {error!r}") from error
+
+
+def check_order(world: World) -> None:
+    """While one run goes on, no older row lands on a newer one, and none without a key lands twice."""
+    if world.runs > 1:
+        return
+    for index, (keyed, known) in enumerate(world.plan.streams):
+        dataset = world.server.datasets[f"d{index}"]
+        unsure = _unsure(world, index)
+        went_back = {key for key in dataset.went_back if key >= 0} - unsure
+        # Where the run ended at a row whose ingestions failed, it is not in the file of rejected ones.
+        if went_back and (world.plan.keeps_rejects or not world.plan.failing):
+            raise ViolationError(f"an older row landed on a newer one in the keys {went_back}")
+        if not keyed and known:
+            numbers = [row["n"] for row in dataset.log if row["n"] > 0 and row["n"] not in world.rejected]
+            if len(numbers) > len(set(numbers)):
+                raise ViolationError(f"rows twice in d{index}: {sorted(numbers)}")
+
+
+def _unsure(world: World, stream: int) -> set[Any]:
+    """Keys of rows of which nobody knows whether they are stored."""
+    return {
+        each.row["id"]
+        for each in world.input
+        if each.row and each.stream == stream and world.rejected.get(each.number) in UNSURE
+    }
+
+
+def check_rows(world: World) -> None:
+    """In the end every row has its outcome, and the datasets hold what they should."""
+    for index, (keyed, _) in enumerate(world.plan.streams):
+        dataset = world.server.datasets[f"d{index}"]
+        mine = [message for message in world.input if message.stream == index]
+        if not mine:
+            continue
+        for message in mine:
+            if not has_outcome(world, message):
+                raise ViolationError(f"record {message.number} has no outcome")
+        good = [each for each in mine if each.is_good and each.number not in world.rejected]
+        if dataset.keyed:
+            _check_keyed(world, dataset, good, _unsure(world, index))
+        elif not keyed:
+            _check_keyless(world, dataset, good)
+
+
+def _check_keyed(world: World, dataset: SimulatedDataset, good: list[Message], unsure: set[Any]) -> None:
+    wanted = {each.row["id"]: each.number for each in good if each.row}
+    found = {
+        key: row["n"]
+        for key, row in dataset.rows.items()
+        if key >= 0 and (row["n"] > 0 or world.plan.overwrite)
+    }
+    # A row whose ingestions failed may have been stored by a copy whose answer was lost.
+    differing = {key for key, _ in set(wanted.items()) ^ set(found.items())} - unsure
+    if differing:
+        raise ViolationError(f"wanted and found differ in the keys {differing}")
+
+
+def _check_keyless(world: World, dataset: SimulatedDataset, good: list[Message]) -> None:
+    wanted = sorted(each.number for each in good)
+    found = sorted(
+        row["n"]
+        for row in dataset.log
+        if row["n"] not in world.rejected and row["id"] >= 0 and (row["n"] > 0 or world.plan.overwrite)
+    )
+    if world.runs > 1:
+        # What no STATE has passed is loaded again.
+        found = sorted(set(found))
+    if wanted != found:
+        raise ViolationError(f"rows missing or twice: {set(wanted) ^ set(found)}")
