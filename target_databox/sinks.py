@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from jsonschema.validators import extend  # type: ignore[import-untyped]
 from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.sinks import Sink
 from singer_sdk.sinks.core import BaseJSONSchemaValidator, JSONSchemaValidator
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 # What validators raise for values that no JSON text holds, and for those that are nested too deeply.
-_NOT_VALIDATED = (ValueError, TypeError, OverflowError, RecursionError)
+_NOT_VALIDATED = (ValueError, TypeError, RecursionError)
 
 
 class Stopped(Exception):  # noqa: N818 # no error: the run ends in order
@@ -50,6 +52,14 @@ class _Validator(BaseJSONSchemaValidator):
 class _SlowValidator(JSONSchemaValidator):
     """The SDK's own validator, which knows more regular expressions; what it says holds no value."""
 
+    def __init__(self, schema: dict[str, Any]) -> None:
+        super().__init__(schema)
+        checker = self.validator.TYPE_CHECKER.redefine("integer", _is_whole)
+        known = type(self.validator)
+        self.validator = extend(known, type_checker=checker)(
+            schema, format_checker=self.validator.format_checker
+        )
+
     def validate(self, record: dict[str, Any]) -> None:
         """Raise InvalidRecord when a record does not fit."""
         for error in self.validator.iter_errors(record):
@@ -59,6 +69,13 @@ class _SlowValidator(JSONSchemaValidator):
     def is_valid(self, record: dict[str, Any]) -> bool:
         """Whether a record fits."""
         return bool(self.validator.is_valid(record))
+
+
+def _is_whole(_checker: object, value: object) -> bool:
+    """Whether a value is an integer: `2.0` is one, and comes as a Decimal."""
+    if isinstance(value, Decimal):
+        return value.is_finite() and value == value.to_integral_value()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 class DatasetSink(Sink):
@@ -151,6 +168,10 @@ class DatasetSink(Sink):
                     validator.validate(record)
             except InvalidRecord as error:
                 self.reject(line, number, origin, "schema", "schema", error.error_message)
+                return
+            except ArithmeticError:
+                message = "the record: its schema can't be applied to a number of this size"
+                self.reject(line, number, origin, "schema", "schema", message)
                 return
             except _NOT_VALIDATED:
                 message = "the record: it does not fit, and is nested too deeply to tell where"

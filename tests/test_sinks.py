@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_databox.delivery.errors import RejectedError
 from target_databox.messages import InputError
 from target_databox.records.validation import SchemaError
 from target_databox.sinks import DatasetSink
@@ -85,12 +86,32 @@ def test_schema_of_no_use_is_told(emulator: Emulator, part: dict[str, Any], prob
     assert not emulator.log.of("post_rows")
 
 
+@pytest.mark.parametrize("number", ["2", "2.0", "2e3"])
+def test_unusual_patterns_keep_whole_numbers(emulator: Emulator, number: str) -> None:
+    """Beside a pattern that only Python can read, `2.0` is an integer all the same."""
+    described = schema(id={"type": "integer"}, name={"pattern": "^a\\Z"})
+    line = f'{{"type":"RECORD","stream":"orders","record":{{"id":{number},"name":"a"}}}}\n'
+    load(emulator, described, line.encode())
+    assert len(emulator.store.rows(emulator.store.dataset_titled("orders").id)) == 1
+    with pytest.raises(RejectedError, match="schema: id: its value does not fit 'type'"):
+        load(emulator, described, line.replace(number, "2.5").encode())
+
+
+@pytest.mark.parametrize("number", ["1e400", "1e999999999", "-1e30"])
+def test_unusual_patterns_reject_what_cannot_be_divided(emulator: Emulator, number: str) -> None:
+    """Beside a pattern that only Python can read, a number too large for `multipleOf` is rejected."""
+    described = schema(id={"multipleOf": 0.01}, name={"pattern": "^a\\Z"})
+    line = f'{{"type":"RECORD","stream":"orders","record":{{"id":{number}}}}}\n'
+    with pytest.raises(RejectedError, match="its schema can't be applied to a number of this size"):
+        load(emulator, described, line.encode())
+
+
 def test_process_batch_does_nothing() -> None:
     """Batches are the delivery's: the SDK's own hook has nothing left to do."""
     sink().process_batch({})
 
 
-def load(emulator: Emulator, *messages: dict[str, Any], **settings: Any) -> None:
+def load(emulator: Emulator, *messages: dict[str, Any] | bytes, **settings: Any) -> None:
     """Load messages inside this process."""
     config = {"api_url": emulator.url, "api_key": emulator.api_key, **QUICK, **settings}
     TargetDatabox(config=config).listen(io.BytesIO(text(*messages)))  # type: ignore[arg-type] # bytes are read
