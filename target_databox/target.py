@@ -46,9 +46,9 @@ from target_databox.messages import (
 from target_databox.reader import METADATA, LineReader
 from target_databox.records.columns import ColumnError
 from target_databox.records.validation import SchemaError
+from target_databox.settings.about import CONFIG_JSONSCHEMA
 from target_databox.settings.files import config_of
 from target_databox.settings.reading import (
-    CONFIG_JSONSCHEMA,
     Settings,
     SettingsError,
     environment,

@@ -28,6 +28,7 @@ def test_file_is_read(tmp_path: Path) -> None:
         (b'"canary"', "must hold a JSON object of settings."),
         (b"\xffcanary", "is not UTF-8. Save it as UTF-8."),
         (b"[" * 100_000, "is nested too deeply."),
+        (b'{"account_id": %s}' % (b"9" * 5_000), "holds a number that is too long to be read."),
         (None, "can't be read: No such file or directory. Check --config; ENV reads variables."),
     ],
 )

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_databox.settings.about import CONFIG_JSONSCHEMA
 from target_databox.settings.reading import (
-    CONFIG_JSONSCHEMA,
     Settings,
     SettingsError,
     _is_timezone,
@@ -337,6 +337,104 @@ def test_stream_maps_are_nested(given: dict[str, Any], read: dict[str, Any]) -> 
     assert settings(stream_maps=json.dumps(given)).config["stream_maps"] == read
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"orders": "abc"},
+            "orders must be an object from column to expression, or null to leave the stream out; not text",
+        ),
+        ({"__else__": "x"}, "__else__ must be null, which leaves out streams that are not named; not 'x'"),
+        (
+            {"__alias__": {"x": "y"}},
+            "__alias__ is no name of a stream, and no word of stream maps that can stand there",
+        ),
+        (
+            {"orders": {"x": 5}},
+            "orders.x must be an expression as text, or null to leave the column out; not a number",
+        ),
+        (
+            {"orders": {"__else__": "x"}},
+            "orders.__else__ must be null, which leaves out columns that are not named; not 'x'",
+        ),
+        ({"orders": {"__alias__": 5}}, "orders.__alias__ must be text, not a number"),
+        ({"orders": {"__filter__": 1}}, "orders.__filter__ must be text, not a number"),
+        ({"orders": {"__source__": None}}, "orders.__source__ must be text, not null"),
+        (
+            {"__else__": {"x": "y"}},
+            "__else__ must be null, which leaves out streams that are not named; not {",
+        ),
+        (
+            {"orders.__key_properties__": "id"},
+            "orders.__key_properties__ must be a list of columns' names, not text",
+        ),
+        (
+            {"orders": {"__filtr__": "a"}},
+            "orders.__filtr__ is no word of stream maps; did you mean __filter__",
+        ),
+        ({"orders": {"x": "int("}}, "orders.x is no expression ('(' was never closed): 'int('"),
+        ({"orders": {"x": "a = b"}}, "orders.x is no expression (invalid syntax"),
+        ({"orders": {"__filter__": ""}}, "orders.__filter__ is no expression (invalid syntax): ''"),
+        ({"orders": {"x": "(" * 3_000}}, "orders.x is no expression"),
+        ({"orders": {"x": "a\0"}}, "orders.x is no expression"),
+    ],
+)
+def test_bad_stream_maps_are_named(given: dict[str, Any], told: str) -> None:
+    """What the SDK could not use of stream_maps is told by its stream and column, before anything is read."""
+    (problem,) = problems({**KEY, "stream_maps": given})
+    assert problem.startswith(f"stream_maps.{told}")
+
+
+def test_good_stream_maps_pass() -> None:
+    """Words of stream maps, filters and columns that look like words have nothing wrong with them."""
+    maps = {
+        "orders": {
+            "__filter__": "bool(x > 1)",
+            "__else__": "__NULL__",
+            "__alias__": "a-b c",
+            "__typename__": "x",
+        },
+        "other": {"__filter__": None, "__key_properties__": None},
+        "copy": {"__source__": "orders", "__key_properties__": [], "id": "__NULL__", "total": "float(a) * 2"},
+        "gone": None,
+        "__else__": None,
+    }
+    assert settings(stream_maps=maps).stream_maps == maps
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"sed": 1}, "sed is no setting of Faker's here; there are seed and locale"),
+        ({"seed": [1]}, "seed must be a number or text, not an array"),
+        ({"locale": ["de", 5]}, "locale must be text or a list of texts, not an array"),
+    ],
+)
+def test_bad_faker_config_is_named(given: dict[str, Any], told: str) -> None:
+    """What Faker could not use is told by its name."""
+    assert problems({**KEY, "faker_config": given}) == (f"faker_config.{told}.",)
+    assert settings(faker_config={"seed": 1, "locale": ["de", "en"]}).faker_config["seed"] == 1
+
+
+@pytest.mark.parametrize("value", ["9" * 5_000, "pak_0f5e", "x" * 300, "\u2028\x1b[31m\ud800"])
+@pytest.mark.parametrize(
+    "name", ["account_id", "timezone", "load_method", "requests_per_hour", "column_types.a.b"]
+)
+def test_odd_values_are_not_repeated(name: str, value: str) -> None:
+    """A value that is long, looks like a key, or can't be printed stands in no message as it came."""
+    (problem,) = problems({**KEY, name: value})
+    assert problem.startswith(name)
+    assert value not in problem
+    assert len(problem) < 250
+    assert problem.isprintable()
+
+
+def test_endless_depth_is_no_object() -> None:
+    """Text of a setting that is nested beyond reading is no JSON."""
+    (problem,) = problems({**KEY, "column_types": '{"a":' * 100_000 + "1" + "}" * 100_000})
+    assert problem == "column_types must be an object, or an object as JSON text; this text is no JSON."
+
+
 def test_dotted_settings_join_their_object() -> None:
     """A dotted setting is an entry of its object, beside those that came nested."""
     read = settings(
@@ -389,9 +487,7 @@ def test_any_value_is_read_or_told(name: str, value: Any) -> None:
         told = error.problems
     else:
         told = ()
-        # The SDK's own objects are for the SDK to judge.
-        if not name.startswith(("stream_map", "faker")):
-            jsonschema.Draft202012Validator(CONFIG_JSONSCHEMA).validate(config)
+        jsonschema.Draft202012Validator(CONFIG_JSONSCHEMA).validate(config)
     assert all(problem.startswith((name, "api_key")) for problem in told)
 
 

@@ -30,6 +30,8 @@ def config_of(path: str) -> dict[str, Any]:
         raise SettingsError(
             [f"The file {path} is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg})."]
         ) from None  # the cause holds the whole text, and the key with it
+    except ValueError:
+        raise SettingsError([f"The file {path} holds a number that is too long to be read."]) from None
     except RecursionError:
         raise SettingsError([f"The file {path} is nested too deeply."]) from None
     if not isinstance(config, dict):

@@ -16,24 +16,20 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values, find_dotenv
-from singer_sdk import typing as th
-from singer_sdk.helpers.capabilities import STREAM_MAPS_CONFIG
 
 from target_databox.api import limits
 from target_databox.api.addresses import address_problem, is_loopback
 from target_databox.records.columns import Flattening
 from target_databox.records.conversions import column_type_problem
+from target_databox.settings.mapping import faker_problems, stream_map_problems
 from target_databox.settings.table import TABLE, Setting
 from target_databox.settings.values import (
-    Boolean,
-    Choice,
-    Integer,
-    Number,
     Text,
     Tree,
     ValueProblemError,
     flattened,
     nested_stream_maps,
+    shown,
 )
 
 ENVIRONMENT_PREFIX: Final = "TARGET_DATABOX_"
@@ -50,54 +46,18 @@ class SettingsError(ValueError):
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(map(_printable, problems))
         super().__init__(
             "The settings can't be used:\n" + "\n".join(f"- {problem}" for problem in self.problems)
         )
 
 
+def _printable(text: str) -> str:
+    """Text on one line that any terminal can show, whatever was written into a setting."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
 _BY_NAME: Final = {setting.name: setting for setting in TABLE}
-
-
-def _property(setting: Setting) -> th.Property[Any]:
-    kind = setting.kind
-    wrapped: Any
-    match kind:
-        case Integer():
-            highest = {} if kind.range.endswith("more") else {"maximum": kind.maximum}
-            wrapped = th.IntegerType(minimum=kind.minimum, **highest)
-        case Number():
-            wrapped = th.NumberType(minimum=0) if kind.zero else th.NumberType(exclusive_minimum=0)
-        case Boolean():
-            wrapped = th.BooleanType()
-        case Tree():
-            wrapped = th.ObjectType()
-        case Text():
-            wrapped = th.StringType(min_length=kind.minimum or None, max_length=kind.maximum)
-        case Choice():
-            wrapped = th.StringType()
-    return th.Property(
-        setting.name,
-        wrapped,
-        required=setting.required,
-        default=setting.default,
-        description=setting.description,
-        secret=setting.secret,
-        allowed_values=list(kind.words) if isinstance(kind, Choice) else None,
-        title=setting.title,
-    )
-
-
-def _config_jsonschema() -> dict[str, Any]:
-    schema: dict[str, Any] = th.PropertiesList(
-        *(_property(setting) for setting in TABLE), additional_properties=False
-    ).to_dict()
-    schema["properties"].update(STREAM_MAPS_CONFIG["properties"])
-    return schema
-
-
-#: What a configuration is once it has been read (``Settings.config``); ``--about`` shows it.
-CONFIG_JSONSCHEMA: Final[dict[str, Any]] = _config_jsonschema()
 
 
 @dataclass(frozen=True)
@@ -109,7 +69,7 @@ class Settings:
         dataset_ids: Dataset id by stream name.
         dataset_titles: Dataset title by stream name.
         column_types: Type by ``stream.column``, or by ``*.column``; see ``column_types_for``.
-        config: The same settings as a configuration that ``CONFIG_JSONSCHEMA`` accepts, key included.
+        config: The same settings as a configuration that ``about.CONFIG_JSONSCHEMA`` accepts, key included.
         emulated: Whether the environment sends this run to an emulator, whatever its configuration says.
     """
 
@@ -338,8 +298,8 @@ def _check_key(
         problems.append(
             f"api_key is required. {variable} is set, but variables are read with --config ENV only."
             if variables.get(variable, "").strip()
-            else f"api_key is required. Write it into the file of --config, or set {variable} and add --config "
-            "ENV."
+            else f"api_key is required. Write it into the file of --config, or set {variable} and add "
+            "--config ENV."
         )
     elif not key.isascii() or any(not character.isprintable() or character == " " for character in key):
         problems.append(
@@ -358,7 +318,7 @@ def _check_timezone(values: dict[str, Any], problems: list[str]) -> None:
         return
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else "."
-    problems.append(f"timezone must be an IANA name such as Europe/Berlin, not {name!r}{hint}")
+    problems.append(f"timezone must be an IANA name such as Europe/Berlin, not {shown(name)}{hint}")
 
 
 def _is_timezone(name: str) -> bool:
@@ -376,6 +336,8 @@ def _read_objects(values: dict[str, Any], problems: list[str]) -> None:
     for name in ("dataset_ids", "dataset_titles", "column_types", "stream_map_config", "faker_config"):
         values[name] = values[name] or {}
     values["stream_maps"] = nested_stream_maps(values["stream_maps"] or {})
+    problems += [f"stream_maps.{problem}." for problem in stream_map_problems(values["stream_maps"])]
+    problems += [f"faker_config.{problem}." for problem in faker_problems(values["faker_config"])]
     title = Text(limits.MIN_TITLE_CHARACTERS, limits.MAX_TITLE_CHARACTERS)
     for name, kind in (
         ("dataset_ids", Text(1, 255)),

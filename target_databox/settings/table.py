@@ -260,7 +260,7 @@ TABLE: Final[tuple[Setting, ...]] = (
         "Record validation",
         "Validate every record against its stream's schema; what fails is a rejected record.",
     ),
-    # Titles and descriptions of the next three are the SDK's own; see CONFIG_JSONSCHEMA.
+    # Titles and descriptions of the next three are the SDK's own; see `about`.
     Setting("stream_maps", Tree(), None, "", ""),
     Setting("stream_map_config", Tree(), None, "", ""),
     Setting("faker_config", Tree(), None, "", ""),

@@ -18,6 +18,10 @@ _BOOLEANS: Final = {
 # Larger than any id, count or size, and still exact in every JSON reader that has 64 bits.
 MAX_INTEGER: Final = 2**63 - 1
 
+LONGEST_SHOWN_CHARACTERS: Final = 60
+# O: how keys begin.
+KEY_PREFIX: Final = "pak_"
+
 
 class ValueProblemError(ValueError):
     """A value is not what its setting needs; the message follows the setting's name."""
@@ -40,9 +44,9 @@ class Integer:
         if exact is None:
             return None
         if exact < self.minimum or exact > self.maximum:
-            raise ValueProblemError(f"must be an integer, {self.range}; {value} is out of range")
+            raise ValueProblemError(f"must be an integer, {self.range}; {shown(value)} is out of range")
         if exact != exact.to_integral_value():
-            raise ValueProblemError(f"must be an integer, {self.range}; {value} is none")
+            raise ValueProblemError(f"must be an integer, {self.range}; {shown(value)} is none")
         return int(exact)
 
     @property
@@ -70,7 +74,7 @@ class Number:
             return None
         number = float(exact)
         if not math.isfinite(number) or number < 0 or (number == 0 and not self.zero):
-            raise ValueProblemError(f"must be a number, {self.range}; {value} is out of range")
+            raise ValueProblemError(f"must be a number, {self.range}; {shown(value)} is out of range")
         return number
 
     @property
@@ -97,7 +101,7 @@ class Boolean:
         if word == "":
             return None
         if word not in _BOOLEANS:
-            raise ValueProblemError(f"must be {self.range}, not {_shown(value)}")
+            raise ValueProblemError(f"must be {self.range}, not {shown(value)}")
         return _BOOLEANS[word]
 
 
@@ -115,7 +119,7 @@ class Choice:
         """
         word = value.strip() if isinstance(value, str) else value
         if word not in self.words:
-            raise ValueProblemError(f"must be {self.range}, not {_shown(value)}")
+            raise ValueProblemError(f"must be {self.range}, not {shown(value)}")
         return str(word)
 
     @property
@@ -139,7 +143,7 @@ class Text:
             ValueProblemError: It is no text, or too short or too long. The value is not repeated.
         """
         if not isinstance(value, str):
-            raise ValueProblemError(f"must be {self.range}, not {_kind(value)}")
+            raise ValueProblemError(f"must be {self.range}, not {kind_of(value)}")
         text = value if self.verbatim else value.strip()
         if len(text) < self.minimum or (self.maximum is not None and len(text) > self.maximum):
             raise ValueProblemError(f"must be {self.range}, not {len(text):,} characters")
@@ -170,10 +174,10 @@ class Tree:
                 return None
             try:
                 value = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise ValueProblemError(f"must be {self.range}; this text is no JSON") from None
         if not isinstance(value, Mapping):
-            raise ValueProblemError(f"must be {self.range}, not {_kind(value)}")
+            raise ValueProblemError(f"must be {self.range}, not {kind_of(value)}")
         return dict(value)
 
 
@@ -246,14 +250,16 @@ def _decimal(value: Any, needed: str) -> Decimal | None:
         return Decimal(repr(value))
     elif isinstance(value, (int, Decimal)) and not isinstance(value, bool) and Decimal(value).is_finite():
         return Decimal(value)
-    raise ValueProblemError(f"must be {needed}, not {_shown(value)}")
+    raise ValueProblemError(f"must be {needed}, not {shown(value)}")
 
 
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else _kind(value)
+def shown(value: Any) -> str:
+    """A value as a message may repeat it: what is long, or may be a key in a wrong place, by its kind."""
+    written = str(value) if isinstance(value, Decimal) else repr(value)
+    return kind_of(value) if len(written) > LONGEST_SHOWN_CHARACTERS or KEY_PREFIX in written else written
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What a value is, in words."""
     names = {dict: "an object", list: "an array", bool: "a boolean", type(None): "null", str: "text"}
     return names.get(type(value), "a number" if isinstance(value, (int, float, Decimal)) else "this value")
