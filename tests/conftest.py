@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from target_databox.emulator import Assumptions, Emulator
 from target_databox.emulator.meter import UNLIMITED
@@ -13,6 +14,10 @@ from tests.command import Command
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# A busy machine is slow, and that is no fault of the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 class EmulatorMaker(Protocol):

@@ -248,7 +248,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(STEPS, st.booleans())
 def test_queue_knows_its_size(steps: list[tuple[str, int]], keyed: bool) -> None:
     """Whatever happens, the counts of rows and bytes are those of the rows that are there."""
