@@ -143,10 +143,13 @@ def test_recursive_schemas_end() -> None:
     ],
 )
 def test_clashes_name_both_origins(properties: dict[str, Any], origins: list[str]) -> None:
-    """Two properties that would share a column are an error that names both."""
+    """Two properties that would share a column are an error that names both, and says what mends it."""
     with pytest.raises(ColumnClashError) as caught:
         columns({"properties": properties})
     assert all(origin in str(caught.value) for origin in origins)
+    assert str(caught.value).endswith(
+        ". Rename one with a stream map, or choose another flattening_separator or flattening_max_key_length."
+    )
 
 
 @pytest.mark.parametrize("key", ["id", "address__city"])
@@ -158,14 +161,38 @@ def test_keys_must_be_columns(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "hint"), [("nope", "'nope'.*Name columns"), ("address", "An object can't be a key")]
+    ("keys", "words"),
+    [
+        (
+            ["nope", "id", "nor"],
+            "The key properties 'nope', 'nor' are no columns of the stream. Name columns of the stream, with "
+            "a stream map's __key_properties__ if need be.",
+        ),
+        (
+            ["id", "address"],
+            "The key properties 'address' are no columns of the stream. An object can't be a key: name one "
+            "of its columns, or give it the type string in column_types.",
+        ),
+    ],
 )
-def test_other_keys_are_refused(key: str, hint: str) -> None:
+def test_other_keys_are_refused(keys: list[str], words: str) -> None:
     """A key property that is missing, or is an object, is an error that says what to do."""
-    with pytest.raises(KeyColumnError, match=hint):
-        columns(
-            {"properties": {"id": {}, "address": {"properties": {"city": {}}}}}, key_properties=["id", key]
-        )
+    with pytest.raises(KeyColumnError) as caught:
+        columns({"properties": {"id": {}, "address": {"properties": {"city": {}}}}}, key_properties=keys)
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize("word", ["anyOf", "oneOf", "allOf"])
+def test_properties_of_several_schemas_are_one_column(word: str) -> None:
+    """A property that several parts of a schema name is a column that holds what each of them allows."""
+    parts = [
+        {"properties": {"a": {"type": "number"}, "b": {"type": "number"}}},
+        {"properties": {"a": {"type": "string"}, "b": {"type": "integer"}}},
+    ]
+    assert columns({word: parts}) == (
+        Column("a", "string", ("a",), is_mixed=True),
+        Column("b", "number", ("b",)),
+    )
 
 
 def test_shortened_keys_are_found() -> None:
@@ -179,6 +206,12 @@ def test_shortened_keys_are_found() -> None:
 def test_empty_schemas_have_no_columns(schema: dict[str, Any]) -> None:
     """A schema without properties has no columns."""
     assert columns(schema) == ()
+
+
+def test_names_stay_without_flattening() -> None:
+    """Names are shortened where objects are flattened, and left as they are where they are not."""
+    assert Flattening(enabled=False, max_key_length=5).name(["accountNumber"]) == "accountNumber"
+    assert Flattening(max_key_length=5).name(["accountNumber"]) == "an"
 
 
 NAMES = st.text("abcXYZ_é9", min_size=1, max_size=12)

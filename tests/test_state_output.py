@@ -25,6 +25,14 @@ def test_text_output_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     assert output.getvalue() == '{"ü": 1}\n'
 
 
+def test_state_is_utf_8_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where text goes out in another encoding, or with other ends of lines, a STATE keeps its bytes."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="cp1252", newline="\r\n"))
+    write_state('{"ü": 1}'.encode())
+    assert written.getvalue() == '{"ü": 1}\n'.encode()
+
+
 def test_no_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without standard output there is nowhere to write to."""
     monkeypatch.setattr(sys, "stdout", None)

@@ -249,7 +249,7 @@ def _leaves(
     def walk(node: Any, path: Path, seen: References) -> Iterator[_Leaf]:
         members, seen = reader.properties(node, seen)
         for name, schemas in members.items():
-            inner = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+            inner = {"anyOf": schemas}
             inner_path = (*path, name)
             kinds = reader.kinds(inner)
             is_spread = (

@@ -235,7 +235,7 @@ def _patterned(pattern: str) -> Converter:
         if isinstance(value, (dt.date, dt.datetime)):
             return _iso(value)
         # A tap may have taken 20240131 for a number.
-        written = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        written = str(value) if isinstance(value, int) else value
         if isinstance(written, str):
             stripped = written.strip()
             if not stripped:
