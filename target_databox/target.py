@@ -168,8 +168,11 @@ class TargetDatabox(Target):
             # Rows under the old schema are delivered before rows of the new one.
             self._flush(*(stream_map.stream_alias for stream_map in self._maps(stream)))
             self._go_on()
-        # The SDK adds columns to the schema that it is given.
-        self._declared[stream] = copy.deepcopy(schema), keys
+        try:
+            # The SDK adds columns to the schema that it is given.
+            self._declared[stream] = copy.deepcopy(schema), keys
+        except RecursionError:
+            raise InputError(f"is a SCHEMA of stream '{stream}' that is nested too deeply.") from None
         self.short_cuts.pop(stream, None)
         self._origins[stream] = Origin(stream, self.message_reader.line)
         try:

@@ -106,6 +106,21 @@ def test_unusual_patterns_reject_what_cannot_be_divided(emulator: Emulator, numb
         load(emulator, described, line.encode())
 
 
+@pytest.mark.parametrize("levels", [60, 120, 250, 400])
+def test_deep_schema_is_loaded_or_told(emulator: Emulator, levels: int) -> None:
+    """A schema with objects in objects is loaded, or the input is in error; it is never a bug of ours."""
+    part: dict[str, Any] = {"type": "integer"}
+    for _ in range(levels):
+        part = {"type": "object", "properties": {"a": part}}
+    try:
+        load(emulator, schema(id={"type": "integer"}, a=part), record(id=1))
+    except InputError as error:
+        assert "is a SCHEMA of stream 'orders' that" in str(error)  # noqa: PT017 # either is well
+    else:
+        assert levels < 250
+        assert emulator.store.rows(emulator.store.dataset_titled("orders").id) == [{"id": 1}]
+
+
 def test_process_batch_does_nothing() -> None:
     """Batches are the delivery's: the SDK's own hook has nothing left to do."""
     sink().process_batch({})
