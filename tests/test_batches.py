@@ -326,3 +326,9 @@ def test_cut_off_reaches_every_row() -> None:
     assert sorted(numbers(queue.drop_from(3))) == [3, 4, 5]
     assert (len(queue), queue.ready_bytes) == (2, 30)
     assert numbers(queue.cut(WIDE)) == [1, 2]
+    queue.put_all([row(6, "b"), row(7, "a")], 0.0)
+    assert len(queue) == 2
+    assert numbers(queue.drop_from(7)) == [7]
+    assert len(queue) == 1
+    queue.free([("a",), ("b",)], 0.0)
+    assert numbers(queue.cut(WIDE)) == [6]
