@@ -181,9 +181,11 @@ class World:
         if self.plan.rewinds and len(self.states) > 1:
             self.states.pop()
         done = self.states[-1] if self.states else 0
-        # What a killed run sent less than the list's lag before can't be seen by the next one; and without
-        # keys, less than the clock's tolerance before, it can't be told from what the next one lost.
-        hidden_seconds = self.plan.list_lag + 6.0 + abs(self.plan.stamp_skew)
+        # What a killed run sent less than the clock's tolerance before can't be told from what the next one
+        # lost; with keys, less than the list's lag before, it can't be seen.
+        hidden_seconds = 6.0 + abs(self.plan.stamp_skew)
+        if any(keyed for keyed, _ in self.plan.streams) or self.plan.stamps == "landing" or self.plan.undated:
+            hidden_seconds += self.plan.list_lag
         if self.plan.hanging:
             hidden_seconds += self.plan.listing_lag_setting + CLIENT_TIMEOUT_SECONDS
         later = self.now + max(self.rand.choice([6.0, 60.0]), hidden_seconds)
