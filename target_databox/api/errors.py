@@ -46,33 +46,6 @@ class DataboxError(Exception):
         status: HTTP status, or None when no answer arrived.
         problems: The `errors` of the answer; empty when there were none or the body was unreadable.
         request_id: The API's name of the request, for Databox's support; or None.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        method: str,
-        path: str,
-        status: int | None = None,
-        problems: Iterable[ApiProblem] = (),
-        request_id: str | None = None,
-        happened: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.happened = happened or message
-        self.method = method
-        self.path = path
-        self.status = status
-        self.problems: tuple[ApiProblem, ...] = tuple(problems)
-        self.request_id = request_id
-
-
-class TransientError(DataboxError):
-    """The same request may succeed later.
-
-    Attributes:
         retry_after_seconds: How long the API asked to wait (`Retry-After`), or None when it didn't say.
     """
 
@@ -88,16 +61,19 @@ class TransientError(DataboxError):
         happened: str | None = None,
         retry_after_seconds: float | None = None,
     ) -> None:
-        super().__init__(
-            message,
-            method=method,
-            path=path,
-            status=status,
-            problems=problems,
-            request_id=request_id,
-            happened=happened,
-        )
+        super().__init__(message)
+        self.message = message
+        self.happened = happened or message
+        self.method = method
+        self.path = path
+        self.status = status
+        self.problems: tuple[ApiProblem, ...] = tuple(problems)
+        self.request_id = request_id
         self.retry_after_seconds = retry_after_seconds
+
+
+class TransientError(DataboxError):
+    """The same request may succeed later."""
 
 
 class ThrottledError(TransientError):
@@ -204,41 +180,33 @@ def error_of_answer(
     said = problems_text(problems, request_id)
     happened = f"{method} {path} was answered with status {status}" + (f" ({said})" if said else "")
 
-    if status == THROTTLED_STATUS or status in LOST_ANSWER_STATUSES:
-        kind = ThrottledError if status == THROTTLED_STATUS else LostAnswerError
-        what = (
+    kind: type[DataboxError] = RefusedError
+    advice = "the API refused it, and trying again would not help."
+    if status == THROTTLED_STATUS:
+        kind = ThrottledError
+        advice = (
             "the rate limit of the API key is used up; nothing was stored. Lower requests_per_second or "
             "requests_per_hour if something else uses this key."
-            if kind is ThrottledError
-            else "this is a passing failure of the API, and nobody knows whether it was carried out. "
-            "Run again later if it goes on."
         )
-        return kind(
-            f"{happened}: {what}",
-            method=method,
-            path=path,
-            status=status,
-            problems=problems,
-            request_id=request_id,
-            happened=happened,
-            retry_after_seconds=retry_after_seconds,
+    elif status in LOST_ANSWER_STATUSES:
+        kind = LostAnswerError
+        advice = (
+            "this is a passing failure of the API, and nobody knows whether it was carried out. Run again "
+            "later if it goes on."
         )
-
-    refused: type[RefusedError] = RefusedError
-    advice = "the API refused it, and trying again would not help."
-    if status in KEY_REFUSED_STATUSES:
-        refused = KeyRefusedError
+    elif status in KEY_REFUSED_STATUSES:
+        kind = KeyRefusedError
         advice = (
             "the API key was refused. Check the setting api_key: an administrator makes keys in Databox, and "
             "a key may be bound to a list of IP addresses or lack permission for this account."
         )
     elif status == MISSING_STATUS:
-        refused = MissingError
+        kind = MissingError
         advice = "it does not exist, or the API key can't see it. Check the configured ids and api_url."
     elif 300 <= status < 400:
         where = f" to {location}" if location else ""
         advice = f"redirects{where} are not followed, for the sake of the API key. Check the setting api_url."
-    return refused(
+    return kind(
         f"{happened}: {advice}",
         method=method,
         path=path,
@@ -246,4 +214,5 @@ def error_of_answer(
         problems=problems,
         request_id=request_id,
         happened=happened,
+        retry_after_seconds=retry_after_seconds,
     )
