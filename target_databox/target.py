@@ -133,7 +133,7 @@ class TargetDatabox(Target):
         self._origins: dict[str, Origin] = {}
         # Streams whose records need nothing but to be taken as they are.
         self.short_cuts: dict[str, tuple[DatasetSink, Origin]] = {}
-        self._warned: set[str] = set()
+        self._is_warned_of_versions = False
         if self.settings.emulated:
             logger.warning(
                 "Loading into the emulator at %s, whatever the configuration says, since "
@@ -259,8 +259,8 @@ class TargetDatabox(Target):
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         stream = stream_of(message_dict)
         self._flush(*(stream_map.stream_alias for stream_map in self._maps(stream)))
-        if self.settings.load_method != "overwrite" and "ACTIVATE_VERSION" not in self._warned:
-            self._warned.add("ACTIVATE_VERSION")
+        if self.settings.load_method != "overwrite" and not self._is_warned_of_versions:
+            self._is_warned_of_versions = True
             logger.warning(
                 "ACTIVATE_VERSION of stream '%s' changes nothing: the Databox API v1 can't delete single "
                 "rows, so rows that are gone at the source stay in the dataset. Use load_method overwrite "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from target_databox.api.pacing import Budget
-from target_databox.rehearsal.estimates import duration_text, requests_for, rows_per_hour, shortest_seconds
+from target_databox.rehearsal.estimates import requests_for, rows_per_hour, shortest_seconds
 
 
 def test_rows_cost_two_requests_a_batch() -> None:
@@ -49,19 +49,3 @@ def test_shortest_time_is_the_budgets(requests: int, per_second: float, per_hour
             now = at
     told = shortest_seconds(requests, per_second=per_second, per_hour=per_hour)
     assert now - 1000.0 == pytest.approx(told, abs=2.0)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0.0 s"),
-        (9.96, "10.0 s"),
-        (12.4, "12 s"),
-        (200, "3 min 20 s"),
-        (3600, "1 h 0 min"),
-        (7500, "2 h 5 min"),
-    ],
-)
-def test_durations_read_well(seconds: float, text: str) -> None:
-    """A time span has at most two units."""
-    assert duration_text(seconds) == text

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from target_databox.reports.durations import duration_text
 from target_databox.reports.progress import InputShare, Lines, Position, Progress, seconds_left, words
 from target_databox.reports.terminal import short_words
 from tests.command import TARGET, record, schema, state, text
@@ -232,3 +233,19 @@ def test_closed_stderr_does_no_harm(command: Command) -> None:
     )
     assert (done.returncode, done.stdout) == (0, b'{"done": 1}\n')
     assert len(command.rows()) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (9.96, "10.0 s"),
+        (12.4, "12 s"),
+        (200, "3 min 20 s"),
+        (3600, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    """A time span has at most two units."""
+    assert duration_text(seconds) == text

@@ -87,11 +87,11 @@ def run(config: Mapping[str, Any], variables: Mapping[str, str]) -> bool:
     else:
         findings = Check(settings).findings()
     failed = [finding for finding in findings if finding.outcome is Outcome.FAILED]
+    from rich.text import Text
+
     table = plain_table("what", "outcome", "found")
     styles = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "red", Outcome.SKIPPED: "dim"}
     for finding in findings:
-        from rich.text import Text
-
         # As text, so that brackets in titles are no markup.
         outcome = Text(finding.outcome.value, styles[finding.outcome])
         table.add_row(Text(finding.what), outcome, Text(shown(finding.found)))

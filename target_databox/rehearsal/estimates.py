@@ -47,16 +47,3 @@ def shortest_seconds(requests: int, *, per_second: float, per_hour: float) -> fl
         return (requests - 1) * spacing
     windows, rest = divmod(requests - 1, an_hour)
     return windows * window_seconds + rest * spacing
-
-
-def duration_text(seconds: float) -> str:
-    """A time span as people say it: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    if not hours:
-        return f"{minutes} min {rest} s"
-    return f"{hours} h {minutes} min"

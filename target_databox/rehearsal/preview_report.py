@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from target_databox.rehearsal.estimates import (
     FINDING_REQUESTS,
     FINDING_REQUESTS_PER_STREAM,
-    duration_text,
     requests_for,
     shortest_seconds,
 )
 from target_databox.rehearsal.hints import DATETIME
 from target_databox.rehearsal.tables import counted, echo, plain_table, shown
+from target_databox.reports.durations import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

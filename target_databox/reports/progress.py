@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from target_databox.api.pacing import HOUR_SECONDS
-from target_databox.rehearsal.estimates import duration_text
+from target_databox.reports.durations import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from target_databox.rehearsal.estimates import duration_text
+from target_databox.reports.durations import duration_text
 from target_databox.reports.progress import REFRESH_SECONDS, words
 
 if TYPE_CHECKING:

@@ -272,8 +272,8 @@ def _given(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
                 given[head] = {**known, rest: value}
         else:
             nearest = difflib.get_close_matches(name, _BY_NAME, n=1)
-            hint = f"; did you mean {nearest[0]}" if nearest else ""
-            problems.append(f"{name} is no setting of target-databox{hint}{'?' if hint else '.'}")
+            hint = f"; did you mean {nearest[0]}?" if nearest else "."
+            problems.append(f"{name} is no setting of target-databox{hint}")
     return given
 
 
