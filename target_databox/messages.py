@@ -200,7 +200,7 @@ def _unreadable(line: bytes, *, is_too_deep: bool = False) -> Exception:
     except RecursionError:
         return _unreadable(_without_depths(line), is_too_deep=True)
     except ValueError:
-        return InputError("is not valid JSON; was the tap cut off?")
+        return InputError("is not valid JSON; was the tap cut off, or is this no tap's output?")
     if (
         not isinstance(decoded, dict)
         or decoded.get("type") != "RECORD"

@@ -77,7 +77,8 @@ def test_dying_tap_loses_nothing(command: Command, tmp_path: Path, place: int) -
     except ValueError:
         is_cut = True
     assert codes == [137, 1 if is_cut else 0]
-    expected = [f"Line {len(whole)} of the input is not valid JSON; was the tap cut off?"] if is_cut else []
+    problem = "is not valid JSON; was the tap cut off, or is this no tap's output?"
+    expected = [f"Line {len(whole)} of the input {problem}"] if is_cut else []
     assert told_as_errors(log) == expected
     complete = [json.loads(line) for line in (whole[:-1] if is_cut else whole)]
     states = [json.loads(line)["upto"] for line in out.splitlines()]

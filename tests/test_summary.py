@@ -84,6 +84,14 @@ def test_sum_that_fails_is_an_error() -> None:
     )
 
 
+@pytest.mark.parametrize(("is_complete", "warnings"), [(True, 1), (False, 0)])
+def test_nothing_loaded_is_told(caplog: pytest.LogCaptureFixture, is_complete: bool, warnings: int) -> None:
+    """A run that was given no stream says so, since a tap that failed looks the same from here."""
+    summarise([], is_complete=is_complete)
+    told = "No stream was loaded: the input held none, or stream_maps leave everything out. Did the tap fail?"
+    assert caplog.messages == [told] * warnings
+
+
 def test_rejects_are_told_by_key() -> None:
     """Rows of one reason are told together, at most five of them by their keys."""
     verdict = Verdict("rejected", "invalid_input", "said by the API")

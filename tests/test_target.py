@@ -66,7 +66,7 @@ def stored(emulator: Emulator, title: str = "orders") -> list[dict[str, Any]]:
 BAD_LINES = {
     "half a line": (
         b'{"type": "RECORD", "stream": "orders", "record": {"id": 7, "name": "canary-value',
-        "is not valid JSON; was the tap cut off?",
+        "is not valid JSON; was the tap cut off, or is this no tap's output?",
     ),
     "no object": (b'"canary-value"\n', "is not a Singer message: it has no type."),
     "unknown type": (b'{"type": "canary-value"}\n', "has a type that is not one of Singer's."),
@@ -397,7 +397,8 @@ def test_broken_batch_files_are_told(load: Load, tmp_path: Path) -> None:
     file.write_bytes(gzip.compress(b'{"id": 1}\n{"id": "canary-'))
     run = load(schema(), batch)
     assert run.errors == [
-        "Line 2 of the input is a BATCH of which line 2 is not valid JSON; was the tap cut off?"
+        "Line 2 of the input is a BATCH of which line 2 is not valid JSON; was the tap cut off, or is this "
+        "no tap's output?"
     ]
 
 

@@ -293,6 +293,5 @@ class PreviewTarget(TargetDatabox):
             tell(self.settings, self.engine.lanes, self.failed, self.skipped, unused)
         if failure is not None:
             raise failure
-        rejected = sum(lane.counts.rejected for lane in self.engine.lanes)
-        echo(verdict(self.settings, len(self.failed), rejected))
-        self.exit_code = 1 if self.failed or rejected else 0
+        echo(verdict(self.settings, self.engine.lanes, len(self.failed)))
+        self.exit_code = int(bool(self.failed) or any(lane.counts.rejected for lane in self.engine.lanes))

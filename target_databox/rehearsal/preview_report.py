@@ -46,7 +46,7 @@ def tell(
         )
     for stream, problem in failed.items():
         left = skipped.get(stream, 0)
-        echo(shown(f"{stream} can't be loaded: {problem}"), f"  its records that were left out: {left:,}", "")
+        echo(shown(f"{stream}: {problem}"), f"  its records that were left out: {left:,}", "")
     hints = [
         *_hints(settings, lanes),
         *(f"nothing matched the setting {entry}; is it misspelt?" for entry in unused),
@@ -54,13 +54,20 @@ def tell(
     if hints:
         echo("Hints:", *(f"- {shown(hint)}" for hint in hints), "")
     if not lanes and not failed:
-        echo("The input has no stream.")
+        echo("The input has no stream: the tap sent nothing, or stream_maps leave everything out.")
         return
     echo(_sum(settings, lanes))
 
 
-def verdict(settings: Settings, failed: int, rejected: int) -> str:
-    """Whether a run would load everything, in one sentence."""
+def verdict(settings: Settings, lanes: Sequence[PreviewLane], failed: int) -> str:
+    """Whether a run would load everything, in one sentence.
+
+    Args:
+        settings: The run's settings.
+        lanes: The streams.
+        failed: How many other streams can't be loaded.
+    """
+    rejected = sum(lane.counts.rejected for lane in lanes)
     parts = []
     if failed:
         parts.append("a stream can't be loaded" if failed == 1 else f"{failed} streams can't be loaded")
@@ -73,6 +80,8 @@ def verdict(settings: Settings, failed: int, rejected: int) -> str:
         parts.append(what)
     if parts:
         return f"A run would not load everything: {'; '.join(parts)}."
+    if not lanes:
+        return "A run would load nothing."
     return "A run would load everything that was read, as far as that can be told without Databox."
 
 
