@@ -82,7 +82,8 @@ def summarise(lanes: Iterable[Lane], *, is_complete: bool, rejections: Rejection
     lanes = list(lanes)
     if is_complete and not lanes:
         logger.warning(
-            "No stream was loaded: the input held none, or stream_maps leave everything out. Did the tap fail?"
+            "No stream was loaded: the input held none, or stream_maps leave everything out. Did the tap "
+            "fail?"
         )
     for lane in lanes:
         logger.info("%s", stream_line(lane.destination.stream, lane.counts))
