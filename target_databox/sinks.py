@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from target_databox.target import TargetDatabox
 
 
-# What validators raise for values that no JSON text holds, and for those that are nested too deeply.
-_NOT_VALIDATED = (ValueError, TypeError, RecursionError)
+# What validators raise, for values that no JSON text holds or that are nested too deeply, too.
+_MISFITS = (InvalidRecord, ValueError, TypeError, ArithmeticError, RecursionError)
 
 
 class Stopped(Exception):  # noqa: N818 # no error: the run ends in order
@@ -166,20 +166,8 @@ class DatasetSink(Sink):
             try:
                 if not validator.is_valid(record):  # type: ignore[attr-defined] # both of ours have it
                     validator.validate(record)
-            except InvalidRecord as error:
-                self.reject(line, number, origin, "schema", "schema", error.error_message)
-                return
-            except ArithmeticError:
-                message = "the record: its schema can't be applied to a number of this size"
-                self.reject(line, number, origin, "schema", "schema", message)
-                return
-            except _NOT_VALIDATED:
-                message = "the record: it does not fit, and is nested too deeply to tell where"
-                if not is_json:
-                    message = (
-                        "the record: stream maps made of it what JSON does not know, or nests too deeply"
-                    )
-                self.reject(line, number, origin, "schema", "schema", message)
+            except _MISFITS as error:
+                self.reject(line, number, origin, "schema", "schema", _misfit(error, is_json=is_json))
                 return
         try:
             row = self.encoder.encode(record, is_json=is_json)
@@ -223,3 +211,14 @@ class DatasetSink(Sink):
 
     def process_batch(self, context: dict[str, Any]) -> None:
         """Nothing: batches are cut and confirmed by the delivery, which every row has gone to already."""
+
+
+def _misfit(error: Exception, *, is_json: bool) -> str:
+    """Why a record does not fit its schema, without its values."""
+    if isinstance(error, InvalidRecord):
+        return error.error_message
+    if isinstance(error, ArithmeticError):
+        return "the record: its schema can't be applied to a number of this size"
+    if is_json:
+        return "the record: it does not fit, and is nested too deeply to tell where"
+    return "the record: stream maps made of it what JSON does not know, or nests too deeply"
