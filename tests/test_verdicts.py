@@ -251,6 +251,82 @@ def test_refused_half_is_not_tried_twice() -> None:
     assert scene.state() == b"4"
 
 
+def costs(bad: set[int], **changes: Any) -> int:
+    """Requests that a hundred rows cost more than two, where a batch with some of them is refused."""
+    scene = Scene(cut=Cut(100, 1_000_000))
+    scene.put(*range(100), state=True)
+    refusing = posting(lambda rows: refused(**changes) if bad.intersection(rows) else None, stored)
+    requests = []
+
+    def counted(request: Request) -> object:
+        requests.append(request)
+        return refusing(request)
+
+    _, rejects = play(scene, counted)
+    assert {each.row.number for each in rejects} == bad
+    assert scene.lane.counts.confirmed == 100 - len(bad)
+    assert scene.state() == b"100"
+    return len(requests) - 2
+
+
+def test_one_refused_row_is_cheap() -> None:
+    """One bad row that has its batch refused costs some 2 log2(100) requests more, wherever it stands."""
+    extra = [costs({bad}) for bad in range(1, 101)]
+    assert max(extra) <= 15
+    assert sum(extra) / 100 < 12
+
+
+@pytest.mark.parametrize(("bad", "most"), [({1, 100}, 20), ({7, 8}, 30), ({3, 50, 51, 97}, 40)])
+def test_several_refused_rows_are_found(bad: set[int], most: int) -> None:
+    """Several bad rows cost hardly more than each of them alone, wherever they stand."""
+    assert costs(bad) <= most
+
+
+def test_many_refused_rows_cost_twice_at_most() -> None:
+    """A batch that is refused for the sake of every row is not searched for each of them."""
+    assert costs(set(range(2, 101))) <= 2 * 100 + 14
+
+
+def test_size_blames_no_half() -> None:
+    """Where a batch is refused for its size, halves are sent as they are, and the smaller ones are taken."""
+    scene = Scene(cut=Cut(100, 1_000_000))
+    scene.put(*range(100))
+    posts, rejects = play(scene, posting(lambda rows: refused(413) if len(rows) > 30 else None, stored))
+    assert sorted(len(rows) for rows in posts) == [25, 25, 25, 25, 50, 50, 100]
+    assert not rejects
+
+
+def test_rest_keeps_its_hold() -> None:
+    """What was cut off from a batch whose answer was lost keeps its keys held, also in company."""
+    scene = Scene()
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(PostRows), lost())
+    scene.put(4)
+    for part in ([1, 2, 3, 4], [1, 2], [1]):
+        post = scene.next(PostRows) if len(part) < 4 else scene.wait().next(PostRows)
+        assert numbers(post) == part
+        scene.done(post, refused())
+    rest = scene.next(PostRows)
+    assert numbers(rest) == [2, 3, 4]
+    scene.accept(rest)
+    scene.done(scene.wait().next(AskOutcome), stored(3))
+    scene.dispatcher.drain()
+    scene.done(scene.wait().next(ReadList), listing())
+    assert scene.now >= 30
+    assert numbers(scene.next(PostRows)) == [5]
+
+
+def test_rest_outlives_a_wrong_guess() -> None:
+    """A rest is sent though the half in which the bad row was looked for turns out to have none."""
+    scene = Scene()
+    scene.put(1, 2, 3, 4, state=True)
+    moods = iter([refused(), refused(), None, None, None])
+    posts, rejects = play(scene, posting(lambda _: next(moods), stored))
+    assert posts == [[1, 2, 3, 4], [1, 2], [1], [2], [3, 4]]
+    assert not rejects
+    assert scene.state() == b"4"
+
+
 def test_counts_are_taken_once() -> None:
     """Rows that an ingestion stored before its bad ones were looked for are counted as appended once."""
     scene = Scene()
@@ -341,44 +417,55 @@ def test_halves_keep_the_hold() -> None:
 @pytest.mark.parametrize(
     ("rows", "window", "posts"),
     [
-        (12, 500, [[9, 10, 11, 12], [6], [8]]),
-        (9, 500, [[9], [6], [8]]),
-        (12, 1, [[6], [8], [9, 10, 11, 12]]),
+        (20, 500, [[17, 18, 19, 20], [13, 14], [13]]),
+        (17, 500, [[17], [13, 14], [13]]),
+        (20, 1, [[13, 14], [13], [14, 15, 16]]),
     ],
 )
 def test_other_rows_are_asked_first(to: Any, rows: int, window: int, posts: list[list[int]]) -> None:
-    """After a dozen refusals of a dataset that took nothing yet, halves wait for what may show it does."""
+    """After a dozen refused rows of a dataset that took nothing, halves wait for what may show it does."""
     scene = Scene(to=to, unconfirmed_batches=window)
     scene.put(*range(rows))
-    sent, rejects = play(scene, posting(lambda each: refused() if each[0] <= 8 else None, stored))
-    assert sent[:12] == [
-        [1, 2, 3, 4], [1, 2], [3, 4], [1], [3], [2], [4],
-        [5, 6, 7, 8], [5, 6], [7, 8], [5], [7],
-    ]  # fmt: skip
-    assert sent[12:] == posts
-    assert len(rejects) == 8
+    sent, rejects = play(scene, posting(lambda each: refused() if each[0] <= 16 else None, stored))
+    assert sent[:8] == [[1, 2, 3, 4], [1, 2], [1], [2, 3, 4], [2, 3], [4], [2], [3]]
+    assert sent[24] == [13, 14, 15, 16]
+    assert sent[25:28] == posts
+    assert len(rejects) == 16
     assert scene.dispatcher.error is None
 
 
 def test_halves_wait_for_what_is_away() -> None:
-    """After a dozen refusals a half also waits for a POST on its way, and goes when that is accepted."""
+    """After a dozen refused rows a half also waits for a POST on its way, and goes when that is accepted."""
     scene = Scene()
-    scene.put(*range(12))
+    scene.put(*range(20))
     slow = scene.next(PostRows)
-    for _ in range(12):
+    for _ in range(25):
         scene.done(scene.next(PostRows), refused())
+    assert scene.lane.refused_rows == 12
     scene.none()
     scene.accept(slow)
-    assert numbers(scene.next(PostRows)) == [10]
+    assert numbers(scene.next(PostRows)) == [17, 18]
 
 
-def test_thirteenth_refusal_ends_the_run() -> None:
-    """Where nothing else is left to try, the thirteenth refusal in a row ends the run."""
+def test_thirteenth_refused_row_ends_the_run() -> None:
+    """Where nothing else is left to try, the thirteenth row that is refused alone ends the run."""
     scene = Scene(cut=Cut(100, 1_000_000))
     scene.put(*range(100))
-    posts, _ = play(scene, posting(lambda _: refused(), stored))
-    assert len(posts) == 13
+    posts, rejects = play(scene, posting(lambda _: refused(), stored))
+    assert len(posts) == 35
+    assert len(rejects) == 12
     assert isinstance(scene.dispatcher.error, RefusesAllError)
+
+
+@pytest.mark.parametrize("to", [destination(), KEYLESS])
+def test_bad_rows_everywhere_are_found(to: Any) -> None:
+    """Many bad rows in the first batch of a dataset are found, and not taken for a refusal of every row."""
+    scene = Scene(to=to, cut=Cut(100, 1_000_000))
+    scene.put(*range(100))
+    bad = set(range(1, 101, 5))
+    _, rejects = play(scene, posting(lambda rows: refused() if bad.intersection(rows) else None, stored))
+    assert {each.row.number for each in rejects} == bad
+    assert scene.dispatcher.error is None
 
 
 @pytest.mark.parametrize(("to", "is_sent"), [(destination(), True), (KEYLESS, False)])

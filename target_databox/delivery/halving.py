@@ -2,7 +2,8 @@
 
 Databox tells how many rows of an ingestion it rejected, not which (D). A bad batch is cut in two; the first
 half is sent, and what comes back often says enough about the second to spare its request: one bad row in a
-batch costs about log2 of the batch in loads, not twice that.
+batch costs about log2 of the batch in loads, not twice that. What says nothing of the second is a refusal of
+the first: then the second waits, and goes with all others that were cut off so, when the bad row is found.
 """
 
 from __future__ import annotations

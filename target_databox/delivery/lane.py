@@ -39,7 +39,7 @@ class Lane:
         holds: Keys held because a first copy may still land.
         is_open: Whether leftovers were waited for and the dataset is purged, if it has to be.
         is_flushing: Whether its rows go out without waiting for a full batch.
-        refusals: POSTs refused while none was ever accepted.
+        refused_rows: Rows refused alone while nothing was ever accepted.
     """
 
     def __init__(self, destination: Destination) -> None:
@@ -62,7 +62,7 @@ class Lane:
         # A dataset that this run has made holds nothing but its own, as long as it remembers them.
         self.knows_all_older = destination.is_new
         self.was_accepted = False
-        self.refusals = 0
+        self.refused_rows = 0
 
     @property
     def is_idle(self) -> bool:
@@ -89,8 +89,11 @@ class Lane:
             return False
         return not (self.is_serial and (self.posting or self.search is not None))
 
-    def next_resend(self) -> Batch | None:
-        """The batch that goes first and is due earliest."""
+    def next_resend(self, now: float) -> Batch | None:
+        """The smallest batch that is due, where the search for a bad row ends soonest, or the next to be."""
+        due = [batch for batch in self.resends if batch.posting.due_at <= now]
+        if due:
+            return min(due, key=lambda batch: len(batch.rows))
         return min(self.resends, key=lambda batch: batch.posting.due_at, default=None)
 
     def fresh_due_at(self, policy: Policy, *, is_pressed: bool) -> float:

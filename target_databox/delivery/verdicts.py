@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from target_databox.delivery.ledger import Ledger
     from target_databox.delivery.model import Policy
 
-# So many refusals of a dataset that never accepted anything, and the cause is not in its rows.
-SYSTEMIC_REFUSALS = 12
+# A batch that is too large says nothing of its rows.
+TOO_LARGE_STATUS = 413
+# So many rows refused alone by a dataset that never accepted anything, and the cause is not in its rows.
+SYSTEMIC_ROWS = 12
 
 _BLAME = {
     "refused": "refused by Databox",
@@ -63,7 +65,7 @@ class Verdicts:
     def must_wait(self, batch: Batch) -> bool:
         """Whether a half waits for another batch to show that the dataset takes anything at all."""
         lane = batch.lane
-        if lane.was_accepted or lane.refusals < SYSTEMIC_REFUSALS:
+        if lane.was_accepted or lane.refused_rows < SYSTEMIC_ROWS:
             return False
         has_place = self._ledger.places < self._policy.unconfirmed_batches
         return lane.posting > 0 or (lane.queue.ready > 0 and has_place)
@@ -76,8 +78,8 @@ class Verdicts:
         """A POST was answered with a final error: nothing of it is stored."""
         lane = batch.lane
         if not lane.was_accepted:
-            lane.refusals += 1
-            if lane.refusals > SYSTEMIC_REFUSALS and not (lane.queue.ready or lane.posting):
+            lane.refused_rows += len(batch.rows) == 1
+            if lane.refused_rows > SYSTEMIC_ROWS and not (lane.queue.ready or lane.posting):
                 self._course.fail(
                     RefusesAllError(
                         f"Databox refuses every row of {lane.destination}, and has accepted none: {error} "
@@ -107,8 +109,7 @@ class Verdicts:
         if is_safe and not batch.was_resent:
             batch.was_resent = True
             self._ledger.unlist(batch)
-            batch.posting.due_at = now
-            batch.lane.resends.append(batch)
+            self._send(batch, now)
             return
         problems = ingestion.errors if ingestion is not None else ()
         request_id = ingestion.request_id if ingestion is not None else None
@@ -122,6 +123,7 @@ class Verdicts:
     def stored(self, batch: Batch, now: float) -> None:
         """Every row of a batch is stored: that says something of its other half."""
         self._judge_twin(batch, 0, now)
+        self._send_rest(batch, now)
         self._ledger.confirm(batch, now)
 
     def _bad(self, batch: Batch, rejected: int | None, verdict: Verdict, now: float) -> None:
@@ -140,6 +142,7 @@ class Verdicts:
         else:
             # The run ends before these rows: they stay without an outcome.
             self._ledger.give_up_place(batch)
+        self._send_rest(batch, now)
 
     def _suspect(self, batch: Batch, verdict: Verdict, now: float) -> None:
         suspect = Verdict("suspect", verdict.code, verdict.message, verdict.request_id, verdict.ingestion_id)
@@ -150,6 +153,7 @@ class Verdicts:
             replaced, row.older = row.older or [], None
             for each in (*replaced, row):
                 self._reject(batch.lane, each, suspect)
+        self._send_rest(batch, now)
         self._ledger.release(batch, now)
 
     def _is_worth_halving(self, batch: Batch) -> bool:
@@ -162,6 +166,7 @@ class Verdicts:
         first, second = (self._part(batch, rows, now) for rows in halving.halves(batch.rows))
         batch.slot.parts += 1
         first.twin, first.whole_rejected, first.verdict = second, rejected, verdict
+        first.rest, batch.rest = batch.rest, None
         batch.lane.resends.append(first)
 
     @staticmethod
@@ -169,6 +174,7 @@ class Verdicts:
         part = Batch(batch.lane, rows, batch.slot, now)
         part.hold = batch.hold
         part.was_counted = batch.was_counted
+        part.was_rest = batch.was_rest
         return part
 
     def _judge_twin(self, batch: Batch, rejected: int | None, now: float) -> None:
@@ -176,15 +182,41 @@ class Verdicts:
         if second is None or batch.verdict is None:
             return
         found = halving.twin(batch.whole_rejected, rejected, len(second.rows))
+        is_size = batch.verdict.status == TOO_LARGE_STATUS
+        if rejected is None and not (is_size or batch.was_rest):
+            self._keep(batch, second)
+            return
+        second.rest, batch.rest = batch.rest, None
         if found.verdict == "stored":
             self.stored(second, now)
         elif found.verdict == "rejected":
             self._bad(second, found.rejected, batch.verdict, now)
-        elif found.verdict == "refused":
+        elif found.verdict == "refused" and not is_size:
             self._bad(second, None, batch.verdict, now)
         else:
-            second.posting.due_at = now
-            second.lane.resends.append(second)
+            self._send(second, now)
+
+    @staticmethod
+    def _keep(batch: Batch, second: Batch) -> None:
+        # One bad row is likelier than two, and it is in the first half: the second need not go alone. What
+        # turns out to have bad rows as well is not kept again: with many of them that would cost more.
+        rest = batch.rest
+        if rest is not None:
+            second.rows = second.rows + rest.rows
+            if second.hold is None or second.hold.is_over:
+                second.hold = rest.hold
+            second.slot.parts -= 1
+        batch.rest, second.was_rest = second, True
+
+    def _send_rest(self, batch: Batch, now: float) -> None:
+        rest, batch.rest = batch.rest, None
+        if rest is not None:
+            self._send(rest, now)
+
+    @staticmethod
+    def _send(batch: Batch, now: float) -> None:
+        batch.posting.due_at = now
+        batch.lane.resends.append(batch)
 
     def _reject(self, lane: Lane, row: Row, verdict: Verdict) -> None:
         self._rejected += 1
