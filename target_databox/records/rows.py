@@ -140,9 +140,9 @@ class RowEncoder:
             branch.children[column.path[-1]] = _Leaf(column.name, self._converters.get(column.name))
             for depth in range(1, len(column.path)):
                 self._branch(column.path[:depth]).columns.append(column.name)
-        # With nothing to rename, convert or spread, a record of declared plain values is a row already.
+        # With nothing to convert or spread, plain values under the names of columns are a row already.
         self._is_flat = not self._converters and all(
-            isinstance(node, _Leaf) and node.name == name for name, node in self._tree.children.items()
+            isinstance(node, _Leaf) for node in self._tree.children.values()
         )
 
     def encode(self, record: dict[str, Any], *, is_json: bool = False) -> Row:
