@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from target_databox.api.shapes import IngestionStatus
 from target_databox.delivery.model import AskOutcome, PostRows, ReadList
-from tests.delivering import Scene, listing, lost, numbers, stored
+from target_databox.delivery.polling import GROWTH
+from tests.delivering import Scene, failed, listing, lost, numbers, stored, unready
 
 
 def test_books_add_up() -> None:
@@ -71,3 +74,25 @@ def test_keys_outlive_their_hold() -> None:
     scene.done(question, stored(4))
     scene.dispatcher.drain()
     assert numbers(scene.next(PostRows)) == [5]
+
+
+def test_new_ingestion_is_asked_about_anew() -> None:
+    """A question that comes too early for a batch's second ingestion teaches as much as for its first."""
+    scene = Scene()
+    scene.put(1, 2, 3, 4)
+    scene.accept(scene.next(PostRows))
+    scene.done(scene.wait().next(AskOutcome), stored(4))
+    scene.put(1, 2, 3, 4)
+    scene.accept(scene.next(PostRows))
+    scene.done(scene.wait().next(AskOutcome), unready())
+    scene.done(scene.wait().next(AskOutcome), failed(4))
+    scene.accept(scene.next(PostRows))
+    accepted_at = scene.now
+    scene.done(scene.wait().next(AskOutcome), unready())
+    delay_seconds = scene.now - accepted_at
+    scene.put(5, 6, 7, 8)
+    scene.accept(scene.next(PostRows))
+    accepted_at = scene.now
+    while scene.wait().next(AskOutcome).ingestion_id != "i4":
+        pass
+    assert scene.now - accepted_at == pytest.approx(delay_seconds * GROWTH)
