@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.command import TARGET, Command, finished, record, schema, state, text
+from tests.command import DEADLINE_SECONDS, TARGET, Command, finished, record, schema, state, text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.command import Run
@@ -82,11 +83,24 @@ def end_of(process: subprocess.Popen[bytes], feeder: threading.Thread) -> tuple[
     return finished(process), seconds
 
 
-def wait_for_requests(command: Command, process: subprocess.Popen[bytes], count: int) -> None:
-    """Return when the emulator has had so many requests."""
-    deadline = time.monotonic() + 3
-    while command.emulator.log.total < count and process.poll() is None and time.monotonic() < deadline:
+def wait_until(is_so: Callable[[], bool], seconds: float) -> None:
+    """Return when something is so, or the time is up."""
+    deadline = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < deadline:
         time.sleep(0.002)
+
+
+def wait_for_requests(command: Command, process: subprocess.Popen[bytes], count: int) -> None:
+    """Return when the emulator has had so many requests, or no more of them seem to come."""
+    log = command.emulator.log
+    # However long the command takes to start.
+    wait_until(lambda: log.total >= min(count, 1) or process.poll() is not None, DEADLINE_SECONDS)
+    wait_until(lambda: log.total >= count or process.poll() is not None, 3)
+
+
+def wait_for_rows(command: Command) -> None:
+    """Return when the first rows are on their way."""
+    wait_until(lambda: bool(command.emulator.log.of("post_rows")), DEADLINE_SECONDS)
 
 
 def check(command: Command, run: Run, *, keys: int = ROWS) -> int:
@@ -200,7 +214,7 @@ def test_second_signal_ends_at_once(make_emulator: EmulatorMaker, tmp_path: Path
     command = Command(tmp_path, emulator)
     process = command.start(shutdown_seconds=60)
     feeder = feed(process, text(schema(), record(id=1), state(upto=1)))
-    wait_for_requests(command, process, 10)
+    wait_for_rows(command)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
@@ -218,7 +232,7 @@ def test_shutdown_ends_in_time(make_emulator: EmulatorMaker, tmp_path: Path) -> 
     command = Command(tmp_path, emulator)
     process = command.start(shutdown_seconds=0.5)
     feeder = feed(process, text(schema(), record(id=1), state(upto=1)))
-    wait_for_requests(command, process, 8)
+    wait_for_rows(command)
     process.send_signal(signal.SIGTERM)
     run, seconds = end_of(process, feeder)
     assert (run.code, run.out) == (143, b"")
