@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # Few where every change is tested; a failing one is told, and is the same every time.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
-MANY_EXAMPLES = 150
+MANY_EXAMPLES = 500
 DIGITS = msgspec.json.Decoder(float_hook=Decimal)
 
 fuzzed = settings(
@@ -96,13 +96,28 @@ def _deeper(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 nodes = st.recursive(plain_nodes | st.booleans(), _deeper, max_leaves=8)
+# Parts that all refer to each other, to the same value and to parts of it.
+references = st.sampled_from(["#", *(f"#/$defs/{part}" for part in range(4))]).map(
+    lambda place: {"$ref": place}
+)
+knots = st.lists(
+    st.dictionaries(
+        st.sampled_from(["allOf", "anyOf", "oneOf"]),
+        st.lists(references | plain_nodes, min_size=1, max_size=4),
+    )
+    | st.dictionaries(st.sampled_from(["items", "not", "if", "additionalProperties"]), references)
+    | st.builds(lambda members: {"properties": members}, st.dictionaries(names, references, max_size=3)),
+    min_size=4,
+    max_size=4,
+).map(lambda parts: {"$defs": {str(number): part for number, part in enumerate(parts)}, **parts[0]})
 # A schema as a SCHEMA message may bring it: an object with properties, whatever else it holds.
 schemas = st.builds(
     lambda whole, members: {**whole, "properties": members},
     st.dictionaries(names, values, max_size=2)
     | plain_nodes
-    | _deeper(nodes).filter(lambda node: isinstance(node, dict)),
-    st.dictionaries(names, nodes | values, max_size=5),
+    | _deeper(nodes).filter(lambda node: isinstance(node, dict))
+    | knots,
+    st.dictionaries(names, nodes | values | references, max_size=5),
 )
 
 
