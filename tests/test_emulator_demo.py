@@ -58,6 +58,8 @@ def test_demo_shows_what_landed(tmp_path: Path) -> None:
     done = demo("--tap", tap, "--database", str(tmp_path / "demo.db"))
     assert done.returncode == 0, done.stderr
     assert "What landed in Demo" in done.stdout
+    assert "read 1461 = confirmed 1461" in done.stderr
+    assert "METRIC" not in done.stderr
     assert "First rows of seattle_weather" in done.stdout
     assert "Every value of the 1,581 rows is the one in the files." in done.stdout
     store = Store(tmp_path / "demo.db")

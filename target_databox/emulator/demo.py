@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 DATA = Path(__file__).with_name("data")
 _TAP, _TAP_VERSION = "tap-jsonl", "0.3.1"
 _SAMPLE_ROWS = 5
+# The SDK's figures are for machines; there would be more of them than of everything else.
+_QUIET = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {"singer_sdk.metrics": {"propagate": False}},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,9 @@ def demo(database: Path | None, tap: Path | None) -> None:
         console.print(
             f"The Databox API v1 is emulated at {emulator.url}, with its rate limits.", highlight=False
         )
-        variables = environment(os.environ, emulator, work)
+        log_config = work / "logging.json"
+        log_config.write_text(json.dumps(_QUIET))
+        variables = {"SINGER_SDK_LOG_CONFIG": str(log_config), **environment(os.environ, emulator, work)}
         for file in FILES:
             console.print(f"\n[bold]tap-jsonl | target-databox[/bold]: {file.title}", highlight=False)
             _load(tap, target, file, work, variables, console)
