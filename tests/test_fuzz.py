@@ -96,19 +96,24 @@ def _deeper(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 nodes = st.recursive(plain_nodes | st.booleans(), _deeper, max_leaves=8)
-# Parts that all refer to each other, to the same value and to parts of it.
-references = st.sampled_from(["#", *(f"#/$defs/{part}" for part in range(4))]).map(
+# Parts that refer to each other over and over, for the same value and for parts of it.
+KNOT = 8
+references = st.sampled_from(["#", *(f"#/$defs/{part}" for part in range(KNOT))]).map(
     lambda place: {"$ref": place}
 )
 knots = st.lists(
     st.dictionaries(
         st.sampled_from(["allOf", "anyOf", "oneOf"]),
-        st.lists(references | plain_nodes, min_size=1, max_size=4),
+        st.lists(references, min_size=3, max_size=KNOT),
+        min_size=1,
     )
-    | st.dictionaries(st.sampled_from(["items", "not", "if", "additionalProperties"]), references)
-    | st.builds(lambda members: {"properties": members}, st.dictionaries(names, references, max_size=3)),
-    min_size=4,
-    max_size=4,
+    | st.builds(
+        lambda keyword, part: {keyword: part},
+        st.sampled_from(["items", "not", "additionalProperties"]),
+        references,
+    ),
+    min_size=KNOT,
+    max_size=KNOT,
 ).map(lambda parts: {"$defs": {str(number): part for number, part in enumerate(parts)}, **parts[0]})
 # A schema as a SCHEMA message may bring it: an object with properties, whatever else it holds.
 schemas = st.builds(
