@@ -252,8 +252,9 @@ def test_refused_half_is_not_tried_twice() -> None:
 
 
 def costs(bad: set[int], **changes: Any) -> int:
-    """Requests that a hundred rows cost more than two, where a batch with some of them is refused."""
+    """Requests that a hundred rows cost beyond two, where a batch with some of them is refused."""
     scene = Scene(cut=Cut(100, 1_000_000))
+    scene.lane.was_accepted = True
     scene.put(*range(100), state=True)
     refusing = posting(lambda rows: refused(**changes) if bad.intersection(rows) else None, stored)
     requests = []
@@ -299,6 +300,7 @@ def test_size_blames_no_half() -> None:
 def test_rest_keeps_its_hold() -> None:
     """What was cut off from a batch whose answer was lost keeps its keys held, also in company."""
     scene = Scene()
+    scene.lane.was_accepted = True
     scene.put(1, 2, 3, 4)
     scene.done(scene.next(PostRows), lost())
     scene.put(4)
@@ -319,6 +321,7 @@ def test_rest_keeps_its_hold() -> None:
 def test_rest_outlives_a_wrong_guess() -> None:
     """A rest is sent though the half in which the bad row was looked for turns out to have none."""
     scene = Scene()
+    scene.lane.was_accepted = True
     scene.put(1, 2, 3, 4, state=True)
     moods = iter([refused(), refused(), None, None, None])
     posts, rejects = play(scene, posting(lambda _: next(moods), stored))
@@ -417,52 +420,54 @@ def test_halves_keep_the_hold() -> None:
 @pytest.mark.parametrize(
     ("rows", "window", "posts"),
     [
-        (20, 500, [[17, 18, 19, 20], [13, 14], [13]]),
-        (17, 500, [[17], [13, 14], [13]]),
-        (20, 1, [[13, 14], [13], [14, 15, 16]]),
+        (12, 500, [[9, 10, 11, 12], [6], [8]]),
+        (9, 500, [[9], [6], [8]]),
+        (12, 1, [[6], [8], [9, 10, 11, 12]]),
     ],
 )
 def test_other_rows_are_asked_first(to: Any, rows: int, window: int, posts: list[list[int]]) -> None:
-    """After a dozen refused rows of a dataset that took nothing, halves wait for what may show it does."""
+    """After a dozen refusals of a dataset that took nothing yet, halves wait for what may show it does."""
     scene = Scene(to=to, unconfirmed_batches=window)
     scene.put(*range(rows))
-    sent, rejects = play(scene, posting(lambda each: refused() if each[0] <= 16 else None, stored))
-    assert sent[:8] == [[1, 2, 3, 4], [1, 2], [1], [2, 3, 4], [2, 3], [4], [2], [3]]
-    assert sent[24] == [13, 14, 15, 16]
-    assert sent[25:28] == posts
-    assert len(rejects) == 16
+    sent, rejects = play(scene, posting(lambda each: refused() if each[0] <= 8 else None, stored))
+    assert sent[:12] == [
+        [1, 2, 3, 4], [1, 2], [3, 4], [1], [3], [2], [4],
+        [5, 6, 7, 8], [5, 6], [7, 8], [5], [7],
+    ]  # fmt: skip
+    assert sent[12:] == posts
+    assert len(rejects) == 8
     assert scene.dispatcher.error is None
 
 
 def test_halves_wait_for_what_is_away() -> None:
-    """After a dozen refused rows a half also waits for a POST on its way, and goes when that is accepted."""
+    """After a dozen refusals a half also waits for a POST on its way, and goes when that is accepted."""
     scene = Scene()
-    scene.put(*range(20))
+    scene.put(*range(12))
     slow = scene.next(PostRows)
-    for _ in range(25):
+    for _ in range(12):
         scene.done(scene.next(PostRows), refused())
-    assert scene.lane.refused_rows == 12
     scene.none()
     scene.accept(slow)
-    assert numbers(scene.next(PostRows)) == [17, 18]
+    assert numbers(scene.next(PostRows)) == [10]
 
 
-def test_thirteenth_refused_row_ends_the_run() -> None:
-    """Where nothing else is left to try, the thirteenth row that is refused alone ends the run."""
+def test_refusals_of_every_row_end_the_run() -> None:
+    """Where nothing else is left to try, a dozen refusals end the run, five of them of single rows."""
     scene = Scene(cut=Cut(100, 1_000_000))
     scene.put(*range(100))
-    posts, rejects = play(scene, posting(lambda _: refused(), stored))
-    assert len(posts) == 35
-    assert len(rejects) == 12
+    posts, _ = play(scene, posting(lambda _: refused(), stored))
+    assert len(posts) == 22
+    assert sum(len(post) == 1 for post in posts) == 5
     assert isinstance(scene.dispatcher.error, RefusesAllError)
 
 
 @pytest.mark.parametrize("to", [destination(), KEYLESS])
-def test_bad_rows_everywhere_are_found(to: Any) -> None:
+@pytest.mark.parametrize("step", [2, 3, 5, 9, 12])
+def test_bad_rows_everywhere_are_found(to: Any, step: int) -> None:
     """Many bad rows in the first batch of a dataset are found, and not taken for a refusal of every row."""
     scene = Scene(to=to, cut=Cut(100, 1_000_000))
     scene.put(*range(100))
-    bad = set(range(1, 101, 5))
+    bad = set(range(1, 101, step))
     _, rejects = play(scene, posting(lambda rows: refused() if bad.intersection(rows) else None, stored))
     assert {each.row.number for each in rejects} == bad
     assert scene.dispatcher.error is None

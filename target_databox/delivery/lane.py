@@ -39,7 +39,8 @@ class Lane:
         holds: Keys held because a first copy may still land.
         is_open: Whether leftovers were waited for and the dataset is purged, if it has to be.
         is_flushing: Whether its rows go out without waiting for a full batch.
-        refused_rows: Rows refused alone while nothing was ever accepted.
+        refusals: POSTs refused while none was ever accepted.
+        refused_rows: Rows among them that were alone.
     """
 
     def __init__(self, destination: Destination) -> None:
@@ -62,6 +63,7 @@ class Lane:
         # A dataset that this run has made holds nothing but its own, as long as it remembers them.
         self.knows_all_older = destination.is_new
         self.was_accepted = False
+        self.refusals = 0
         self.refused_rows = 0
 
     @property
@@ -89,9 +91,9 @@ class Lane:
             return False
         return not (self.is_serial and (self.posting or self.search is not None))
 
-    def next_resend(self, now: float) -> Batch | None:
-        """The smallest batch that is due, where the search for a bad row ends soonest, or the next to be."""
-        due = [batch for batch in self.resends if batch.posting.due_at <= now]
+    def next_resend(self, now: float, *, smallest: bool) -> Batch | None:
+        """The batch that goes first: the one that is due earliest, or the smallest of those that are due."""
+        due = [batch for batch in self.resends if batch.posting.due_at <= now] if smallest else []
         if due:
             return min(due, key=lambda batch: len(batch.rows))
         return min(self.resends, key=lambda batch: batch.posting.due_at, default=None)

@@ -64,7 +64,9 @@ class Posting:
     def resend(self, now: float, server_time: float | None) -> PostRows | Blocked | None:
         """The batch that goes first, if one is due."""
         for lane in self._lanes:
-            batch = lane.next_resend(now) if lane.resends and lane.may_post() else None
+            if not (lane.resends and lane.may_post()):
+                continue
+            batch = lane.next_resend(now, smallest=self._verdicts.is_doubtful(lane))
             if batch is None or self._verdicts.must_wait(batch):
                 continue
             due_at = batch.posting.due_at

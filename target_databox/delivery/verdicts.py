@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 # A batch that is too large says nothing of its rows.
 TOO_LARGE_STATUS = 413
-# So many rows refused alone by a dataset that never accepted anything, and the cause is not in its rows.
-SYSTEMIC_ROWS = 12
+# So many refusals of a dataset that never accepted anything, so many of them of single rows, and the cause is
+# not in its rows.
+SYSTEMIC_REFUSALS = 12
+SYSTEMIC_ROWS = 5
 
 _BLAME = {
     "refused": "refused by Databox",
@@ -62,10 +64,15 @@ class Verdicts:
         """A record is bad before it is sent."""
         self._reject(lane, row, Verdict(reason, code, message))
 
+    @staticmethod
+    def is_doubtful(lane: Lane) -> bool:
+        """Whether a dataset has refused much and taken nothing, so that single rows have to tell why."""
+        return not lane.was_accepted and lane.refusals >= SYSTEMIC_REFUSALS
+
     def must_wait(self, batch: Batch) -> bool:
         """Whether a half waits for another batch to show that the dataset takes anything at all."""
         lane = batch.lane
-        if lane.was_accepted or lane.refused_rows < SYSTEMIC_ROWS:
+        if not self.is_doubtful(lane):
             return False
         has_place = self._ledger.places < self._policy.unconfirmed_batches
         return lane.posting > 0 or (lane.queue.ready > 0 and has_place)
@@ -78,8 +85,10 @@ class Verdicts:
         """A POST was answered with a final error: nothing of it is stored."""
         lane = batch.lane
         if not lane.was_accepted:
+            lane.refusals += 1
             lane.refused_rows += len(batch.rows) == 1
-            if lane.refused_rows > SYSTEMIC_ROWS and not (lane.queue.ready or lane.posting):
+            is_proven = lane.refusals > SYSTEMIC_REFUSALS and lane.refused_rows >= SYSTEMIC_ROWS
+            if is_proven and not (lane.queue.ready or lane.posting):
                 self._course.fail(
                     RefusesAllError(
                         f"Databox refuses every row of {lane.destination}, and has accepted none: {error} "
@@ -183,7 +192,7 @@ class Verdicts:
             return
         found = halving.twin(batch.whole_rejected, rejected, len(second.rows))
         is_size = batch.verdict.status == TOO_LARGE_STATUS
-        if rejected is None and not (is_size or batch.was_rest):
+        if rejected is None and batch.lane.was_accepted and not (is_size or batch.was_rest):
             self._keep(batch, second)
             return
         second.rest, batch.rest = batch.rest, None
@@ -199,7 +208,8 @@ class Verdicts:
     @staticmethod
     def _keep(batch: Batch, second: Batch) -> None:
         # One bad row is likelier than two, and it is in the first half: the second need not go alone. What
-        # turns out to have bad rows as well is not kept again: with many of them that would cost more.
+        # turns out to have bad rows as well is not kept again: with many of them that would cost more. Nor is
+        # anything before the dataset has taken something: the second half may be the first to show it does.
         rest = batch.rest
         if rest is not None:
             second.rows = second.rows + rest.rows
