@@ -197,6 +197,16 @@ def test_storm_is_told_sparingly(caplog: pytest.LogCaptureFixture) -> None:
     assert len(caplog.records) <= 7
 
 
+@pytest.mark.parametrize(
+    ("limit", "words"), [(100_000, "50,000"), (200, "100"), (198, "99"), (3, "1.5"), (0.5, "0.25")]
+)
+def test_pace_is_told_readably(limit: float, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The pace after a 429 is told in digits, whatever the limit."""
+    caplog.set_level(logging.WARNING)
+    Budget(limit, 1e6).refused(0.0, 1.0)
+    assert caplog.records[0].getMessage().endswith(f"going on with {words} requests per second.")
+
+
 class SharedServer:
     """Ten requests a second, as a bucket or in any second that slides; refusals may say how long to wait."""
 

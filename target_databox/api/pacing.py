@@ -38,6 +38,8 @@ FAST_GROWTH = 1.1
 SLOW_GROWTH = 0.0005
 # At most one warning in this time, however many pauses a crowded key brings.
 QUIET_SECONDS = 10.0
+# From here on two digits would need an exponent.
+READABLE_PACE = 99.5
 # Refusals within this time of a lowered pace are echoes of requests that were already on their way.
 ECHO_SECONDS = 1.0
 
@@ -137,9 +139,9 @@ class Budget:
         logger.log(
             level,
             "Databox says that the rate limit of the API key is used up (429). Pausing for %.1f s, then "
-            "going on with %.2g requests per second.",
+            "going on with %s requests per second.",
             pause_seconds,
-            self._pace,
+            f"{self._pace:.2g}" if self._pace < READABLE_PACE else f"{self._pace:,.0f}",
         )
 
     def _earliest(self, now: float, reserve: int) -> float:
