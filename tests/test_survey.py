@@ -227,3 +227,14 @@ def test_uncounted_list_may_grow() -> None:
     again = Survey(before=first)
     walk(again, [entry(float(at)) for at in range(95)], counted=False)
     assert len(again.entries) == 95
+
+
+@pytest.mark.parametrize(("counted", "pages"), [(0, 1), (None, 1), (2 * SIZE, 2)])
+def test_empty_lists_end_walks(counted: int | None, pages: int) -> None:
+    """A list that shows nothing is read once, or as often as its own count makes pages."""
+    survey = Survey()
+    while (number := survey.page()) is not None:
+        survey.read(IngestionsPage((), number, SIZE, counted))
+        assert survey.pages_read <= pages
+    assert survey.pages_read == pages
+    assert not survey.entries

@@ -83,9 +83,7 @@ class Survey:
             self._order = shown
         elif len(entries) > 1 and shown != self._order:
             self._order = "unknown"
-        if not entries:
-            self._complete = self._pages is None or number == 1
-        elif self._reaches_back(entries):
+        if self._reaches_back(entries):
             self._reaches_back_from = max(self._reaches_back_from, number)
             self._complete = self._order == "newest-first"
         if self._order == "oldest-first" and self._reaches_back_from:
