@@ -68,10 +68,10 @@ class RejectsFile:
         left = self._count()
         if left:
             logger.warning(
-                "%s holds %d records that earlier runs rejected. Bookmarks may be past them: mend them and "
-                "load the file.",
+                "%s holds %s that earlier runs rejected. Bookmarks may be past them: mend them and load "
+                "the file.",
                 path,
-                left,
+                _counted(left, "record"),
             )
 
     def refuse_as_input(self, descriptor: int) -> None:
@@ -102,7 +102,7 @@ class RejectsFile:
             self._write(b"".join(line + b"\n" for line in lines))
         except OSError as error:
             raise RejectsFileError(
-                f"{len(rejects)} rejected records could not be written to {self.path}: {error.strerror}. No "
+                f"{_counted(len(rejects), 'rejected record')} could not be written to {self.path}: {error.strerror}. No "
                 "STATE passes them; make room or choose another rejects_path, then run again."
             ) from error
 
@@ -134,6 +134,10 @@ class RejectsFile:
             return 0
         with self.path.open("rb") as file:
             return sum(bool(_REJECTED.search(line)) for line in file)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _sync_directory(directory: Path) -> None:
