@@ -102,8 +102,9 @@ class RejectsFile:
             self._write(b"".join(line + b"\n" for line in lines))
         except OSError as error:
             raise RejectsFileError(
-                f"{_counted(len(rejects), 'rejected record')} could not be written to {self.path}: {error.strerror}. No "
-                "STATE passes them; make room or choose another rejects_path, then run again."
+                f"{_counted(len(rejects), 'rejected record')} could not be written to {self.path}: "
+                f"{error.strerror}. No STATE passes them; make room or choose another rejects_path, then run "
+                "again."
             ) from error
 
     def _write(self, data: bytes) -> None:

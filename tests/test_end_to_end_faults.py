@@ -346,7 +346,7 @@ def test_full_disk_stops_the_states(command: Command, tmp_path: Path) -> None:
     run = finished(process, text(record(id="x"), state(at=2)))
     assert (run.code, run.out) == (1, b"")
     assert run.errors == [
-        f"1 rejected records could not be written to {rejects}: File too large. No STATE passes them; make "
+        f"1 rejected record could not be written to {rejects}: File too large. No STATE passes them; make "
         "room or choose another rejects_path, then run again."
     ]
     assert rejects.stat().st_size == 4001

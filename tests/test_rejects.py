@@ -213,7 +213,7 @@ def test_column_named_rejected_is_no_reject(tmp_path: Path, caplog: pytest.LogCa
     RejectsFile(path).append([reject(record(1), origin=Origin("orders", schema))])
     with caplog.at_level(logging.WARNING):
         RejectsFile(path)
-    assert "holds 1 records" in caplog.text
+    assert "holds 1 record that" in caplog.text
 
 
 @pytest.mark.parametrize(
