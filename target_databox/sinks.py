@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
+import threading
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ from target_databox.records.rows import BadRecordError, RowEncoder
 from target_databox.records.validation import RecordValidator, SchemaError, refers_elsewhere
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from target_databox.delivery.lane import Lane
     from target_databox.records.columns import Column
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
 
 # What validators raise, for values that no JSON text holds or that are nested too deeply, too.
 _MISFITS = (InvalidRecord, ValueError, TypeError, ArithmeticError, RecursionError)
+
+
+# Seconds of the processor's time for one record: some patterns would never have tried all ways to fit.
+MOST_PATTERN_SECONDS = 2.0
 
 
 class Stopped(Exception):  # noqa: N818 # no error: the run ends in order
@@ -50,7 +57,10 @@ class _Validator(BaseJSONSchemaValidator):
 
 
 class _SlowValidator(JSONSchemaValidator):
-    """The SDK's own validator, which knows more regular expressions; what it says holds no value."""
+    """The SDK's own validator, which knows more regular expressions; what it says holds no value.
+
+    Python's expressions can take ages, and nothing else runs meanwhile.
+    """
 
     def __init__(self, schema: dict[str, Any]) -> None:
         super().__init__(schema)
@@ -62,13 +72,42 @@ class _SlowValidator(JSONSchemaValidator):
 
     def validate(self, record: dict[str, Any]) -> None:
         """Raise InvalidRecord when a record does not fit."""
-        for error in self.validator.iter_errors(record):
+        with _limited_time():
+            error = next(self.validator.iter_errors(record), None)
+        if error is not None:
             place = ".".join(str(part) for part in error.absolute_path) or "the record"
             raise InvalidRecord(f"{place}: its value does not fit '{error.validator}'", {})
 
     def is_valid(self, record: dict[str, Any]) -> bool:
-        """Whether a record fits."""
-        return bool(self.validator.is_valid(record))
+        """Whether a record fits.
+
+        Raises:
+            InvalidRecord: That takes too long to be known.
+        """
+        with _limited_time():
+            return bool(self.validator.is_valid(record))
+
+
+@contextmanager
+def _limited_time() -> Iterator[None]:
+    """Raise InvalidRecord where this takes too long; only a signal comes through to a regular expression."""
+    is_over = False
+
+    def give_up(*_: object) -> None:
+        if not is_over:
+            raise InvalidRecord("the record: a pattern of its schema takes too long to be tried", {})
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, MOST_PATTERN_SECONDS)
+    try:
+        yield
+    finally:
+        is_over = True
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, former)
 
 
 def _is_whole(_checker: object, value: object) -> bool:

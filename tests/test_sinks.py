@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from tests.command import QUICK, record, schema, state, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from target_databox.emulator import Emulator
 
@@ -119,6 +121,19 @@ def test_deep_schema_is_loaded_or_told(emulator: Emulator, levels: int) -> None:
     else:
         assert levels < 250
         assert emulator.store.rows(emulator.store.dataset_titled("orders").id) == [{"id": 1}]
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+\\Z", "^(a+)+$"], ids=["Python's", "everybody's"])
+def test_pattern_without_end_rejects(emulator: Emulator, tmp_path: Path, pattern: str) -> None:
+    """A pattern with more ways to fit than anybody could try rejects its record, and loading goes on."""
+    rejects = tmp_path / "rejects.singer"
+    described = schema(id={"type": "integer"}, name={"pattern": pattern})
+    records = [record(id=number, name="a" * 60 + ("!" if number == 2 else "")) for number in (1, 2, 3)]
+    load(emulator, described, *records, rejects_path=str(rejects), rejects_policy="accept")
+    rows = emulator.store.rows(emulator.store.dataset_titled("orders").id)
+    assert [row["id"] for row in rows] == [1, 3]
+    kept = [json.loads(line) for line in rejects.read_bytes().splitlines()]
+    assert [line["record"]["id"] for line in kept if "rejected" in line] == [2]
 
 
 def test_process_batch_does_nothing() -> None:
