@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
 from target_databox.api import transport as transport_module
 from target_databox.api.errors import LostAnswerError, UnreachableError
@@ -230,8 +231,21 @@ def test_failed_handshake_never_left() -> None:
         answering(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}"),
         answering(b"nonsense\r\n\r\n"),
         answering(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"),
+        answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n"),
+        answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{}"),
+        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 5\r\n\r\n{}"),
     ],
-    ids=["reset-before-reading", "reset-after-reading", "closed", "half-an-answer", "nonsense", "not-gzip"],
+    ids=[
+        "reset-before-reading",
+        "reset-after-reading",
+        "closed",
+        "half-an-answer",
+        "nonsense",
+        "not-gzip",
+        "not-a-chunk",
+        "half-a-chunk",
+        "two-lengths",
+    ],
 )
 def test_broken_answers_are_lost(script: Any) -> None:
     """Whatever breaks after connecting leaves open whether the request was carried out."""
@@ -242,6 +256,58 @@ def test_broken_answers_are_lost(script: Any) -> None:
     ):
         ask(transport, "POST", ROWS)
     assert caught.value.retry_after_seconds is None
+
+
+def test_going_on_is_no_answer() -> None:
+    """After `100 Continue` the answer is read; any other interim one costs the connection, and no answer."""
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    real = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n1111"
+    with serving(forever(hints + real), forever(OK)) as server, talking(server.url) as transport:
+        with pytest.raises(LostAnswerError, match="only status 103 came"):
+            ask(transport, "POST", ROWS)
+        assert ask(transport).payload == b"{}"
+    with (
+        serving(answering(b"HTTP/1.1 100 Continue\r\n\r\n" + real)) as server,
+        talking(server.url) as transport,
+    ):
+        assert ask(transport, "POST", ROWS).payload == b"1111"
+
+
+def test_early_refusal_is_an_answer() -> None:
+    """A server that refuses a body before it has read all of it is heard."""
+
+    def script(connection: socket.socket, _: Server) -> None:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+
+    with serving(script) as server, talking(server.url) as transport:
+        assert ask(transport, "POST", b"x" * 900_000).status == 413
+
+
+def test_circular_causes_have_an_end() -> None:
+    """Errors that are each other's cause are told all the same."""
+    first, second = OSError("first"), OSError("second")
+    first.__cause__, second.__cause__ = second, first
+
+    class Circular(requests.Session):
+        def get_adapter(self, url: str | bytes) -> Any:
+            del url
+            raise first
+
+    transport = Transport(
+        "http://127.0.0.1:1",
+        KEY,
+        request_timeout_seconds=1.0,
+        on_exchange=None,
+        user_agent="tests",
+        new_session=Circular,
+    )
+    with pytest.raises(LostAnswerError, match="second"):
+        ask(transport)
+    transport.close()
 
 
 def test_silence_is_a_lost_answer() -> None:

@@ -27,6 +27,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 10.0
 # Lists of data sources and datasets have no pages (D); at some 150 bytes a line this holds 200,000 of them.
 MAX_ANSWER_BYTES: Final = 32_000_000
 MAX_TEXT_CHARACTERS: Final = 300
+FIRST_FINAL_STATUS: Final = 200
 _CHUNK_BYTES: Final = 65_536
 
 
@@ -191,9 +192,10 @@ class Transport:
 
     def _reason(self, error: BaseException) -> str:
         """The innermost cause in a few words, without the address that `requests` repeats around it."""
-        innermost = error
-        while (deeper := _cause_of(innermost)) is not None:
+        innermost, seen = error, {id(error)}
+        while (deeper := _cause_of(innermost)) is not None and id(deeper) not in seen:
             innermost = deeper
+            seen.add(id(deeper))
         if isinstance(innermost, TimeoutError) or "timed out" in str(innermost):
             return f"no answer within {self._timeout_seconds:g} seconds"
         told = getattr(innermost, "verify_message", None) or getattr(innermost, "strerror", None)
@@ -209,6 +211,9 @@ def _cause_of(error: BaseException) -> BaseException | None:
 
 def _chunks(response: requests.Response, timeout_seconds: float) -> Iterator[bytes]:
     """The answer's body, as long as it keeps its time and size."""
+    if response.status_code < FIRST_FINAL_STATUS:
+        # The real answer comes behind it, and would be taken for the next request's.
+        raise requests.ConnectionError(f"only status {response.status_code} came, which is no answer")
     deadline = time.monotonic() + timeout_seconds
     size = 0
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
