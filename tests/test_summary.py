@@ -188,6 +188,12 @@ def test_metrics_count_requests(command: Command) -> None:
     assert figures["record_count"]["value"] == 1
 
 
+def test_sum_is_told_last(command: Command) -> None:
+    """What a run loaded is the end of its log, behind the figures for machines."""
+    run = command.run(schema(), record(id=1))
+    assert " | orders: read 1 = " in run.log.splitlines()[-1]
+
+
 def test_structured_logs_hold_the_figures(command: Command, tmp_path: Path) -> None:
     """With the SDK's structured formatter every line is JSON, and figures are objects in it."""
     path = tmp_path / "logging.yaml"
