@@ -220,6 +220,22 @@ def test_shifting_pages_hide_nothing(appears_at: int) -> None:
     assert read <= 8
 
 
+@pytest.mark.parametrize("dropped_at", range(5))
+def test_dropped_entries_hide_nothing(dropped_at: int) -> None:
+    """An entry that moves to a page that was read already, since one before it is dropped, is seen."""
+    stamps = [float(at) for at in range(100)]
+    random.Random(3).shuffle(stamps)  # noqa: S311
+    survey = Survey(45.0)
+    read = 0
+    while (number := survey.page()) is not None:
+        if read == dropped_at:
+            stamps = [at for at in stamps if at >= 3]
+        survey.read(page([entry(at) for at in stamps], number))
+        read += 1
+    assert {f"i{float(at)}" for at in range(45, 100)} <= survey.entries.keys()
+    assert read <= 10
+
+
 def test_uncounted_list_may_grow() -> None:
     """A list that isn't counted and has grown since it was walked is read to its new end."""
     first = Survey()

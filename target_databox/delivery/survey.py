@@ -30,8 +30,8 @@ def order(entries: tuple[IngestionEntry, ...]) -> Order:
 class Survey:
     """One walk over the list, until everything that is not older than `since` has been seen.
 
-    Pages may shift while they are read: an entry that appears moves those behind it. From the first page
-    onwards that shows some twice; towards the first page it would hide some, so pages are read again there.
+    Pages may shift while they are read: an entry that appears moves those behind it to the next page, one
+    that is dropped moves them to the page before. Where that may have hidden some, a page is read again.
 
     Args:
         since: Time stamp, in epoch seconds, before which nothing matters; None when all of it does.
@@ -90,10 +90,11 @@ class Survey:
             self._complete = self._has_read_from(self._reaches_back_from)
 
     def _note(self, number: int, length: int | None) -> None:
-        behind = self._read.get(number + 1)
-        if behind is not None and length is not None and length > behind:
-            # What has moved from this page to the next since that one was read was on neither.
-            del self._read[number + 1]
+        # What has moved from here to the next page or the one before, since that was read, was on neither.
+        for other, grown in ((number + 1, 1), (number - 1, -1)):
+            then = self._read.get(other)
+            if then is not None and length is not None and (length - then) * grown > 0:
+                del self._read[other]
         self._read[number] = length
 
     def _count_pages(self, page: IngestionsPage) -> None:
