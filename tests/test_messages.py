@@ -48,7 +48,11 @@ def test_endless_depths_are_bad_records(value: bytes) -> None:
         (b'{"type":"RECORD","stream":"a","record":{"id":%s}' % DEPTHS["arrays"], "cut off"),
         (b'{"type":"RECORD","stream":"a","record":{"id":%s' % DEPTHS["arrays"][:-1], "cut off"),
         (b'{"type":"RECORD","stream":"a","record":{"id":%s' % DEPTHS["arrays"] + b'"', "cut off"),
-        (b'{"type":"RECORD","stream":"a","record":{"id":%s}}' % (b"[" * LEVELS + b"}" * LEVELS), "cut off"),
+        (
+            b'{"type":"RECORD","stream":"a","record":{"id":%s}}'
+            % (b"[" * LEVELS + b"}" + b"]" * (LEVELS - 1)),
+            "cut off",
+        ),
         (b'{"type":"RECORD","stream":"a",,"record":{"id":%s}}' % DEPTHS["arrays"], "cut off"),
     ],
     ids=["STATE", "no object", "cut at its end", "cut inside", "open text", "wrong brackets", "two commas"],
