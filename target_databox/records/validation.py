@@ -35,7 +35,7 @@ class RecordValidator:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         try:
-            self._expansion = Expansion(schema)
+            expansion = Expansion(schema)
             is_whole = not refers_elsewhere(schema)
         except RecursionError:
             raise SchemaError("it is nested too deeply.") from None
@@ -43,7 +43,7 @@ class RecordValidator:
             raise SchemaError(
                 "it refers to another document, and nothing is fetched. Ask the tap to send it whole."
             )
-        if self._expansion.is_endless:
+        if expansion.is_endless:
             raise SchemaError(ENDLESS)
         try:
             self._validator = jsonschema_rs.validator_for(
@@ -56,11 +56,12 @@ class RecordValidator:
             raise SchemaError(f"it is no valid JSON Schema. {_ADVICE}") from error
         self.is_valid = self._validator.is_valid
         self._schema = schema
+        self._is_vast = expansion.is_vast
         self._parts: jsonschema_rs.ValidatorMap | None = None
 
     def problem(self, record: Mapping[str, Any]) -> str | None:
         """What is wrong with a record, as `column: keyword` clauses; None when nothing is."""
-        if self._expansion.is_vast:
+        if self._is_vast:
             return self._rough_problem(record)
         told = []
         for error in self._validator.iter_errors(record):
