@@ -120,6 +120,25 @@ def test_other_schemas_are_taken(schema: dict[str, Any], is_vast: bool) -> None:
     columns(schema)
 
 
+BACK = {"$ref": "#/properties/a"}
+SAME = ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"]
+PARTS = [
+    "properties", "patternProperties", "additionalProperties", "unevaluatedProperties", "propertyNames",
+    "items", "prefixItems", "additionalItems", "unevaluatedItems", "contains",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("keyword", [*SAME, *PARTS])
+@pytest.mark.parametrize("form", [BACK, [{}, BACK], {"x": BACK}], ids=["one", "several", "named"])
+def test_every_keyword_is_followed(keyword: str, form: Any) -> None:
+    """What looks at the same value once more never ends; what goes on to its parts is recursive."""
+    is_named = keyword in ("properties", "patternProperties", "dependentSchemas", "dependencies")
+    found = Expansion({"properties": {"a": {keyword: form}}})
+    is_followed = is_named == (form == {"x": BACK}) or isinstance(form, list)
+    assert found.is_endless == (is_followed and keyword in SAME)
+    assert found.is_vast == is_followed
+
+
 @pytest.mark.parametrize("levels", [1, 30])
 def test_recursive_record_is_told_by_column(levels: int) -> None:
     """A record of a recursive schema is told by its columns, however deep it is and many the ways to fail."""
