@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from target_databox.delivery.batches import Row
-from target_databox.delivery.errands import StatusReading
 from target_databox.delivery.lane import Lane
 from target_databox.delivery.model import Batch, Destination, Slot
+from target_databox.delivery.status_reading import StatusReading
 
 DELAY_SECONDS = 0.5
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from target_databox.api.errors import DataboxError, MissingError, TransientError
 from target_databox.api.shapes import Ingestion, IngestionsPage, IngestionStatus
 from target_databox.delivery.course import Mode
-from target_databox.delivery.errands import StatusReading
 from target_databox.delivery.errors import UnconfirmedError
 from target_databox.delivery.gate import BLOCKED
 from target_databox.delivery.lane import NEVER
 from target_databox.delivery.model import AskOutcome, Attempts
 from target_databox.delivery.polling import PollDelay
+from target_databox.delivery.status_reading import StatusReading
 
 if TYPE_CHECKING:
     from target_databox.delivery.course import Course

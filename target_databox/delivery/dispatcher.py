@@ -23,7 +23,6 @@ from target_databox.api.errors import DataboxError, KeyRefusedError, RefusedErro
 from target_databox.api.shapes import Accepted, Ingestion, IngestionsPage
 from target_databox.delivery.confirmation import Confirmation
 from target_databox.delivery.course import Course, Mode
-from target_databox.delivery.errands import StatusReading
 from target_databox.delivery.gate import Blocked, Gate
 from target_databox.delivery.lane import NEVER, Lane
 from target_databox.delivery.ledger import Ledger
@@ -31,6 +30,7 @@ from target_databox.delivery.model import AskOutcome, PostRows
 from target_databox.delivery.patience import Patience
 from target_databox.delivery.posting import Posting
 from target_databox.delivery.recovery import Recovery
+from target_databox.delivery.status_reading import StatusReading
 from target_databox.delivery.verdicts import Verdicts
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from target_databox.delivery.batches import RowQueue
 from target_databox.delivery.model import Batch, Counts, Slot
 
 if TYPE_CHECKING:
-    from target_databox.delivery.errands import Errand, PurgeOnce, Search, Settling, StatusReading
+    from target_databox.delivery.errands import Errand, PurgeOnce, Search, Settling
     from target_databox.delivery.model import Destination, Hold, Policy
+    from target_databox.delivery.status_reading import StatusReading
 
 # Own ingestions are remembered for this long before the oldest batch that may have to be told from them, and
 # no more of them than this; those of the last minute always.
