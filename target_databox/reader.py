@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_databox.target import TargetDatabox
+
+logger = logging.getLogger("target-databox")
 
 # What the SDK takes out of records where `add_record_metadata` is off.
 METADATA: Final = frozenset(
@@ -97,6 +100,8 @@ class LineReader(GenericSingerReader[bytes]):
     ) -> None:
         target = self._target
         source = file_input or self.default_input
+        if source.isatty():
+            logger.info("Waiting for Singer messages from this terminal; a pipe or --input gives them, too.")
         target.loader.begin(source)
         for lines in chunks(source, interruptible=target.interrupts, is_over=target.is_over):
             if not self.number:

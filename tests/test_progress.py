@@ -200,6 +200,22 @@ def run_in_terminal(command: Command, *, also_output: bool) -> tuple[int, bytes,
     return process.returncode, bytes(shown), out
 
 
+def test_terminal_as_input_is_told() -> None:
+    """Who starts the command without a pipe is told what it waits for; the end of the input ends it."""
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [TARGET, "--dry-run"], stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    os.close(terminal)
+    try:
+        os.write(controller, b"\x04")
+        out, log = process.communicate(timeout=30)
+    finally:
+        os.close(controller)
+    assert b"Waiting for Singer messages from this terminal" in log
+    assert (process.returncode, out.splitlines()[-1]) == (0, b"A run would load nothing.")
+
+
 def test_terminal_shows_how_far_it_is(command: Command) -> None:
     """A line is redrawn in place and taken away at the end; STATE stays pure, the cursor visible."""
     code, shown, out = run_in_terminal(command, also_output=False)
