@@ -22,6 +22,17 @@ def ladder(steps: int, keyword: str = "allOf") -> dict[str, Any]:
     }
 
 
+def chain(steps: int) -> dict[str, Any]:
+    """A schema of which every step refers to the next one once."""
+    return {
+        "$defs": {
+            **{str(step): {"$ref": f"#/$defs/{step + 1}"} for step in range(steps)},
+            str(steps): {"type": "integer"},
+        },
+        "properties": {"a": {"$ref": "#/$defs/0"}},
+    }
+
+
 def ring(size: int) -> dict[str, Any]:
     """A schema of which every part refers to all others."""
     parts = {
@@ -56,6 +67,7 @@ def nested(levels: int, leaf: Any) -> dict[str, Any]:
 
 
 ENDLESS = [
+    ladder(14),
     ladder(40),
     ladder(40, "anyOf"),
     ring(10),
@@ -64,6 +76,8 @@ ENDLESS = [
     {"properties": {"a": {"not": {"$ref": "#/properties/a"}}}},
     {"properties": {}, "if": {"then": {"$ref": "#"}}},
     {"properties": {}, "dependencies": {"a": {"$ref": "#"}, "b": ["a"]}},
+    {"properties": {}, "anyOf": [{"$recursiveRef": "#"}]},
+    {"properties": {"a": {"$ref": "#here"}}, "definitions": {"b": {"id": "#here", "$ref": "#here"}}},
     {
         "properties": {"a": {"$ref": "#here"}},
         "$defs": {"b": {"$anchor": "here", "oneOf": [{"$ref": "#here"}]}},
@@ -97,6 +111,7 @@ def test_endless_schemas_are_refused(schema: dict[str, Any]) -> None:
     [
         ({"properties": {"a": {"type": "integer"}}}, False),
         (ladder(5), False),
+        (chain(100), False),
         ({"properties": {f"c{number}": {"type": "integer"} for number in range(15_000)}}, False),
         (
             {
@@ -118,6 +133,16 @@ def test_other_schemas_are_taken(schema: dict[str, Any], is_vast: bool) -> None:
     assert (found.is_endless, found.is_vast) == (False, is_vast)
     RecordValidator(schema)
     columns(schema)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["x/properties/a", "#/$defs/9", "#/$defs/x", "#/$defs/-1", "#/properties/b", "#nowhere", "##", "#/"],
+)
+def test_references_to_nothing_are_left(reference: str) -> None:
+    """A reference to another document, or to nothing, leads nowhere; what to say of it is the validator's."""
+    found = Expansion({"properties": {"a": {"$ref": reference}}, "$defs": [{"$ref": "#/properties/a"}]})
+    assert (found.is_endless, found.is_vast) == (False, False)
 
 
 BACK = {"$ref": "#/properties/a"}
