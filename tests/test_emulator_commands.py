@@ -115,6 +115,13 @@ def test_serve_warns_of_open_doors(start: Any) -> None:
         (["serve", "--processing-seconds-min", "5"], "must not be more than processing_seconds_max"),
         (["serve", "--list-order", "random"], "newest-first"),
         (["serve", "--database", __file__], "is not a database of the emulator"),
+        (["serve", "--database", f"{__file__}/none"], "can't be opened"),
+        (["run", "--cooldown-seconds", "nan", "true"], "must be a number of at least 0"),
+        (["run", "--page-size-cap", "0", "true"], "must be at least 1"),
+        (["run", "--requests-per-second", "nan", "true"], "'nan' is no number above 0"),
+        (["run", "--requests-per-second", "x", "true"], "'x' is no number above 0"),
+        (["run", "--api-key", "", "true"], "A key has to have characters"),
+        (["run", "--account", "1:a", "--account", "1:b", "true"], "Two accounts have the same id"),
         (["run"], "Missing argument 'COMMAND...'"),
         (["run", "--nonsense", "--", "true"], "No such option"),
     ],
@@ -135,6 +142,13 @@ def test_taken_port_is_explained(start: Any) -> None:
         1,
         f"Error: Can't listen on 127.0.0.1:{port}: Address already in use.\n",
     )
+
+
+def test_address_of_others_is_explained() -> None:
+    """An address that is not this machine's ends the command with 1 and a sentence."""
+    done = ran("run", "--host", "192.0.2.1", "--", "true")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Error: Can't listen on 192.0.2.1: ")
 
 
 @pytest.mark.parametrize("code", [0, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -128,8 +129,10 @@ class Assumptions:
             value = getattr(self, switch.name)
             if switch.choices and value not in switch.choices:
                 raise ValueError(f"{switch.name} must be one of {', '.join(switch.choices)}; got {value!r}.")
-            if switch.type in {int, float} and value < 0:
-                raise ValueError(f"{switch.name} must not be negative; got {value!r}.")
+            if switch.type is float and not 0 <= value < math.inf:
+                raise ValueError(f"{switch.name} must be a number of at least 0; got {value!r}.")
+            if switch.type is int and value < 1:
+                raise ValueError(f"{switch.name} must be at least 1; got {value!r}.")
         if self.processing_seconds_min > self.processing_seconds_max:
             raise ValueError("processing_seconds_min must not be more than processing_seconds_max.")
 

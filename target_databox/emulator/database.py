@@ -66,13 +66,19 @@ class Database:
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = RLock()
-        self._connection = sqlite3.connect(
-            ":memory:" if path is None else path, check_same_thread=False, isolation_level=None
-        )
+        try:
+            self._connection = sqlite3.connect(
+                ":memory:" if path is None else path, check_same_thread=False, isolation_level=None
+            )
+        except sqlite3.OperationalError as exc:
+            raise ValueError(f"{path} can't be opened: {exc}. Is its directory there?") from exc
         self._connection.row_factory = sqlite3.Row
         try:
             self._prepare(path)
-        except (sqlite3.DatabaseError, ValueError):
+        except sqlite3.DatabaseError as exc:
+            self._connection.close()
+            raise ValueError(f"{path} can't be used: {exc}. Name another file.") from exc
+        except ValueError:
             self._connection.close()
             raise
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import math
+import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +46,22 @@ def _account(text: str) -> Account:
     return Account(int(number), name, kind or "organization")
 
 
+def _api_key(text: str) -> str:
+    if not text.strip():
+        raise click.BadParameter("A key has to have characters.")
+    return text
+
+
+def _per_second(text: str) -> float:
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = 0.0
+    if not 0 < limit < math.inf:
+        raise click.BadParameter(f"{text!r} is no number above 0; --no-limits takes the limits away.")
+    return limit
+
+
 def _options() -> list[Callable[[Command], Command]]:
     plain: list[Callable[[Command], Command]] = [
         click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on."),
@@ -55,6 +73,8 @@ def _options() -> list[Callable[[Command], Command]]:
         click.option(
             "--api-key",
             "api_keys",
+            type=_api_key,
+            metavar="TEXT",
             multiple=True,
             envvar="DATABOX_EMULATOR_API_KEY",
             help="A key that is valid; may be given several times. Without any, one is made up.",
@@ -69,7 +89,8 @@ def _options() -> list[Callable[[Command], Command]]:
         ),
         click.option(
             "--requests-per-second",
-            type=click.FloatRange(0, min_open=True),
+            type=_per_second,
+            metavar="NUMBER",
             default=10.0,
             show_default=True,
             help="How many requests a key may make in a second.",
@@ -129,6 +150,9 @@ def emulator_from_options(
     Raises:
         click.UsageError: The values don't go together, or the database can't be used.
     """
+    ids = [account.id for account in options["accounts"]]
+    if len(set(ids)) < len(ids):
+        raise click.UsageError("Two accounts have the same id.")
     try:
         assumptions = Assumptions(**{switch.name: options[switch.name] for switch in switches()})
         store = Store(
@@ -154,6 +178,13 @@ def emulator_from_options(
         faults=faults,
     )
     return store, emulator
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> click.ClickException:
+    """What to tell when an emulator can't be started."""
+    # asyncio wraps the system's words in its own, which say the address again.
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    return click.ClickException(f"Can't listen on {f'{host}:{port}' if port else host}: {reason}.")
 
 
 def is_loopback(host: str) -> bool:

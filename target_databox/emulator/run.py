@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from target_databox.emulator.options import emulator_from_options, emulator_options, warn_of_open_host
+from target_databox.emulator.options import (
+    cannot_listen,
+    emulator_from_options,
+    emulator_options,
+    warn_of_open_host,
+)
 from target_databox.emulator.summary import show_landed
 
 if TYPE_CHECKING:
@@ -51,7 +56,10 @@ def run(ctx: click.Context, /, command: tuple[str, ...], sample_rows: int, **opt
         store, emulator = emulator_from_options(options, adopt_unknown_ids=True)
         stack.callback(store.close)
         state_path = _state_path(options["database"], stack)
-        stack.enter_context(emulator)
+        try:
+            stack.enter_context(emulator)
+        except OSError as exc:
+            raise cannot_listen(options["host"], 0, exc) from exc
         code = exit_code(command, environment(os.environ, emulator, state_path))
         # The command's standard output is its own: a pipe behind it must not meet a table.
         show_landed(store, emulator.log, Console(stderr=True), sample_rows=sample_rows)

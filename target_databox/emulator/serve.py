@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from contextlib import contextmanager
 from threading import Event
@@ -10,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from target_databox.emulator.options import emulator_from_options, emulator_options, warn_of_open_host
+from target_databox.emulator.options import (
+    cannot_listen,
+    emulator_from_options,
+    emulator_options,
+    warn_of_open_host,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +37,7 @@ def serve(port: int, **options: Any) -> None:
             emulator.start()
         except OSError as exc:
             store.close()
-            # asyncio wraps the system's words in its own, which say the address again.
-            reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
-            raise click.ClickException(f"Can't listen on {options['host']}:{port}: {reason}.") from exc
+            raise cannot_listen(options["host"], port, exc) from exc
         click.echo(f"Serving the Databox API v1 at {emulator.url} (stop with Ctrl-C).")
         click.echo("That address in a browser shows what is loaded.")
         click.echo("To load into it, whatever the target's configuration says:")
