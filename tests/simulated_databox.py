@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import heapq
 import itertools
 import json
 from dataclasses import dataclass, field
@@ -64,20 +66,20 @@ class SimulatedDataset:
     log: list[dict[str, Any]] = field(default_factory=list)
     logged: set[int] = field(default_factory=set)
     ingestions: dict[str, StoredIngestion] = field(default_factory=dict)
-    pending: list[StoredIngestion] = field(default_factory=list)
+    by_age: list[StoredIngestion] = field(default_factory=list)
+    pending: list[tuple[float, int, StoredIngestion]] = field(default_factory=list)
     went_back: set[Any] = field(default_factory=set)
 
     def add(self, ingestion: StoredIngestion) -> None:
         """Take in an ingestion that is processed later."""
         self.ingestions[ingestion.id] = ingestion
-        self.pending.append(ingestion)
+        bisect.insort(self.by_age, ingestion, key=lambda each: each.accepted_at)
+        heapq.heappush(self.pending, (ingestion.lands_at, len(self.ingestions), ingestion))
 
     def land(self, now: float, fails_as: str) -> None:
         """Process every ingestion whose time has come, in the order of those times."""
-        due = [ingestion for ingestion in self.pending if ingestion.lands_at <= now]
-        if due:
-            self.pending = [ingestion for ingestion in self.pending if ingestion.lands_at > now]
-        for ingestion in sorted(due, key=lambda each: each.lands_at):
+        while self.pending and self.pending[0][0] <= now:
+            ingestion = heapq.heappop(self.pending)[2]
             if ingestion.fails:
                 self._fail(ingestion, fails_as)
             else:
@@ -277,14 +279,11 @@ class SimulatedDatabox:
     def _list(self, dataset: SimulatedDataset, page: int, now: float) -> object:
         plan, size = self.plan, self.plan.page_size
         oldest = now - plan.listed_seconds
-        listed = sorted(
-            (
-                each
-                for each in dataset.ingestions.values()
-                if each.listed_at <= now and (each.accepted_at > oldest or each.outcome is None)
-            ),
-            key=lambda entry: entry.accepted_at,
-        )
+        listed = [
+            each
+            for each in dataset.by_age
+            if each.listed_at <= now and (each.accepted_at > oldest or each.outcome is None)
+        ]
         if plan.order == "newest-first":
             listed.reverse()
         elif plan.order == "arbitrary":

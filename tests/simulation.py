@@ -230,10 +230,10 @@ class World:
 
     def _is_reading(self, run: Run) -> bool:
         return (
-            not run.is_stopped
-            and run.dispatcher.error is None
+            run.position < len(self.input)
+            and not run.is_stopped
             and run.flushing is None
-            and run.position < len(self.input)
+            and run.dispatcher.error is None
         )
 
     def _turn(self, run: Run) -> None:
