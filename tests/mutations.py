@@ -330,3 +330,28 @@ def window_ignored(run: Run) -> None:
     """Batches are sent though the window is full."""
     posting = run.dispatcher._posting
     posting._policy = dataclasses.replace(posting._policy, unconfirmed_batches=10**6)
+
+
+def counted_twice(run: Run) -> None:
+    """Rows that a bad batch had stored are counted again with its halves."""
+    verdicts = run.dispatcher._verdicts
+    part = verdicts._part
+
+    def uncounted(batch: Any, rows: list[Any], now: float) -> Any:
+        half = part(batch, rows, now)
+        half.was_counted = False
+        return half
+
+    verdicts._part = uncounted  # type: ignore[method-assign]
+
+
+def rest_dropped(run: Run) -> None:
+    """What was cut off from a batch while its bad row was looked for is taken for stored."""
+    verdicts = run.dispatcher._verdicts
+
+    def stored_unsent(batch: Any, now: float) -> None:
+        rest, batch.rest = batch.rest, None
+        if rest is not None:
+            verdicts.stored(rest, now)
+
+    verdicts._send_rest = stored_unsent  # type: ignore[method-assign]

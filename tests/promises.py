@@ -19,6 +19,7 @@ from target_databox.delivery.errors import (
 )
 
 if TYPE_CHECKING:
+    from target_databox.delivery.lane import Lane
     from tests.simulated_databox import SimulatedDataset
     from tests.simulation import Run, World
 
@@ -106,7 +107,7 @@ def check_end(run: Run) -> None:
     world, plan, dispatcher = run.world, run.world.plan, run.dispatcher
     if dispatcher.error is None and not run.is_stopped:
         for lane in run.lanes:
-            if lane.counts.open:
+            if lane.counts.open or not _is_accounted(world, lane):
                 raise ViolationError(f"counts do not add up: {lane.counts}")
         if not world.is_finished:
             raise ViolationError(f"the last STATE was not written: {world.states[-1:]}")
@@ -115,6 +116,15 @@ def check_end(run: Run) -> None:
         raise ViolationError("ended after its deadline")
     if isinstance(dispatcher.error, RejectedError) and not run.is_stopped:
         _check_before_reject(run)
+
+
+def _is_accounted(world: World, lane: Lane) -> bool:
+    """Whether confirmed rows are those that were appended or overwritten, where nothing went wrong."""
+    plan, counts = world.plan, lane.counts
+    goes_wrong = plan.lost_before + plan.lost_after + plan.hanging + plan.failing + plan.stuck
+    if goes_wrong or plan.nap or (plan.bad and not (plan.refuses or lane.destination.resends_safely)):
+        return True
+    return counts.confirmed == counts.appended + counts.overwritten + counts.unknown_counts
 
 
 def _check_before_reject(run: Run) -> None:

@@ -21,6 +21,10 @@ SEEDS = 1500
 # Worlds in which a mutation shows soon; the others show in any.
 LOSSY = {"lost_before": 0.2, "lost_after": 0.2, "unreachable": 0.0, "down": None, "stop_at": None}
 KEYLESS = {**LOSSY, "streams": ((False, True),), "undated": False, "batch_rows": 1, "has_date": True}
+QUIET = {
+    "lost_before": 0.0, "lost_after": 0.0, "hanging": 0.0, "failing": 0.0, "stuck": 0.0, "down": None,
+    "lists_down": None, "nap": None, "stop_at": None, "crash_at": None, "key_refused_at": None,
+}  # fmt: skip
 WORLDS: dict[str, dict[str, Any]] = {
     "second_copy_forgotten": {
         **LOSSY, "hanging": 0.4, "keys": 3, "streams": ((True, True),), "processing": (0.0, 0.5),
@@ -40,6 +44,10 @@ WORLDS: dict[str, dict[str, Any]] = {
     "own_ingestions_forgotten": KEYLESS,
     "resent_within_the_lag": {**KEYLESS, "list_lag": 29.0, "listing_lag_setting": 30.0},
     "first_page_only": {**KEYLESS, "page_size": 5},
+    "counted_twice": {
+        **QUIET, "bad": 0.1, "refuses": False, "confirmation": "rows", "streams": ((True, True),),
+        "batch_rows": 10, "keeps_rejects": True, "rejects_limit": 1000,
+    },
 }  # fmt: skip
 
 MUTANTS = [
@@ -75,6 +83,8 @@ MUTANTS = [
     mutations.last_state_unwritten,
     mutations.retry_after_ignored,
     mutations.window_ignored,
+    mutations.counted_twice,
+    mutations.rest_dropped,
 ]
 
 
