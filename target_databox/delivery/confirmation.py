@@ -177,7 +177,7 @@ class Confirmation:
             if status is None or status.is_away:
                 continue
             is_last = self._course.mode is Mode.DRAINING and lane.has_all_accepted
-            due_at = status.due_at(self._delay.seconds, is_last=is_last)
+            due_at = status.due_at(self._expected_seconds, is_last=is_last)
             if due_at > now:
                 self._gate.later(due_at)
                 continue
@@ -211,8 +211,13 @@ class Confirmation:
         return {
             ingestion_id
             for ingestion_id, batch in lane.accepted.items()
-            if batch.age_seconds(now) >= self._delay.seconds
+            if batch.age_seconds(now) >= self._expected_seconds
         }
+
+    @property
+    def _expected_seconds(self) -> float:
+        # Where nothing has an outcome yet, the delay doubles; the end of patience is looked at all the same.
+        return min(self._delay.seconds, self._policy.confirmation_timeout_seconds)
 
     def _judge_listed(self, lane: Lane, page: IngestionsPage, expected: set[str], now: float) -> None:
         for entry in page.entries:
