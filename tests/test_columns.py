@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from singer_sdk.helpers._flattening import flatten_key
 
 from target_databox.records.columns import (
+    MOST_COLUMNS,
     Column,
     ColumnClashError,
+    ColumnError,
     Flattening,
     KeyColumnError,
     columns,
@@ -222,3 +224,15 @@ def test_names_are_the_sdks(path: list[str], separator: str, length: int) -> Non
     """A flattened name is the SDK's, shortened in the same way."""
     expected = flatten_key(path[-1], path[:-1], separator, max_key_length=length)
     assert Flattening(separator=separator, max_key_length=length).name(path) == expected
+
+
+def test_columns_have_a_limit() -> None:
+    """As many columns as the limit are read; one more is an error that says what mends it."""
+    properties = {str(number): {"type": "number"} for number in range(MOST_COLUMNS)}
+    assert len(columns({"properties": properties})) == MOST_COLUMNS
+    with pytest.raises(ColumnError) as caught:
+        columns({"properties": {**properties, "last": {}}})
+    assert str(caught.value) == (
+        "it would become more than 20,000 columns. Set flattening_max_depth lower, or deselect properties in the "
+        "tap."
+    )
