@@ -367,21 +367,23 @@ def test_halves_leave_newer_rows_waiting() -> None:
     assert numbers(scene.next(PostRows)) == [5]
 
 
-def test_suspect_rows_leave_newer_ones_waiting() -> None:
+@pytest.mark.parametrize("outcome", [stored(2, rejected=1), stored_part(2)])
+def test_suspect_rows_leave_newer_ones_waiting(outcome: Ingestion) -> None:
     """A row that waits for the key of a suspect one is sent after it, at the age that it has then."""
     scene = Scene(to=destination(keys_are_known=False))
     scene.put(1, 2)
     post = scene.wait().next(PostRows)
     scene.accept(post)
     scene.put(1)
-    scene.done(scene.wait().next(AskOutcome), stored(2, rejected=1))
+    scene.done(scene.wait().next(AskOutcome), outcome)
     assert scene.rejects() == [(1, "suspect"), (2, "suspect")]
     then = scene.now
     assert numbers(scene.wait().next(PostRows)) == [3]
     assert scene.now == then + 30
 
 
-def test_refused_half_may_be_partly_stored() -> None:
+@pytest.mark.parametrize("outcome", [stored(2, rejected=1), stored_part(2)])
+def test_refused_half_may_be_partly_stored(outcome: Ingestion) -> None:
     """Without keys the halves of a refused batch are sent, and one that is partly stored is suspect."""
     scene = Scene(to=KEYLESS)
     scene.put(1, 2, 3, 4)
@@ -389,7 +391,7 @@ def test_refused_half_may_be_partly_stored() -> None:
         scene,
         posting(
             lambda rows: refused() if len(rows) == 4 else None,
-            lambda rows: stored(rows, rejected=int(not scene.lane.counts.rejected)),
+            lambda rows: stored(rows) if scene.lane.counts.rejected else outcome,
         ),
     )
     assert posts == [[1, 2, 3, 4], [1, 2], [3, 4]]
@@ -503,3 +505,48 @@ def test_rows_after_the_end_are_left() -> None:
         scene.done(post, refused())
     post = scene.next(PostRows)
     assert numbers(post) == [1, 2]
+
+
+def test_failed_ingestions_are_halved() -> None:
+    """A batch whose ingestion fails twice is halved, and a newer row of one of its keys follows."""
+    scene = Scene()
+    scene.put(1, 2)
+    scene.dispatcher.drain()
+    post = scene.next(PostRows)
+    scene.put(1)
+    for _ in range(2):
+        scene.accept(post)
+        scene.done(scene.wait().next(AskOutcome), failed(2))
+        post = scene.next(PostRows)
+    assert numbers(post) == [1]
+    scene.accept(post)
+    scene.done(scene.wait().next(AskOutcome), stored(1))
+    assert [numbers(scene.next(PostRows)) for _ in range(2)] == [[2], [3]]
+
+
+@pytest.mark.parametrize(("rows", "ends"), [(12, False), (13, True)])
+def test_dozen_refused_rows_prove_nothing(rows: int, *, ends: bool) -> None:
+    """Where a dozen rows are all that came, they are rejected one by one; one more ends the run."""
+    scene = Scene(cut=Cut(1, 1_000_000))
+    scene.put(*range(rows))
+    _, rejects = play(scene, posting(lambda _: refused(), stored))
+    assert isinstance(scene.dispatcher.error, RefusesAllError) == ends
+    assert len(rejects) == 12
+
+
+def test_rows_of_the_last_line_are_delivered() -> None:
+    """Where a line that brought many rows ends the run, a refused batch is halved for the others of it."""
+    scene = Scene(cut=Cut(2, 1_000_000), keeps_rejects=False)
+    lines = [(1, "a"), (2, "bad"), (2, "b"), (3, "c")]
+    rows = [Row((key,), b'{"id":1}', number=number) for number, key in lines]
+    scene.dispatcher.put(scene.lane, rows, scene.now)
+    ending, other = scene.next(PostRows), scene.next(PostRows)
+    scene.accept(ending)
+    scene.done(scene.wait().next(AskOutcome), stored(2, rejected=1))
+    half = scene.next(PostRows)
+    scene.accept(half)
+    scene.done(scene.wait().next(AskOutcome), stored(1))
+    assert "Record 2, key bad, of" in str(scene.dispatcher.error)
+    scene.done(other, refused())
+    post = scene.next(PostRows)
+    assert [row.key for row in post.batch.rows] == [("b",)]

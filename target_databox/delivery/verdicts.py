@@ -212,9 +212,8 @@ class Verdicts:
         # anything before the dataset has taken something: the second half may be the first to show it does.
         rest = batch.rest
         if rest is not None:
+            # The hold of the second is the same or a newer one, which comes when the older is over.
             second.rows = second.rows + rest.rows
-            if second.hold is None or second.hold.is_over:
-                second.hold = rest.hold
             second.slot.parts -= 1
         batch.rest, second.was_rest = second, True
 
