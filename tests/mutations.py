@@ -40,9 +40,11 @@ def lost_last_batch(run: Run) -> None:
     dispatcher = run.dispatcher
     is_over = dispatcher.is_over
 
-    def is_over_early(now: float) -> bool:
+    def is_over_early(now: float, *, can_write: bool = True) -> bool:
         is_read = run.position >= len(run.world.input)
-        return is_over(now) or (is_read and not dispatcher._away and not any(len(x.queue) for x in run.lanes))
+        return is_over(now, can_write=can_write) or (
+            is_read and not dispatcher._away and not any(len(x.queue) for x in run.lanes)
+        )
 
     dispatcher.is_over = is_over_early  # type: ignore[method-assign]
 

@@ -213,7 +213,7 @@ class World:
                 run.dispatcher.settle(self.now + SHUTDOWN_SECONDS)
             self._turn(run)
             promises.check_bounds(run)
-            if run.dispatcher.is_over(self.now):
+            if run.dispatcher.is_over(self.now, can_write=run.can_write):
                 self._end(run)
                 break
             self._sleep(run)

@@ -346,6 +346,26 @@ def test_full_disk_ends_the_run() -> None:
     assert station.states == []
 
 
+def test_full_disk_is_waited_for_by_nobody() -> None:
+    """Rows that are rejected after the file could not be written don't hold up the end, nor pass for kept."""
+    station = Station(shutdown_seconds=1e6)
+
+    def full(_: Sequence[Reject]) -> None:
+        raise OSError("no space left")
+
+    station.engine._write_rejects = full
+    row = Row(None, b"", number=1, line=b"{}")
+    station.engine.reject(station.lane, row, "schema", "schema", "it does not fit")
+    station.wait_for(lambda: station.engine.error is not None)
+    station.engine.reject(station.lane, Row(None, b"", number=2, line=b"{}"), "schema", "schema", "nor this")
+    station.engine.state(b"2")
+    with pytest.raises(OSError, match="no space left"):
+        station.engine.finish()
+    assert station.states == []
+    assert station.lane.counts.open == 0
+    assert station.dispatcher.open_rows == 2
+
+
 def test_many_short_runs_end_soon() -> None:
     """Sixty runs of a few rows end without a missed wake-up, which would cost each its batch's age."""
     began = time.monotonic()

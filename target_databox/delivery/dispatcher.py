@@ -190,12 +190,17 @@ class Dispatcher:
         """Nothing more happens; answers that still come in change nothing."""
         self._course.close()
 
-    def is_over(self, now: float) -> bool:
-        """Whether there is nothing left to wait for."""
+    def is_over(self, now: float, *, can_write: bool = True) -> bool:
+        """Whether there is nothing left to wait for.
+
+        Args:
+            now: The present.
+            can_write: Whether rejected rows can still be written down.
+        """
         mode = self._course.mode
         if mode is Mode.CLOSED:
             return True
-        is_quiet = not (self._away or self._verdicts.outbox)
+        is_quiet = not (self._away or (can_write and self._verdicts.outbox))
         if mode is Mode.SETTLING:
             return now >= self._course.deadline or (is_quiet and not self._ledger.unconfirmed)
         if mode is Mode.DRAINING and self._verdicts.cutoff is not None:

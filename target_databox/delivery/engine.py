@@ -166,7 +166,7 @@ class Engine:
             self._start()
             self._minding.notify()
             self._due.notify()
-            self._await(lambda: dispatcher.is_over(self._clock()), to_the_end=True)
+            self._await(lambda: dispatcher.is_over(self._clock(), can_write=self._can_write), to_the_end=True)
             self._is_ending = True
             for condition in (self._minding, self._idle, self._due):
                 condition.notify_all()
