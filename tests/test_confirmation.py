@@ -10,7 +10,7 @@ from target_databox.api.errors import MissingError, RefusedError
 from target_databox.api.shapes import Ingestion, IngestionStatus
 from target_databox.delivery.errors import LoadingError, UnconfirmedError
 from target_databox.delivery.model import AskOutcome, PostRows, ReadList
-from target_databox.delivery.polling import PROBE_SECONDS
+from target_databox.delivery.polling import GROWTH, PROBE_SECONDS
 from tests.delivering import EPOCH, FACTS, Scene, listing, lost, stored, throttled, unready
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def gives_up(scene: Scene, kind: type[Request], answer: object) -> str:
 
 def test_counts_are_those_of_the_record() -> None:
     """Appended and overwritten rows, and how long outcomes took, are summed over all ingestions."""
-    scene = Scene()
+    scene = Scene().after(10)
     accepted(scene, 3)
     for appended in (3, 1, 0):
         question = scene.after(2).next(AskOutcome)
@@ -97,6 +97,12 @@ def test_success_needs_every_count(counts: Any) -> None:
             ReadList,
             listing(("i1", 0.0, PENDING)),
             "the list of ingestions shows it as pending",
+        ),
+        (
+            {"confirmation": "status", "listing_lag_seconds": 1000.0},
+            ReadList,
+            listing(),
+            "the list of ingestions does not show its outcome",
         ),
     ],
 )
@@ -202,3 +208,36 @@ def test_blind_lists_are_left(caplog: pytest.LogCaptureFixture) -> None:
         assert question.ingestion_id == name
         scene.done(question, stored(4))
     assert scene.state() == b"8"
+
+
+@pytest.mark.parametrize(("drains", "seconds"), [(True, 0.1), (False, 2.0)])
+def test_last_reading_waits_for_no_more(drains: bool, seconds: float) -> None:
+    """While batches may follow the list is read every two seconds; after the last as soon as that helps."""
+    scene = Scene(confirmation="status")
+    (first,) = accepted(scene)
+    scene.done(scene.wait().next(ReadList), listing((first, 0.0, DONE)))
+    then = scene.now
+    accepted(scene)
+    if drains:
+        scene.dispatcher.drain()
+    scene.wait().next(ReadList)
+    assert scene.now == pytest.approx(then + seconds)
+
+
+def test_stuck_ingestion_teaches_once() -> None:
+    """An ingestion that is asked about in vain makes others be asked a little later, however often it is."""
+    scene = Scene()
+    accepted(scene)
+    scene.done(scene.wait().next(AskOutcome), stored(4))
+    accepted(scene)
+    then = scene.now
+    scene.done(scene.wait().next(AskOutcome), unready())
+    delay_seconds = (scene.now - then) * GROWTH
+    for _ in range(4):
+        scene.done(scene.wait().next(AskOutcome), unready())
+    scene.put(5, 6, 7, 8)
+    other = scene.accept(scene.next(PostRows))
+    then = scene.now
+    while (question := scene.wait().next(AskOutcome)).ingestion_id != other:
+        scene.done(question, unready())
+    assert scene.now - then == pytest.approx(delay_seconds)

@@ -256,8 +256,7 @@ class Confirmation:
         self._delay.asked(batch.age_seconds(now), done=True)
         batch.lane.counts.confirmations += 1
         batch.lane.counts.confirmation_seconds += now - batch.accepted_at
-        if self._probe is batch:
-            self._probe = None
+        self._probe = None
 
     def _still_pending(self, batch: Batch, finding: str, now: float) -> None:
         age = batch.age_seconds(now)
