@@ -382,15 +382,16 @@ def test_suspect_rows_leave_newer_ones_waiting(outcome: Ingestion) -> None:
     assert scene.now == then + 30
 
 
+@pytest.mark.parametrize("status", [400, 413])
 @pytest.mark.parametrize("outcome", [stored(2, rejected=1), stored_part(2)])
-def test_refused_half_may_be_partly_stored(outcome: Ingestion) -> None:
+def test_refused_half_may_be_partly_stored(outcome: Ingestion, status: int) -> None:
     """Without keys the halves of a refused batch are sent, and one that is partly stored is suspect."""
     scene = Scene(to=KEYLESS)
     scene.put(1, 2, 3, 4)
     posts, rejects = play(
         scene,
         posting(
-            lambda rows: refused() if len(rows) == 4 else None,
+            lambda rows: refused(status) if len(rows) == 4 else None,
             lambda rows: stored(rows) if scene.lane.counts.rejected else outcome,
         ),
     )
