@@ -11,7 +11,18 @@ from target_databox.api.shapes import IngestionEntry, IngestionsPage, IngestionS
 from target_databox.delivery.batches import Cut
 from target_databox.delivery.lane import RECENT_INGESTIONS
 from target_databox.delivery.model import AskOutcome, PostRows, ReadIngestion, ReadList
-from tests.delivering import EPOCH, Scene, destination, failed, listing, lost, numbers, stored
+from tests.delivering import (
+    EPOCH,
+    Scene,
+    destination,
+    failed,
+    listing,
+    lost,
+    numbers,
+    stored,
+    throttled,
+    unreachable,
+)
 
 if TYPE_CHECKING:
     from target_databox.delivery.model import Request
@@ -72,6 +83,31 @@ def test_failed_ingestion_may_be_the_lost_one() -> None:
     assert list(scene.lane.accepted) == ["mine"]
 
 
+@pytest.mark.parametrize("refusal", [throttled(60.0), unreachable()])
+def test_only_carried_out_requests_count(refusal: Exception) -> None:
+    """What came after a try that was never carried out, and before the one that was lost, is another's."""
+    scene = Scene(to=KEYLESS)
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(PostRows), refusal)
+    scene.after(60.0)
+    scene.done(lose(scene, scene.next(PostRows)), listing(("other", 40.0, DONE)))
+    assert numbers(scene.next(PostRows)) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("has_clock", [True, False])
+def test_first_lost_request_counts(*, has_clock: bool) -> None:
+    """A batch that was lost twice is looked for from its first request on, also if that knew no time."""
+    scene = Scene(to=KEYLESS)
+    scene.put(1, 2, 3, 4)
+    scene.dispatcher.server_time = EPOCH if has_clock else None
+    first = scene.next(PostRows)
+    scene.dispatcher.server_time = EPOCH
+    scene.done(lose(scene, first), listing())
+    scene.done(lose(scene, scene.next(PostRows)), listing(("mine", 1.0, DONE)))
+    scene.done(scene.next(ReadIngestion), stored(4))
+    assert list(scene.lane.accepted) == ["mine"]
+
+
 def test_waiting_to_search_is_no_failure() -> None:
     """However long the search for a lost batch waits for the budget, its POST is tried again after it."""
     scene = Scene(to=KEYLESS, retry_seconds=60.0)
@@ -99,7 +135,7 @@ def test_own_ingestion_is_remembered() -> None:
 
 
 def test_halves_keep_own_ingestions_in_mind() -> None:
-    """While a batch whose answer was lost waits for its turn, no own ingestion from before it is forgotten."""
+    """While a batch whose answer was lost waits for its turn, no own ingestion before it is forgotten."""
     scene = Scene(to=KEYLESS)
     scene.put(1, 2, 3, 4)
     confirm(scene, scene.next(PostRows))

@@ -234,7 +234,8 @@ class Batch:
         posting: Its POST.
         asking: Its question for the outcome.
         first_posted_at: When its first POST started; infinite before.
-        posted_after: The server's clock before its first POST.
+        posted_after: The server's clock before its first POST that may have been carried out.
+        was_lost: Whether the answer to a POST of it was lost, so that it may be stored.
         hold: Set when an answer to its POST was lost.
         was_asked: Whether its present ingestion was asked about in vain.
         was_counted: Whether an ingestion before it was counted as appended and overwritten.
@@ -248,8 +249,8 @@ class Batch:
 
     __slots__ = (
         "accepted_at", "asking", "first_posted_at", "hold", "ingestion_id", "lane", "posted_after", "posting",
-        "rest", "rows", "slot", "twin", "verdict", "was_asked", "was_counted", "was_resent", "was_rest",
-        "whole_rejected",
+        "rest", "rows", "slot", "twin", "verdict", "was_asked", "was_counted", "was_lost", "was_resent",
+        "was_rest", "whole_rejected",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, rows: list[Row], slot: Slot, now: float) -> None:
@@ -262,6 +263,7 @@ class Batch:
         self.accepted_at = 0.0
         self.first_posted_at = float("inf")
         self.posted_after: float | None = None
+        self.was_lost = False
         self.hold: Hold | None = None
         self.was_asked = False
         self.was_counted = False

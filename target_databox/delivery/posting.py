@@ -105,7 +105,7 @@ class Posting:
             batch.first_posted_at = now
             batch.lane.counts.batches += 1
         batch.posting.started(now)
-        if batch.posted_after is None:
+        if not batch.was_lost:
             batch.posted_after = server_time
         return PostRows(batch.lane, batch)
 

@@ -82,6 +82,7 @@ class Recovery:
     def lost(self, batch: Batch, now: float) -> None:
         """The answer to a batch's POST was lost; its next try is planned already."""
         lane = batch.lane
+        batch.was_lost = True
         if not lane.destination.resends_safely:
             lag = self._policy.listing_lag_seconds
             timeout = self._policy.confirmation_timeout_seconds
