@@ -151,7 +151,7 @@ def check_error(world: World, error: BaseException) -> None:
     lossy = plan.lost_before + plan.lost_after + plan.hanging
     is_broken = lossy >= 0.5 or plan.nap
     is_unsafe = not all(keyed and known for keyed, known in plan.streams)
-    is_unclear = plan.undated or plan.stamps != "exact" or plan.second_writer or not plan.has_date
+    is_unclear = plan.undated or plan.stamps != "exact" or plan.second_writer or plan.dated_from
     causes = {
         RejectedError: not plan.keeps_rejects and (plan.bad or plan.odd or plan.failing),
         RejectsLimitError: plan.rejects_limit < plan.rows and (plan.bad or plan.odd or plan.failing),

@@ -42,7 +42,7 @@ class Plan:
             only on `some`.
         leftovers_stick: Whether what is pending when the first run starts stays so for ever.
         stamp_skew: Difference of the clock that stamps them.
-        has_date: Whether answers tell the server's time.
+        dated_from: From when in a run answers tell the server's time.
         odd: Share of records that can't be sent.
         line_rows: Most rows on one line (BATCH).
         flushing: Share of rows before which everything of their stream has to be delivered (SCHEMA).
@@ -107,7 +107,7 @@ class Plan:
     stamps: str = "exact"
     stamp_skew: float = 0.0
     leftovers_stick: bool = False
-    has_date: bool = True
+    dated_from: float = 0.0
     odd: float = 0.0
     line_rows: int = 1
     flushing: float = 0.0
@@ -196,7 +196,7 @@ def _add_habits(plan: Plan, rand: random.Random) -> None:
     plan.list_stale = pick([0.0, 0.0, 0.0, 10.0])
     plan.stamps = pick(["exact"] * 5 + ["seconds", "landing", "some"])
     plan.stamp_skew = pick([0.0] * 6 + [-3.0, 3.0])
-    plan.has_date = rand.random() > 0.05
+    plan.dated_from = 0.0 if rand.random() > 0.05 else pick([10.0, float("inf")])
     if rand.random() < 0.2:
         plan.listing_lag_setting = pick([3.0, 10.0])
         plan.list_lag = min(plan.list_lag, plan.listing_lag_setting - 1)

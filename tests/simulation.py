@@ -246,7 +246,8 @@ class World:
             self._read(run)
         if run.position >= len(self.input):
             dispatcher.drain()
-        dispatcher.server_time = EPOCH + now - 0.9 if self.plan.has_date else None
+        is_dated = now - run.began_at >= self.plan.dated_from
+        dispatcher.server_time = EPOCH + now - 0.9 if is_dated else None
         while run.free:
             request = dispatcher.next(now)
             if request is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SEEDS = 1500
 # Worlds in which a mutation shows soon; the others show in any.
 LOSSY = {"lost_before": 0.2, "lost_after": 0.2, "unreachable": 0.0, "down": None, "stop_at": None}
-KEYLESS = {**LOSSY, "streams": ((False, True),), "undated": False, "batch_rows": 1, "has_date": True}
+KEYLESS = {**LOSSY, "streams": ((False, True),), "undated": False, "batch_rows": 1, "dated_from": 0.0}
 QUIET = {
     "lost_before": 0.0, "lost_after": 0.0, "hanging": 0.0, "failing": 0.0, "stuck": 0.0, "down": None,
     "lists_down": None, "nap": None, "stop_at": None, "crash_at": None, "key_refused_at": None,
