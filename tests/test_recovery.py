@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from target_databox.api.errors import MissingError, RefusedError
 from target_databox.api.shapes import IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.batches import Cut
+from target_databox.delivery.errors import UnconfirmedError
 from target_databox.delivery.lane import RECENT_INGESTIONS
-from target_databox.delivery.model import AskOutcome, PostRows, ReadIngestion, ReadList
+from target_databox.delivery.model import AskOutcome, PostRows, Purge, ReadIngestion, ReadList
 from tests.delivering import (
     EPOCH,
+    FACTS,
     Scene,
     destination,
     failed,
@@ -25,7 +29,7 @@ from tests.delivering import (
 )
 
 if TYPE_CHECKING:
-    from target_databox.delivery.model import Request
+    from target_databox.delivery.model import Destination, Request
 
 DONE, PENDING, FAILED = IngestionStatus.DONE, IngestionStatus.PENDING, IngestionStatus.FAILED
 KEYLESS = destination(is_keyed=False)
@@ -223,3 +227,115 @@ def test_budget_teaches_no_delay(confirmation: str) -> None:
     scene.done(scene.wait().next(kind), answers[1])
     assert scene.now - began_at < 5
     assert scene.lane.is_idle
+
+
+LOST = "The answer to a batch of stream 'orders' (dataset 'Orders', d1) was lost, and "
+
+
+@pytest.mark.parametrize(
+    ("to", "has_clock", "page", "answer", "finding"),
+    [
+        (
+            KEYLESS,
+            True,
+            listing(("mine", 1.0, PENDING)),
+            stored(3),
+            "ingestions that could be the lost one are still pending",
+        ),
+        (
+            OLD_KEYLESS,
+            False,
+            listing(("mine", 1.0, DONE)),
+            stored(4),
+            "an ingestion could be the lost one, or be older: there is no time to tell by",
+        ),
+        (
+            destination(),
+            True,
+            listing(("theirs", 1.0, PENDING)),
+            None,
+            "ingestions that this run did not make are still pending",
+        ),
+    ],
+)
+def test_unresolved_answers_say_why(
+    to: Destination, has_clock: bool, page: IngestionsPage, answer: object, finding: str
+) -> None:
+    """A lost answer that can't be resolved ends the run with what is known, and no STATE passes its rows."""
+    scene = Scene(to=to)
+    if not has_clock:
+        scene.dispatcher.server_time = None
+    scene.put(1, 2, 3, 4, state=True)
+    request: Request | None = scene.dispatcher.next(scene.now)
+    was_lost = False
+    while scene.dispatcher.error is None:
+        if isinstance(request, PostRows) and not was_lost:
+            was_lost = True
+            scene.done(request, lost())
+        elif isinstance(request, PostRows):
+            scene.accept(request)
+        elif isinstance(request, ReadList):
+            scene.done(request, page if was_lost else listing())
+        elif isinstance(request, ReadIngestion):
+            scene.done(request, answer)
+        elif isinstance(request, AskOutcome):
+            scene.done(request, stored(4))
+        else:
+            scene.now = scene.dispatcher.wake_at
+        request = scene.dispatcher.next(scene.now)
+        assert scene.now < 700
+    assert isinstance(scene.dispatcher.error, UnconfirmedError)
+    assert str(scene.dispatcher.error) == (
+        f"{LOST}{finding}. Nobody can tell whether its rows are stored, so no STATE passes them. Look at the "
+        "dataset's ingestions in Databox, then run again."
+    )
+
+
+def test_openings_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """What is left behind, what was not searched, and a purge are told before the first row."""
+    caplog.set_level(logging.INFO)
+    scene = Scene(to=destination(is_new=False, purge=True))
+    scene.put(1, 2, 3, 4)
+    request: object = scene.next(ReadList)
+    number = 0
+    while isinstance(request, ReadList):
+        entries = tuple(IngestionEntry(f"i{number}-{each}", None, DONE) for each in range(99))
+        number += 1
+        stuck = IngestionEntry("theirs", None, PENDING)
+        scene.done(request, IngestionsPage((stuck, *entries), request.page, 100, 100_000))
+        request = scene.dispatcher.next(scene.now) or scene.wait().dispatcher.next(scene.now)
+    assert isinstance(request, Purge)
+    scene.done(request, None)
+    scene.next(PostRows)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        (
+            "WARNING",
+            "1 ingestions of stream 'orders' (dataset 'Orders', d1) were pending before this run and still "
+            "are; going on without them. They may land after the rows of this run.",
+        ),
+        (
+            "WARNING",
+            "The list of ingestions of stream 'orders' (dataset 'Orders', d1) is long and in no order; only "
+            "its first 50 pages were searched for pending ones.",
+        ),
+        ("INFO", "Purged stream 'orders' (dataset 'Orders', d1)."),
+    ]
+
+
+@pytest.mark.parametrize("kind", [RefusedError, MissingError])
+@pytest.mark.parametrize("purges", [False, True])
+def test_refused_errands_end_the_run(kind: type[RefusedError], *, purges: bool) -> None:
+    """A list that can't be read or a purge that is refused ends the run with the stream and the reason."""
+    scene = Scene(to=destination(is_new=False, purge=True))
+    scene.put(1, 2, 3, 4)
+    request: Request = scene.next(ReadList)
+    if purges:
+        scene.done(request, listing())
+        request = scene.next(Purge)
+    error = kind("It is gone.", **FACTS, status=404)
+    scene.done(request, error)
+    assert str(scene.dispatcher.error) == (
+        "Loading stream 'orders' (dataset 'Orders', d1) failed: It is gone."
+    )
+    assert scene.dispatcher.deadline == scene.now + 20
+    scene.none()
