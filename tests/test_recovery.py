@@ -339,3 +339,97 @@ def test_refused_errands_end_the_run(kind: type[RefusedError], *, purges: bool) 
     )
     assert scene.dispatcher.deadline == scene.now + 20
     scene.none()
+
+
+def newest_first(number: int, *stamps: float, status: IngestionStatus = DONE) -> IngestionsPage:
+    """A page of a long list in order, by times after the scene's beginning."""
+    entries = tuple(IngestionEntry(f"e{number}-{at}", EPOCH + at, status) for at in stamps)
+    return IngestionsPage(entries, number, len(entries), 100 * len(entries))
+
+
+def test_old_leftovers_are_not_looked_for() -> None:
+    """A list whose newest come first is read as far back as an hour before the run, and no further."""
+    scene = Scene(to=destination(is_new=False))
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(ReadList), newest_first(1, *range(-100, -2100, -200)))
+    second = scene.next(ReadList)
+    assert second.page == 2
+    scene.done(second, newest_first(2, *range(-2300, -4300, -200)))
+    scene.next(PostRows)
+
+
+def test_old_copies_are_not_looked_for() -> None:
+    """For a first copy the list is read back to a little before its request, for clocks that differ."""
+    scene = Scene(cut=Cut(1, 1000))
+    scene.put(1)
+    scene.done(scene.next(PostRows), lost())
+    scene.put(1)
+    confirm(scene, scene.wait().next(PostRows))
+    scene.done(scene.wait().next(ReadList), newest_first(1, *range(20, 0, -2)))
+    second = scene.next(ReadList)
+    assert second.page == 2
+    scene.done(second, newest_first(2, *range(-3, -23, -2), status=PENDING))
+    scene.none()
+    scene.done(scene.wait().next(ReadList), newest_first(1, *range(20, 0, -2)))
+    scene.done(scene.next(ReadList), newest_first(2, *range(-3, -23, -2)))
+    assert numbers(scene.next(PostRows)) == [2]
+
+
+def test_copies_of_different_times_are_looked_for_apart() -> None:
+    """Keys of a batch whose answer was lost later do not keep those of an earlier one waiting."""
+    scene = Scene(cut=Cut(1, 1000))
+    scene.put(1, 2)
+    first, second = scene.next(PostRows), scene.next(PostRows)
+    scene.done(first, lost())
+    scene.after(1.5).done(second, lost())
+    looked_at = []
+    while scene.lane.holds:
+        request = scene.dispatcher.next(scene.now) or scene.wait().dispatcher.next(scene.now)
+        if isinstance(request, PostRows):
+            scene.accept(request)
+        elif isinstance(request, ReadList):
+            looked_at.append(scene.now)
+            scene.done(request, listing())
+        else:
+            assert isinstance(request, AskOutcome)
+            scene.done(request, stored(1))
+    assert looked_at == [30.0, 31.5]
+
+
+def test_lost_readings_are_tried_again_soon() -> None:
+    """A reading whose answer was lost is done again after a moment, since doing it twice changes nothing."""
+    scene = Scene(to=destination(is_new=False))
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(ReadList), lost())
+    scene.wait().next(ReadList)
+    assert scene.now == 1.0
+
+
+def test_found_batches_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A lost batch that is found again is told with its ingestion, and shows that the dataset takes rows."""
+    caplog.set_level(logging.INFO, "target_databox.delivery.recovery")
+    scene = Scene(to=KEYLESS)
+    scene.put(1, 2, 3, 4)
+    scene.done(lose(scene, scene.next(PostRows)), listing(("mine", 1.0, DONE)))
+    scene.done(scene.next(ReadIngestion), stored(4))
+    assert caplog.records[-1].getMessage() == (
+        "Found ingestion mine of stream 'orders' (dataset 'Orders', d1) again, whose answer was lost."
+    )
+    assert scene.lane.was_accepted
+
+
+def test_searches_are_no_failure() -> None:
+    """What a batch's searches took is left out of how long it has failed; what its tries took is not."""
+    scene = Scene(to=KEYLESS, retry_seconds=130.0)
+    scene.put(1, 2, 3, 4)
+    losses = 0
+    while scene.dispatcher.error is None:
+        post = scene.next(PostRows)
+        scene.after(20)
+        losses += 1
+        scene.done(post, lost())
+        if scene.dispatcher.error is None:
+            reading = scene.wait().next(ReadList)
+            scene.after(40).done(reading, listing())
+        assert losses < 10
+    assert losses == 4
