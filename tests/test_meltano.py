@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from target_databox.emulator import Emulator
 
-pytestmark = [pytest.mark.meltano, pytest.mark.timeout(400)]
+# In one process: Meltano is installed once for all of them.
+pytestmark = [pytest.mark.meltano, pytest.mark.timeout(400), pytest.mark.xdist_group("meltano")]
 
 ROOT = Path(__file__).resolve().parent.parent
 EMULATOR = str(Path(sys.executable).parent / "databox-emulator")
