@@ -51,7 +51,7 @@ _ROWS = msgspec.json.Decoder(_Request)
 
 
 class Databox:
-    """The answers; the last hundred ingestions of a dataset are all that it remembers.
+    """The answers; the last hundred ingestions of a dataset are all that it remembers, and lists on one page.
 
     Args:
         processing_seconds: How long an ingestion stays pending.
@@ -63,7 +63,6 @@ class Databox:
         self._datasets = 0
         self._rows = 0
         self._newest: dict[bytes, deque[bytes]] = {}
-        self._counts: dict[bytes, int] = {}
 
     def answer(self, method: bytes, target: bytes, body: bytes) -> bytes:
         """The body of the answer to a request; empty for an unknown route."""
@@ -83,7 +82,6 @@ class Databox:
         self._rows += rows
         ingestion = b"%d-%d-%d" % (self._ingestions, rows, int(time.monotonic() * 1000))
         self._newest.setdefault(dataset, deque(maxlen=100)).appendleft(ingestion)
-        self._counts[dataset] = self._counts.get(dataset, 0) + 1
         return ACCEPTED % ingestion
 
     def _is_done(self, ingestion: bytes) -> bool:
@@ -97,7 +95,7 @@ class Databox:
     def _list(self, dataset: bytes, is_first_page: bool) -> bytes:
         newest = self._newest.get(dataset, ()) if is_first_page else ()
         lines = [LINE % (each, b"success" if self._is_done(each) else b"processing") for each in newest]
-        return LIST % (b",".join(lines), self._counts.get(dataset, 0))
+        return LIST % (b",".join(lines), len(self._newest.get(dataset, ())))
 
     def _resource(self, method: bytes, path: list[bytes]) -> bytes:
         known = {
