@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -57,3 +58,12 @@ def emulator(make_emulator: EmulatorMaker) -> Emulator:
 def command(emulator: Emulator, tmp_path: Path) -> Command:
     """The real command, to be run against `emulator`."""
     return Command(tmp_path, emulator)
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Puts back the handlers that a target replaces."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -279,14 +278,11 @@ def states_before_trouble(lines: Stream) -> tuple[list[Any], bool]:
 
 
 @pytest.fixture
-def quiet() -> Iterator[None]:
+def quiet(signals: None) -> Iterator[None]:
     """Signals go where they went before, and logs nowhere."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.usefixtures("quiet")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import signal
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import singer_sdk.testing.target_test_streams
@@ -19,8 +18,7 @@ from target_databox.emulator import UNLIMITED, Assumptions, Emulator
 from target_databox.target import TargetDatabox
 from tests.command import QUICK, schema, text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+pytestmark = pytest.mark.usefixtures("signals")
 
 STREAMS = sorted(Path(singer_sdk.testing.target_test_streams.__file__).parent.glob("*.singer"))
 # They differ from run to run.
@@ -32,15 +30,6 @@ class LongWayTarget(TargetDatabox):
 
     def _is_taken_as_it_is(self, stream: str) -> bool:  # noqa: ARG002
         return False
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Puts back the handlers that a target replaces."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def outcome(kind: type[TargetDatabox], messages: bytes, **settings: Any) -> dict[str, Any]:

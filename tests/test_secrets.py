@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import signal
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,11 @@ from target_databox.target import TargetDatabox
 from tests.command import QUICK, record, schema, state, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.conftest import EmulatorMaker
+
+pytestmark = pytest.mark.usefixtures("signals")
 
 KEY = "pak_4b1dcafe-0000-4000-8000-canarycanary"
 VALUE = "canary-of-a-row"
@@ -49,15 +49,6 @@ def echo(route: str) -> str:
         said = f"{said}; row {json.dumps({'id': 7, 'name': VALUE})} is bad, since '{VALUE}' is"
     problem = {"code": "invalid_input", "message": said, "field": "name", "type": "validation"}
     return json.dumps({**ERROR, "errors": [problem, {**problem, "code": None}]})
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Puts back the handlers that a target replaces."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
