@@ -163,11 +163,8 @@ class TargetDatabox(Target):
         stream, schema, keys = declaration(message_dict)
         if self._declared.get(stream) == (schema, keys):
             return
+        # Rows are handed over in the order of the input; the order of versions is kept by key.
         self.hand_over()
-        if stream in self._declared:
-            # Rows under the old schema are delivered before rows of the new one.
-            self._flush(*(stream_map.stream_alias for stream_map in self._maps(stream)))
-            self._go_on()
         try:
             # The SDK adds columns to the schema that it is given.
             self._declared[stream] = copy.deepcopy(schema), keys
@@ -258,7 +255,7 @@ class TargetDatabox(Target):
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         stream = stream_of(message_dict)
-        self._flush(*(stream_map.stream_alias for stream_map in self._maps(stream)))
+        self._maps(stream)
         if self.settings.load_method != "overwrite" and not self._is_warned_of_versions:
             self._is_warned_of_versions = True
             logger.warning(
@@ -342,12 +339,6 @@ class TargetDatabox(Target):
         """Give all rows at hand to the delivery."""
         for sink in self._sinks_active.values():
             sink.hand_over()  # type: ignore[attr-defined] # the only class of this target
-
-    def _flush(self, *aliases: str) -> None:
-        self.hand_over()
-        for alias in aliases:
-            if alias in self._lanes:
-                self.engine.flush(self._lanes[alias][0])
 
     # The end
 

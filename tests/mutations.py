@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from target_databox.api.errors import MissingError
 from target_databox.api.shapes import Ingestion, IngestionsPage, IngestionStatus
 from target_databox.delivery.errands import PurgeOnce, Search
+from target_databox.delivery.model import Verdict
 
 if TYPE_CHECKING:
     from tests.simulation import Run
@@ -41,7 +42,7 @@ def lost_last_batch(run: Run) -> None:
     is_over = dispatcher.is_over
 
     def is_over_early(now: float, *, can_write: bool = True) -> bool:
-        is_read = run.position >= len(run.world.input)
+        is_read = run.has_read_all
         return is_over(now, can_write=can_write) or (
             is_read and not dispatcher._away and not any(len(x.queue) for x in run.lanes)
         )
@@ -161,15 +162,78 @@ def timeout_is_success(run: Run) -> None:
 
 
 def half_forgotten(run: Run) -> None:
-    """The second half of a bad batch is taken for stored, whatever the first one says."""
+    """The second half of a bad batch is taken for stored."""
     verdicts = run.dispatcher._verdicts
+    send = verdicts._send
+    is_first = True
 
-    def judged(batch: Any, _: int | None, now: float) -> None:
-        second, batch.twin = batch.twin, None
-        if second is not None:
+    def send_first(batch: Any, now: float) -> None:
+        nonlocal is_first
+        if batch.slot.parts == 1 or is_first:
+            send(batch, now)
+        else:
+            verdicts.stored(batch, now)
+        is_first = not is_first
+
+    verdicts._send = send_first  # type: ignore[method-assign]
+
+
+def judged_by_subtraction(run: Run) -> None:
+    """The second half is taken for stored where the first one rejected as many rows as the whole did."""
+    verdicts = run.dispatcher._verdicts
+    rejected, halve = verdicts.rejected, verdicts._halve
+    counts: dict[Any, int] = {}
+    twins: dict[Any, Any] = {}
+
+    def halve_and_note(batch: Any, now: float) -> None:
+        halve(batch, now)
+        first, second = list(batch.lane.resends)[-2:]
+        if batch in counts:
+            twins[first] = second, counts[batch]
+
+    def rejected_and_concluded(batch: Any, ingestion: Any, now: float) -> None:
+        counts[batch] = ingestion.rejected
+        second, count = twins.pop(batch, (None, 0))
+        if second is not None and count == ingestion.rejected and second in second.lane.resends:
+            second.lane.resends.remove(second)
             verdicts.stored(second, now)
+        rejected(batch, ingestion, now)
 
-    verdicts._judge_twin = judged  # type: ignore[method-assign]
+    verdicts.rejected = rejected_and_concluded  # type: ignore[method-assign]
+    verdicts._halve = halve_and_note  # type: ignore[method-assign]
+
+
+def whole_rejection_is_final(run: Run) -> None:
+    """An ingestion that rejected all of its rows is taken to be bad in each of them."""
+    verdicts = run.dispatcher._verdicts
+    rejected = verdicts.rejected
+
+    def taken_literally(batch: Any, ingestion: Any, now: float) -> None:
+        if ingestion.rejected < len(batch.rows):
+            rejected(batch, ingestion, now)
+            return
+        run.dispatcher._ledger.unlist(batch)
+        verdict = Verdict("rejected", None, "all", None, ingestion.id)
+        for row in batch.rows:
+            batch.lane.queue.restore(row)
+            verdicts._reject(batch.lane, row, verdict)
+        run.dispatcher._ledger.release(batch, now)
+
+    verdicts.rejected = taken_literally  # type: ignore[method-assign]
+
+
+def ends_with_held_keys(run: Run) -> None:
+    """The run ends though a first copy may still land."""
+    dispatcher = run.dispatcher
+    is_over = dispatcher.is_over
+
+    def is_over_early(now: float, *, can_write: bool = True) -> bool:
+        for lane in run.lanes:
+            if run.has_read_all and not dispatcher.open_rows:
+                lane.holds.clear()
+        return is_over(now, can_write=can_write)
+
+    dispatcher.is_over = is_over_early  # type: ignore[method-assign]
 
 
 def second_copy_forgotten(run: Run) -> None:
@@ -211,16 +275,32 @@ def any_age_adopted(run: Run) -> None:
     def ageless(batch: Any, now: float) -> None:
         lost(batch, now)
         if batch.lane.search is not None:
-            batch.lane.search._is_older = lambda _: False
+            batch.lane.search._since = None
+            batch.lane.search._is_perhaps_earlier = lambda _: False
+            batch.lane.knows_all_older = True
 
     recovery.lost = ageless  # type: ignore[method-assign]
 
 
 def leftover_adopted(run: Run) -> None:
     """A lost batch is taken for an ingestion that was there before the first row."""
+    earlier_run_adopted(run)
     for lane in run.lanes:
         known = lane.knows
         lane.knows = lambda name, lane=lane, known=known: name not in lane.strangers and known(name)  # type: ignore[method-assign]
+
+
+def earlier_run_adopted(run: Run) -> None:
+    """A lost batch is taken for an ingestion of a run that ended right before and was not listed then."""
+    recovery = run.dispatcher._recovery
+    lost = recovery.lost
+
+    def trusting(batch: Any, now: float) -> None:
+        lost(batch, now)
+        if batch.lane.search is not None:
+            batch.lane.search._is_perhaps_earlier = lambda _: False
+
+    recovery.lost = trusting  # type: ignore[method-assign]
 
 
 def own_ingestions_forgotten(run: Run) -> None:
@@ -337,23 +417,10 @@ def window_ignored(run: Run) -> None:
 def counted_twice(run: Run) -> None:
     """Rows that a bad batch had stored are counted again with its halves."""
     verdicts = run.dispatcher._verdicts
-    part = verdicts._part
+    send = verdicts._send
 
-    def uncounted(batch: Any, rows: list[Any], now: float) -> Any:
-        half = part(batch, rows, now)
-        half.was_counted = False
-        return half
+    def uncounted(batch: Any, now: float) -> None:
+        batch.was_counted = False
+        send(batch, now)
 
-    verdicts._part = uncounted  # type: ignore[method-assign]
-
-
-def rest_dropped(run: Run) -> None:
-    """What was cut off from a batch while its bad row was looked for is taken for stored."""
-    verdicts = run.dispatcher._verdicts
-
-    def stored_unsent(batch: Any, now: float) -> None:
-        rest, batch.rest = batch.rest, None
-        if rest is not None:
-            verdicts.stored(rest, now)
-
-    verdicts._send_rest = stored_unsent  # type: ignore[method-assign]
+    verdicts._send = uncounted  # type: ignore[method-assign]

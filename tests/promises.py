@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from target_databox.delivery.errors import (
     LoadingError,
-    RefusesAllError,
     RejectedError,
     RejectsLimitError,
     UnconfirmedError,
@@ -37,7 +36,6 @@ class Message:
         number: Its place; several rows may be on one line.
         line: Place of its line.
         is_odd: Whether it can't be sent.
-        flushes: Whether everything of its stream has to be delivered before.
     """
 
     number: int
@@ -45,7 +43,6 @@ class Message:
     stream: int | None
     row: dict[str, Any] | None = None
     is_odd: bool = False
-    flushes: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -83,6 +80,12 @@ def has_outcome(world: World, message: Message) -> bool:
     return is_keyed and any(row["id"] == newest and row["n"] > number for row in dataset.log)
 
 
+def check_reject(world: World, message: Message, reason: str) -> None:
+    """No good row is rejected by an API that judges it the same way each time."""
+    if message.is_good and reason in ("refused", "rejected") and not world.plan.fickle:
+        raise ViolationError(f"record {message.number} is good, and was rejected")
+
+
 def check_bounds(run: Run) -> None:
     """Window and memory are kept."""
     plan, dispatcher = run.world.plan, run.dispatcher
@@ -109,7 +112,7 @@ def check_end(run: Run) -> None:
         for lane in run.lanes:
             if lane.counts.open or not _is_accounted(world, lane):
                 raise ViolationError(f"counts do not add up: {lane.counts}")
-        if not world.is_finished:
+        if not run.is_finished:
             raise ViolationError(f"the last STATE was not written: {world.states[-1:]}")
     deadline = run.began_at + (plan.stop_at or 0.0) + DEADLINE_SECONDS
     if run.is_stopped and not run.has_napped and world.now > deadline + 0.001:
@@ -122,7 +125,12 @@ def _is_accounted(world: World, lane: Lane) -> bool:
     """Whether confirmed rows are those that were appended or overwritten, where nothing went wrong."""
     plan, counts = world.plan, lane.counts
     goes_wrong = plan.lost_before + plan.lost_after + plan.hanging + plan.failing + plan.stuck
-    if goes_wrong or plan.nap or (plan.bad and not (plan.refuses or lane.destination.resends_safely)):
+    if (
+        goes_wrong
+        or plan.fickle
+        or plan.nap
+        or (plan.bad and not (plan.refuses or lane.destination.resends_safely))
+    ):
         return True
     return counts.confirmed == counts.appended + counts.overwritten + counts.unknown_counts
 
@@ -132,7 +140,9 @@ def _check_before_reject(run: Run) -> None:
     world = run.world
     world.server.land(world.now)
     cutoff = run.dispatcher.cutoff or 0
-    is_of_row = "not stored" not in str(run.dispatcher.error) and not world.plan.failing
+    is_of_row = "not stored" not in str(run.dispatcher.error) and not (
+        world.plan.failing or world.plan.fickle
+    )
     for message in world.input:
         if message.line == cutoff and not (is_of_row and message.is_good):
             # The one that was rejected, or, where good ones are too, perhaps that one.
@@ -152,10 +162,12 @@ def check_error(world: World, error: BaseException) -> None:
     is_broken = lossy >= 0.5 or plan.nap
     is_unsafe = not all(keyed and known for keyed, known in plan.streams)
     is_unclear = plan.undated or plan.stamps != "exact" or plan.second_writer or plan.dated_from
+    # What an earlier run made just before may not be listed yet.
+    is_unclear = is_unclear or world.runs > 1 or plan.leftovers or plan.overwrite
+    is_rejecting = plan.bad or plan.odd or plan.failing or plan.fickle
     causes = {
-        RejectedError: not plan.keeps_rejects and (plan.bad or plan.odd or plan.failing),
-        RejectsLimitError: plan.rejects_limit < plan.rows and (plan.bad or plan.odd or plan.failing),
-        RefusesAllError: plan.bad or plan.most_rows < plan.batch_rows,
+        RejectedError: not plan.keeps_rejects and is_rejecting,
+        RejectsLimitError: plan.rejects_limit < plan.rows and is_rejecting,
         LoadingError: outage or is_broken or plan.key_refused_at is not None,
         UnconfirmedError: plan.stuck or is_broken or (is_unsafe and lossy and (is_unclear or plan.hanging)),
     }
@@ -164,8 +176,8 @@ def check_error(world: World, error: BaseException) -> None:
 
 
 def check_order(world: World) -> None:
-    """While one run goes on, no older row lands on a newer one, and none without a key lands twice."""
-    if world.runs > 1:
+    """As long as runs end normally, no older row lands on a newer one, and none without a key lands twice."""
+    if not world.is_orderly:
         return
     for index, (keyed, known) in enumerate(world.plan.streams):
         dataset = world.server.datasets[f"d{index}"]
@@ -182,10 +194,12 @@ def check_order(world: World) -> None:
 
 def _unsure(world: World, stream: int) -> set[Any]:
     """Keys of rows of which nobody knows whether they are stored."""
+    # What an API rejects that judges a row anew at each try may have been stored by another one.
+    unsure = (*UNSURE, "rejected") if world.plan.fickle else UNSURE
     return {
         each.row["id"]
         for each in world.input
-        if each.row and each.stream == stream and world.rejected.get(each.number) in UNSURE
+        if each.row and each.stream == stream and world.rejected.get(each.number) in unsure
     }
 
 

@@ -62,6 +62,8 @@ class SimulatedDataset:
     """
 
     keyed: bool
+    plan: Plan
+    rand: random.Random
     rows: dict[Any, dict[str, Any]] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
     logged: set[int] = field(default_factory=set)
@@ -76,14 +78,14 @@ class SimulatedDataset:
         bisect.insort(self.by_age, ingestion, key=lambda each: each.accepted_at)
         heapq.heappush(self.pending, (ingestion.lands_at, len(self.ingestions), ingestion))
 
-    def land(self, now: float, fails_as: str) -> None:
+    def land(self, now: float) -> None:
         """Process every ingestion whose time has come, in the order of those times."""
         while self.pending and self.pending[0][0] <= now:
             ingestion = heapq.heappop(self.pending)[2]
             if ingestion.fails:
-                self._fail(ingestion, fails_as)
+                self._fail(ingestion, self.plan.fails_as)
             else:
-                ingestion.outcome = self._store(ingestion.rows)
+                ingestion.outcome = self._judge(ingestion.rows)
                 ingestion.status = IngestionStatus.DONE
 
     def _fail(self, ingestion: StoredIngestion, fails_as: str) -> None:
@@ -95,6 +97,15 @@ class SimulatedDataset:
         else:
             appended, overwritten, _ = self._store(rows[: len(rows) // 2])
             ingestion.outcome = (appended, overwritten, 0)
+
+    def _judge(self, rows: list[dict[str, Any]]) -> tuple[int, int, int]:
+        good = [row for row in rows if not row.get("bad")]
+        if self.plan.fickle:
+            good = [row for row in good if row["n"] < 1 or self.rand.random() >= self.plan.fickle]
+        if self.plan.rejects_whole and len(good) < len(rows):
+            return 0, 0, len(rows)
+        appended, overwritten, _ = self._store(good)
+        return appended, overwritten, len(rows) - len(good)
 
     def _store(self, rows: list[dict[str, Any]]) -> tuple[int, int, int]:
         appended = overwritten = rejected = 0
@@ -142,14 +153,14 @@ class SimulatedDatabox:
         self._tokens_at = 0.0
         # A dataset whose keys can't be read may have them or not.
         self.datasets = {
-            f"d{index}": SimulatedDataset(keyed and (known or seed % 2 == 0))
+            f"d{index}": SimulatedDataset(keyed and (known or seed % 2 == 0), plan, rand)
             for index, (keyed, known) in enumerate(plan.streams)
         }
         for dataset in self.datasets.values():
             for _ in range(plan.leftovers):
                 rows = [{"id": rand.randrange(plan.keys), "n": 0}]
                 lands_at = NEVER_LANDS if plan.leftovers_stick else rand.uniform(0, 20)
-                self._take_in(dataset, rows, -rand.uniform(1, 99), lands_at, -1.0)
+                self._take_in(dataset, rows, -rand.uniform(1, plan.leftovers_age), lands_at, -1.0)
             if plan.second_writer:
                 self._write_beside(dataset)
 
@@ -182,7 +193,7 @@ class SimulatedDatabox:
     def land(self, now: float) -> None:
         """Process what is due."""
         for dataset in self.datasets.values():
-            dataset.land(now, self.plan.fails_as)
+            dataset.land(now)
 
     def serve(self, request: Request, data: bytes, now: float) -> object:
         """Answer a request that arrives now."""

@@ -20,6 +20,7 @@ class Plan:
         down: From when to when nothing is reachable.
         key_refused_at: When the key is refused, in the first run.
         leftovers: Ingestions that are pending when the first run starts.
+        leftovers_age: Their greatest age then, in seconds.
         second_writer: Whether somebody else writes rows of other keys, more at once than we do.
         server_limit: Requests per second after which the server answers 429.
         zeros_first: Whether counts are zero, not missing, until an ingestion is processed.
@@ -45,7 +46,9 @@ class Plan:
         dated_from: From when in a run answers tell the server's time.
         odd: Share of records that can't be sent.
         line_rows: Most rows on one line (BATCH).
-        flushing: Share of rows before which everything of their stream has to be delivered (SCHEMA).
+        rejects_whole: Whether one bad row makes the API reject its whole ingestion.
+        fickle: Share of good rows that the API rejects, judged anew at each try.
+        sittings: How many runs share the input, each after the normal end of the one before.
         disk_full_at, pipe_closed_at: When rejected rows, or STATEs, can't be written any more, in the first
             run.
         nap: When the process is stopped and for how long, as a laptop that sleeps.
@@ -67,6 +70,7 @@ class Plan:
     down: tuple[float, float] | None = None
     key_refused_at: float | None = None
     leftovers: int = 0
+    leftovers_age: float = 99.0
     second_writer: bool = False
     unreachable: float = 0.0
     server_limit: float | None = None
@@ -110,7 +114,9 @@ class Plan:
     dated_from: float = 0.0
     odd: float = 0.0
     line_rows: int = 1
-    flushing: float = 0.0
+    rejects_whole: bool = False
+    fickle: float = 0.0
+    sittings: int = 1
     disk_full_at: float | None = None
     pipe_closed_at: float | None = None
     nap: tuple[float, float] | None = None
@@ -173,9 +179,10 @@ def plan_of(seed: int) -> Plan:
     if plan.second_writer and plan.growing == "all":
         # A stranger's ingestion that has grown to the size of ours could not be told from it.
         plan.growing = "stored"
-    if plan.confirmation == "status" and not plan.refuses:
+    if plan.confirmation == "status":
         # Whoever confirms by status is blind to rejected rows, by choice.
-        plan.bad = 0.0
+        plan.fickle = 0.0
+        plan.bad = plan.bad if plan.refuses else 0.0
     return plan
 
 
@@ -207,7 +214,10 @@ def _add_scenes(plan: Plan, rand: random.Random) -> None:
     pick = rand.choice
     plan.odd = pick([0.0, 0.0, 0.0, 0.02])
     plan.line_rows = pick([1, 1, 1, 30])
-    plan.flushing = pick([0.0, 0.0, 0.0, 0.03])
+    plan.rejects_whole = rand.random() < 0.3
+    plan.fickle = pick([0.0] * 9 + [0.02])
+    plan.sittings = 1 if plan.overwrite else pick([1, 1, 2, 3])
+    plan.leftovers_age = pick([99.0, 99.0, 1e6])
     plan.disk_full_at = pick([None] * 19 + [rand.uniform(0, 20)])
     plan.pipe_closed_at = pick([None] * 19 + [rand.uniform(0, 20)])
     plan.nap = pick([None] * 19 + [(rand.uniform(0, 20), pick([40.0, 700.0]))])

@@ -47,6 +47,7 @@ class Run:
         plan = world.plan
         self.world = world
         self.position = start
+        self.stop = next(stop for stop in world.stops if stop > start or stop == len(world.input))
         self.budget = Budget(plan.per_second, plan.per_hour, rand=world.rand.random)
         self.dispatcher = Dispatcher(
             Policy(
@@ -86,15 +87,24 @@ class Run:
         self.free = plan.workers
         self.is_stopped = False
         self.is_dead = False
+        self.is_killed = False
         self.has_napped = False
         self.can_write = True
-        self.flushing: Lane | None = None
-        self.flushed = -1
         self.paused_until = float("-inf")
         self.taken: list[float] = []
         self.states: list[int] = []
         self.rejected: set[int] = set()
         self.writing: Sequence[Reject] = ()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last STATE of its input is written."""
+        return self.world.states[-1:] == [self.world.input[self.stop - 1].number]
+
+    @property
+    def has_read_all(self) -> bool:
+        """Whether its input has ended."""
+        return self.position >= self.stop
 
 
 class World:
@@ -120,6 +130,8 @@ class World:
         self.runs = 0
         self.last_run: Run | None = None
         self.input = self._input()
+        self.stops = self._stops()
+        self.is_orderly = True
         self._mutate = mutate
         self._events: list[tuple[float, int, str, tuple[Any, ...]]] = []
         self._sequence = itertools.count()
@@ -141,10 +153,15 @@ class World:
             if rand.random() < plan.bad:
                 row["bad"] = 1
             is_odd = bool(plan.odd) and rand.random() < plan.odd
-            flushes = bool(plan.flushing) and line == number and rand.random() < plan.flushing
-            messages.append(Message(number, line, stream, row, is_odd, flushes))
+            messages.append(Message(number, line, stream, row, is_odd))
         messages.append(Message(plan.rows + 1, plan.rows + 1, None))
         return messages
+
+    def _stops(self) -> list[int]:
+        """Where runs end: behind STATEs, and at the end of the input."""
+        behind = [index + 1 for index, each in enumerate(self.input[:-1]) if each.stream is None]
+        count = min(len(behind), self.plan.sittings - 1)
+        return [*sorted(self.rand.sample(behind, count)), len(self.input)]
 
     @property
     def is_finished(self) -> bool:
@@ -175,6 +192,12 @@ class World:
             promises.check_rows(self)
 
     def _next_start(self) -> int:
+        run = self.last_run
+        if run is not None and run.is_finished and not run.is_killed:
+            # The next run starts right after a normal end, for whatever came into the source meanwhile.
+            self.now += self.rand.choice([0.0, 0.1, 5.0])
+            return run.stop
+        self.is_orderly = False
         if self.plan.overwrite:
             # Such a run writes no STATE that an orchestrator sees: the next one begins with the first row.
             self.states.clear()
@@ -206,6 +229,7 @@ class World:
         self.server.refuses_key_from = float("inf") if refused_at is None else refused_at
         for _ in range(200_000):
             if self.runs <= self.plan.crash_runs and self._is_past(self.plan.crash_at, run):
+                run.is_killed = True
                 self._die(run)
                 break
             if self._is_due(self.plan.stop_at, run) and not run.is_stopped:
@@ -229,22 +253,14 @@ class World:
         return at is not None and self.now - run.began_at >= at
 
     def _is_reading(self, run: Run) -> bool:
-        return (
-            run.position < len(self.input)
-            and not run.is_stopped
-            and run.flushing is None
-            and run.dispatcher.error is None
-        )
+        return not run.has_read_all and not run.is_stopped and run.dispatcher.error is None
 
     def _turn(self, run: Run) -> None:
         """Everything that can be done at this moment."""
         now, dispatcher = self.now, run.dispatcher
-        if run.flushing is not None and (run.flushing.is_idle or run.is_stopped or dispatcher.error):
-            run.flushing.is_flushing = False
-            run.flushing = None
         while self._is_reading(run) and run.read_at <= now and dispatcher.has_room:
             self._read(run)
-        if run.position >= len(self.input):
+        if run.has_read_all:
             dispatcher.drain()
         is_dated = now - run.began_at >= self.plan.dated_from
         dispatcher.server_time = EPOCH + now - 0.9 if is_dated else None
@@ -267,8 +283,6 @@ class World:
         dispatcher = run.dispatcher
         if self._is_reading(run) and run.read_at <= self.now and dispatcher.has_room:
             # What was just written has made room.
-            return
-        if run.flushing is not None and run.flushing.is_idle:
             return
         nap = self.plan.nap
         if nap is not None and not run.has_napped and self._is_due(nap[0], run):
@@ -339,12 +353,8 @@ class World:
                 run.read_at = self.now + self.rand.uniform(0, self.plan.chunk_pause)
             return
         lane = run.lanes[first.stream]
-        if first.flushes and run.flushed < run.position and not lane.is_idle:
-            run.flushing, run.flushed = lane, run.position
-            lane.is_flushing = True
-            return
         rows: list[Row] = []
-        while run.position < len(self.input) and self.input[run.position].line == first.line:
+        while not run.has_read_all and self.input[run.position].line == first.line:
             message = self.input[run.position]
             run.position += 1
             key = (message.row["id"],) if self.plan.streams[first.stream][0] else None
@@ -405,6 +415,7 @@ class World:
                 raise ViolationError(f"record {number} was rejected twice")
             run.rejected.add(number)
             self.rejected[number] = reject.verdict.reason
+            promises.check_reject(self, self.input[number - 1], reject.verdict.reason)
 
     def _state(self, run: Run, number: int) -> None:
         if run.states and number <= run.states[-1]:

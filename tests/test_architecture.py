@@ -33,7 +33,6 @@ PURE = (
     "records",
     "delivery.batches",
     "delivery.checkpoints",
-    "delivery.halving",
 )
 IMPURE = ("random", "requests", "socket", "threading", "time", "urllib")
 FORBIDDEN_NAMES = ("common", "helpers", "misc", "util", "utils")

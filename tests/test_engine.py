@@ -188,15 +188,6 @@ def test_reading_waits_for_room() -> None:
     station.engine.finish()
 
 
-def test_flush_returns_when_stored() -> None:
-    """`flush` returns when every row of the dataset is stored, without waiting for their age."""
-    station = Station(batch_age_seconds=60.0)
-    station.load(3)
-    station.engine.flush(station.lane)
-    assert len(station.api.rows) == 3
-    station.engine.finish()
-
-
 def test_stopped_run_keeps_its_promise() -> None:
     """A run that is told to stop sends nothing new, confirms what is away and writes the STATE due."""
     station = Station(workers=1)

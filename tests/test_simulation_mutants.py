@@ -41,6 +41,20 @@ WORLDS: dict[str, dict[str, Any]] = {
     },
     "any_age_adopted": {**KEYLESS, "list_lag": 29.0, "crash_at": 3.0, "stamps": "exact"},
     "leftover_adopted": {**KEYLESS, "stamps": "landing", "leftovers": 3},
+    "earlier_run_adopted": {
+        **KEYLESS, "list_lag": 29.0, "listing_lag_setting": 30.0, "sittings": 3, "stamps": "exact",
+        "state_every": 7, "crash_at": None, "confirmation": "rows", "processing": (0.0, 0.0),
+        "latency": (0.01, 0.05), "keeps_rejects": True, "key_refused_at": None, "lost_after": 0.0,
+    },
+    "judged_by_subtraction": {
+        **QUIET, "fickle": 0.1, "bad": 0.0, "rejects_whole": False, "confirmation": "rows",
+        "streams": ((True, True),), "batch_rows": 10, "keeps_rejects": True, "rejects_limit": 1000,
+    },
+    "ends_with_held_keys": {
+        **LOSSY, "hanging": 0.4, "keys": 3, "streams": ((True, True),), "processing": (0.0, 0.5),
+        "failing": 0.0, "stuck": 0.0, "state_every": 7, "sittings": 3, "crash_at": None, "batch_rows": 3,
+        "key_refused_at": None, "list_lag": 0.0, "listing_lag_setting": 30.0, "per_hour": 1e6,
+    },
     "own_ingestions_forgotten": KEYLESS,
     "resent_within_the_lag": {**KEYLESS, "list_lag": 29.0, "listing_lag_setting": 30.0},
     "first_page_only": {**KEYLESS, "page_size": 5},
@@ -67,11 +81,15 @@ MUTANTS = [
     mutations.superseded_at_once,
     mutations.timeout_is_success,
     mutations.half_forgotten,
+    mutations.judged_by_subtraction,
+    mutations.whole_rejection_is_final,
+    mutations.ends_with_held_keys,
     mutations.second_copy_forgotten,
     mutations.copies_sought_early,
     mutations.any_size_adopted,
     mutations.any_age_adopted,
     mutations.leftover_adopted,
+    mutations.earlier_run_adopted,
     mutations.own_ingestions_forgotten,
     mutations.resent_within_the_lag,
     mutations.first_page_only,
@@ -84,7 +102,6 @@ MUTANTS = [
     mutations.retry_after_ignored,
     mutations.window_ignored,
     mutations.counted_twice,
-    mutations.rest_dropped,
 ]
 
 

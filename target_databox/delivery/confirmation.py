@@ -76,7 +76,11 @@ class Confirmation:
     def begin(self, lane: Lane) -> None:
         """Prepare for the batches of a new dataset."""
         if self._policy.confirmation == "status":
-            lane.status = StatusReading(lane, lag_seconds=self._policy.listing_lag_seconds)
+            lane.status = StatusReading(
+                lane,
+                lag_seconds=self._policy.listing_lag_seconds,
+                timeout_seconds=self._policy.confirmation_timeout_seconds,
+            )
 
     def accept(self, batch: Batch, now: float) -> None:
         """Take in a batch that has an ingestion."""

@@ -198,14 +198,17 @@ class Dispatcher:
             can_write: Whether rejected rows can still be written down.
         """
         mode = self._course.mode
-        if mode is Mode.CLOSED:
+        if mode is Mode.CLOSED or now >= self._course.deadline:
             return True
-        is_quiet = not (self._away or (can_write and self._verdicts.outbox))
+        if mode is Mode.RUNNING or self._away or any(lane.holds for lane in self.lanes):
+            return False
+        if can_write and self._verdicts.outbox:
+            return False
         if mode is Mode.SETTLING:
-            return now >= self._course.deadline or (is_quiet and not self._ledger.unconfirmed)
-        if mode is Mode.DRAINING and self._verdicts.cutoff is not None:
-            return is_quiet and all(lane.is_idle for lane in self.lanes)
-        return mode is Mode.DRAINING and not self._ledger.open_rows
+            return not self._ledger.unconfirmed
+        return not self._ledger.open_rows or (
+            self._verdicts.cutoff is not None and all(lane.is_idle for lane in self.lanes)
+        )
 
     # STATE and rejected rows go out
 
@@ -251,13 +254,10 @@ class Dispatcher:
     def _offer(self, now: float) -> Request | Blocked | None:
         """What is due, outcomes first: they free places, keys and memory."""
         found: Request | Blocked | None = self._confirmation.question(now) or self._confirmation.reading(now)
+        found = found or self._recovery.errand(now)
         if found is not None or self._course.mode is Mode.SETTLING:
             return found
-        return (
-            self._recovery.errand(now)
-            or self._posting.resend(now, self.server_time)
-            or self._posting.fresh(now, self.server_time)
-        )
+        return self._posting.resend(now, self.server_time) or self._posting.fresh(now, self.server_time)
 
     def done(self, request: Request, answer: object, now: float) -> None:
         """Take in what came of a request: the API's answer, or the error that it raised."""

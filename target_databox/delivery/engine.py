@@ -131,14 +131,6 @@ class Engine:
             self._dispatcher.ended(value)
             self._wake_others()
 
-    def flush(self, lane: Lane) -> None:
-        """Return when every row of a dataset has its outcome, or the run ends early."""
-        with self._lock:
-            lane.is_flushing = True
-            self._minding.notify()
-            self._await(lambda: lane.is_idle)
-            lane.is_flushing = False
-
     def stop(self, error: BaseException | None = None) -> None:
         """Send nothing new; what is on its way has `shutdown_seconds` to get its outcome.
 

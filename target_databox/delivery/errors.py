@@ -3,7 +3,6 @@
 DeliveryError
 ├── LoadingError         a request for a stream failed for good; the API's own error is its cause
 ├── UnconfirmedError     an ingestion's outcome could not be learned
-├── RefusesAllError      the API takes no row of a dataset
 ├── RejectedError        a record was rejected and there is no file to keep it in
 └── RejectsLimitError    more records were rejected than the limit allows
 """
@@ -21,10 +20,6 @@ class LoadingError(DeliveryError):
 
 class UnconfirmedError(DeliveryError):
     """An ingestion's outcome could not be learned in time, so it is never taken for success."""
-
-
-class RefusesAllError(DeliveryError):
-    """The API takes no row of a dataset: the cause is not in single rows."""
 
 
 class RejectedError(DeliveryError):

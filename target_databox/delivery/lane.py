@@ -38,10 +38,8 @@ class Lane:
         copies: The wait for first copies, which holds keys.
         status: The reading of the list of ingestions, where that is how batches are confirmed.
         holds: Keys held because a first copy may still land.
+        server_began_at: The server's clock when its first row came; None when that was not known.
         is_open: Whether leftovers were waited for and the dataset is purged, if it has to be.
-        is_flushing: Whether its rows go out without waiting for a full batch.
-        refusals: POSTs refused while none was ever accepted.
-        refused_rows: Rows among them that were alone.
     """
 
     def __init__(self, destination: Destination) -> None:
@@ -59,13 +57,10 @@ class Lane:
         self.copies: Settling | None = None
         self.status: StatusReading | None = None
         self.holds: list[Hold] = []
+        self.server_began_at: float | None = None
         self.is_open = False
-        self.is_flushing = False
         # A dataset that this run has made holds nothing but its own, as long as it remembers them.
         self.knows_all_older = destination.is_new
-        self.was_accepted = False
-        self.refusals = 0
-        self.refused_rows = 0
 
     @property
     def is_idle(self) -> bool:
@@ -92,9 +87,9 @@ class Lane:
             return False
         return not (self.is_serial and (self.posting or self.search is not None))
 
-    def next_resend(self, now: float, *, smallest: bool) -> Batch | None:
-        """The batch that goes first: the one that is due earliest, or the smallest of those that are due."""
-        due = [batch for batch in self.resends if batch.posting.due_at <= now] if smallest else []
+    def next_resend(self, now: float) -> Batch | None:
+        """The batch that goes first: the smallest of those that are due, or the one that is due earliest."""
+        due = [batch for batch in self.resends if batch.posting.due_at <= now]
         if due:
             return min(due, key=lambda batch: len(batch.rows))
         return min(self.resends, key=lambda batch: batch.posting.due_at, default=None)
@@ -105,7 +100,7 @@ class Lane:
         since = queue.ready_since
         if since is None:
             return NEVER
-        if is_pressed or self.is_flushing or queue.is_full(policy.cut):
+        if is_pressed or queue.is_full(policy.cut):
             return since
         return since + policy.batch_age_seconds
 

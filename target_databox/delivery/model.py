@@ -240,17 +240,11 @@ class Batch:
         was_asked: Whether its present ingestion was asked about in vain.
         was_counted: Whether an ingestion before it was counted as appended and overwritten.
         was_resent: Whether an ingestion of it failed and it was sent once more.
-        twin: The other half, judged by this one's outcome.
-        whole_rejected: Rows that the ingestion of both halves rejected; None when they were refused.
-        verdict: What was said of the whole.
-        rest: What was cut off while the bad row is looked for in this batch; sent when it is found.
-        was_rest: Whether it was such a rest, or a part of one.
     """
 
     __slots__ = (
         "accepted_at", "asking", "first_posted_at", "hold", "ingestion_id", "lane", "posted_after", "posting",
-        "rest", "rows", "slot", "twin", "verdict", "was_asked", "was_counted", "was_lost", "was_resent",
-        "was_rest", "whole_rejected",
+        "rows", "slot", "was_asked", "was_counted", "was_lost", "was_resent",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, rows: list[Row], slot: Slot, now: float) -> None:
@@ -268,11 +262,6 @@ class Batch:
         self.was_asked = False
         self.was_counted = False
         self.was_resent = False
-        self.twin: Batch | None = None
-        self.whole_rejected: int | None = None
-        self.verdict: Verdict | None = None
-        self.rest: Batch | None = None
-        self.was_rest = False
 
     def age_seconds(self, now: float) -> float:
         """Time since its acceptance, without what its questions waited for the budget."""

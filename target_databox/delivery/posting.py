@@ -66,8 +66,8 @@ class Posting:
         for lane in self._lanes:
             if not (lane.resends and lane.may_post()):
                 continue
-            batch = lane.next_resend(now, smallest=self._verdicts.is_doubtful(lane))
-            if batch is None or self._verdicts.must_wait(batch):
+            batch = lane.next_resend(now)
+            if batch is None:
                 continue
             due_at = batch.posting.due_at
             if due_at > now:
@@ -87,7 +87,7 @@ class Posting:
         is_pressed = is_draining or self._ledger.held_bytes >= self._policy.unconfirmed_bytes
         due_at, chosen = NEVER, None
         for lane in self._lanes:
-            if lane.queue.ready and lane.may_post() and not self._verdicts.must_wait_for_halves(lane):
+            if lane.queue.ready and lane.may_post() and not (lane.is_serial and lane.resends):
                 lane_due_at = lane.fresh_due_at(self._policy, is_pressed=is_pressed)
                 if lane_due_at < due_at:
                     due_at, chosen = lane_due_at, lane
@@ -116,7 +116,6 @@ class Posting:
         if isinstance(answer, Accepted):
             batch.posting.succeeded()
             batch.ingestion_id = answer.ingestion_id
-            lane.was_accepted = True
             self._confirmation.accept(batch, now)
         elif isinstance(answer, LostAnswerError):
             self._patience.try_later(lane, batch.posting, answer, now)
