@@ -240,14 +240,14 @@ LOST = "The answer to a batch of stream 'orders' (dataset 'Orders', d1) was lost
             True,
             listing(("mine", 1.0, PENDING)),
             stored(3),
-            "ingestions that could be the lost one are still pending",
+            "ingestions that could be the lost one are still pending, or the list has no end",
         ),
         (
             OLD_KEYLESS,
             False,
             listing(("mine", 1.0, DONE)),
             stored(4),
-            "an ingestion could be the lost one, or be older: there is no time to tell by",
+            "an ingestion could be the lost one, or an earlier run's: their times don't tell",
         ),
         (
             destination(),
@@ -415,7 +415,6 @@ def test_found_batches_are_told(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records[-1].getMessage() == (
         "Found ingestion mine of stream 'orders' (dataset 'Orders', d1) again, whose answer was lost."
     )
-    assert scene.lane.was_accepted
 
 
 def test_searches_are_no_failure() -> None:
@@ -433,3 +432,129 @@ def test_searches_are_no_failure() -> None:
             scene.after(40).done(reading, listing())
         assert losses < 10
     assert losses == 4
+
+
+# The end
+
+
+def lost_and_stored(**changes: object) -> Scene:
+    """A scene in which an answer was lost and its batch sent again and stored, at the end of the input."""
+    scene = Scene(**changes)  # type: ignore[arg-type]
+    scene.put(1, 2, 3, 4, state=True)
+    scene.done(scene.next(PostRows), lost())
+    scene.dispatcher.drain()
+    scene.accept(scene.wait().next(PostRows))
+    scene.done(scene.wait().next(AskOutcome), stored(4))
+    return scene
+
+
+def test_end_waits_for_held_keys() -> None:
+    """With every row confirmed and its STATE out, the run waits until no first copy can land any more."""
+    scene = lost_and_stored()
+    assert scene.state() == b"4"
+    assert not scene.dispatcher.is_over(scene.now)
+    reading = scene.wait().next(ReadList)
+    assert scene.now == pytest.approx(30.0)
+    scene.done(reading, listing(("copy", 0.0, PENDING), ("i1", 1.0, DONE)))
+    assert not scene.dispatcher.is_over(scene.now)
+    scene.done(scene.wait().next(ReadList), listing(("copy", 0.0, DONE), ("i1", 1.0, DONE)))
+    assert scene.dispatcher.is_over(scene.now)
+    assert scene.dispatcher.error is None
+
+
+def test_end_gives_up_a_copy_that_stays_pending(caplog: pytest.LogCaptureFixture) -> None:
+    """A first copy that is pending for `confirmation_timeout_seconds` ends the run with a warning alone."""
+    scene = lost_and_stored(confirmation_timeout_seconds=60.0)
+    while not scene.dispatcher.is_over(scene.now):
+        scene.done(scene.wait().next(ReadList), listing(("copy", 0.0, PENDING)))
+    assert 90.0 <= scene.now < 110.0
+    assert scene.dispatcher.error is None
+    assert "still pending" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize(
+    "failure", [unreachable(), lost(), RefusedError("Refused.", **FACTS, status=400)], ids=repr
+)
+def test_end_gives_up_a_list_that_is_not_to_be_had(
+    failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A list that can't be read ends the run with a warning alone, since every row is confirmed."""
+    scene = lost_and_stored(retry_seconds=20.0)
+    while not scene.dispatcher.is_over(scene.now):
+        scene.done(scene.wait().next(ReadList), failure)
+    assert scene.now < 60.0
+    assert scene.dispatcher.error is None
+    assert "can't be read" in caplog.messages[-1]
+
+
+def test_stop_waits_for_held_keys_until_its_deadline() -> None:
+    """A run that was told to stop waits for a first copy, but not beyond `shutdown_seconds`."""
+    scene = lost_and_stored()
+    scene.dispatcher.settle(scene.now + 20.0)
+    scene.none()
+    assert not scene.dispatcher.is_over(scene.now)
+    assert scene.dispatcher.is_over(scene.now + 20.0)
+    scene.dispatcher.settle(scene.now + 60.0)
+    assert scene.dispatcher.error is None
+
+
+# Bounds
+
+
+@pytest.mark.parametrize("listed_behind", [0, 30])
+def test_forgotten_leftovers_are_not_waited_for(listed_behind: int) -> None:
+    """An ingestion that has been pending for days delays no run, wherever in the list it is."""
+    scene = Scene(to=destination(is_new=False))
+    scene.put(1, 2, 3, 4)
+    young = [(f"x{number}", -10.0 - number, DONE) for number in range(listed_behind)]
+    scene.done(scene.next(ReadList), listing(*young, ("stuck", -864_000.0, PENDING)))
+    assert numbers(scene.next(PostRows)) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("to", [destination(), KEYLESS], ids=["keyed", "keyless"])
+def test_endless_list_ends_the_search(to: Destination) -> None:
+    """A list without an end is left at `confirmation_timeout_seconds`, and the run ends as unconfirmed."""
+    scene = Scene(to=to, confirmation_timeout_seconds=60.0)
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(PostRows), lost())
+    scene.put(1)
+    pages = 0
+    while scene.dispatcher.error is None:
+        request = scene.dispatcher.next(scene.now)
+        if request is None:
+            scene.wait()
+        elif isinstance(request, ReadList):
+            pages += 1
+            entries = tuple(IngestionEntry(f"{pages}-{each}", None, DONE) for each in range(100))
+            scene.after(1.0).done(request, IngestionsPage(entries, request.page, 100, 10**9))
+        elif isinstance(request, PostRows):
+            scene.done(request, unreachable())
+    assert isinstance(scene.dispatcher.error, UnconfirmedError)
+    assert 50 < pages < 70
+
+
+def test_lost_posts_keep_their_planned_waits() -> None:
+    """Without a list's lag, a keyless POST that is lost each time waits between tries, and ends in time."""
+    scene = Scene(to=KEYLESS, listing_lag_seconds=0.0, retry_seconds=10.0)
+    scene.put(1, 2, 3, 4)
+    posts = 0
+    while scene.dispatcher.error is None:
+        request = scene.dispatcher.next(scene.now)
+        if request is None:
+            scene.wait()
+            continue
+        posts += isinstance(request, PostRows)
+        scene.after(0.1).done(request, lost() if isinstance(request, PostRows) else listing())
+    assert posts <= 12
+    assert scene.now < 13.0
+
+
+@pytest.mark.parametrize(("seconds", "is_adopted"), [(1.0, False), (4.0, False), (6.0, True)])
+def test_earlier_run_is_not_adopted(seconds: float, *, is_adopted: bool) -> None:
+    """An ingestion from the first moments may be a run's that ended right before, and is not adopted."""
+    scene = Scene(to=OLD_KEYLESS)
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(ReadList), listing())
+    scene.after(seconds).done(lose(scene, scene.next(PostRows)), listing(("x", seconds, DONE)))
+    scene.done(scene.next(ReadIngestion), stored(4))
+    assert (scene.dispatcher.error is None) == is_adopted

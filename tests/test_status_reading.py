@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from target_databox.api.shapes import IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.batches import Row
 from target_databox.delivery.lane import Lane
 from target_databox.delivery.model import Batch, Destination, Slot
@@ -22,18 +23,34 @@ def lane_with(*accepted_at: float) -> Lane:
 
 def test_few_batches_wait_for_more() -> None:
     """While more batches may come, a reading waits for some to be worth its request."""
-    reading = StatusReading(lane_with(10.0, 11.0), lag_seconds=30)
+    reading = StatusReading(lane_with(10.0, 11.0), lag_seconds=30, timeout_seconds=600)
     reading._read_at = 10.4
     assert reading.due_at(DELAY_SECONDS) == 10.4 + StatusReading.LONGEST_INTERVAL_SECONDS
 
 
 def test_last_batches_wait_for_nothing() -> None:
     """When no more batches will come, the reading is due as soon as the newest one should be done."""
-    reading = StatusReading(lane_with(10.0, 11.0), lag_seconds=30)
+    reading = StatusReading(lane_with(10.0, 11.0), lag_seconds=30, timeout_seconds=600)
     reading._read_at = 10.4
     assert reading.due_at(DELAY_SECONDS, is_last=True) == 11.0 + DELAY_SECONDS
 
 
 def test_nothing_unconfirmed_needs_no_reading() -> None:
     """Without an unconfirmed batch the list is not read."""
-    assert StatusReading(lane_with(), lag_seconds=30).due_at(DELAY_SECONDS, is_last=True) == float("inf")
+    assert StatusReading(lane_with(), lag_seconds=30, timeout_seconds=600).due_at(
+        DELAY_SECONDS, is_last=True
+    ) == float("inf")
+
+
+def test_endless_list_is_left_in_time() -> None:
+    """A list that has no end is left when an ingestion's time would be up."""
+    reading = StatusReading(lane_with(10.0, 11.0), lag_seconds=30, timeout_seconds=60)
+    now = reading.due_at(DELAY_SECONDS)
+    pages = 0
+    while not pages or reading.is_walking:
+        page = reading.reading().page
+        pages, now = pages + 1, now + 1.0
+        strangers = tuple(IngestionEntry(f"{page}-{each}", None, IngestionStatus.DONE) for each in range(99))
+        own = IngestionEntry("i0", None, IngestionStatus.PENDING)
+        reading.listed(IngestionsPage((own, *strangers), page, 100, 10**9), now, due={"i0", "i1"})
+    assert 50 < pages < 70

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 # The server's clock is known from the Date header of an answer, perhaps of another machine of theirs.
 # Too much makes a stranger's ingestion a candidate, which ends the run; too little would load rows twice.
 CLOCK_TOLERANCE_SECONDS = 5.0
-# Ingestions this old are taken for forgotten, not for pending, where the list's order allows to leave them
-# unread.
+# Ingestions this old are taken for forgotten, not for pending.
 LEFTOVER_HORIZON_SECONDS = 3600.0
 LEFTOVER_MOST_PAGES = 50
 FIRST_LOOK_SECONDS = 1.0
@@ -58,12 +57,15 @@ class Errand:
         """The request that is due."""
         raise NotImplementedError
 
-    def _look_again(self, now: float, timeout_seconds: float) -> None:
+    def _go_on(self, now: float, timeout_seconds: float, *, wait: bool = False) -> None:
+        """Plan the next request, at once or after a growing wait, or end when the time is up."""
         if now - self.began_at - self._waited_seconds >= timeout_seconds:
             self.ended = "late"
             return
-        self.attempts.due_at = now + self._look_seconds
-        self._look_seconds = min(self._look_seconds * LOOK_GROWTH, LONGEST_LOOK_SECONDS)
+        self.attempts.due_at = now
+        if wait:
+            self.attempts.due_at += self._look_seconds
+            self._look_seconds = min(self._look_seconds * LOOK_GROWTH, LONGEST_LOOK_SECONDS)
 
 
 class PurgeOnce(Errand):
@@ -81,13 +83,14 @@ class PurgeOnce(Errand):
 class Settling(Errand):
     """Waits until ingestions that this run doesn't know are no longer pending.
 
-    Only those that the first walk finds count: a second writer may always have new ones.
+    Only those that the first walk finds count: a second writer may always have new ones. So do only those
+    that are not older than `since`, wherever in the list they are.
 
     Args:
         lane: The dataset.
         due_at: When the first walk may start.
         since: Server's time before which nothing matters; None when all does.
-        timeout_seconds: How long to wait for what is pending.
+        timeout_seconds: How long to read and to wait for what is pending.
         holds: Held keys that this walk can release.
         most_pages: Pages after which a walk stops all the same.
 
@@ -124,14 +127,15 @@ class Settling(Errand):
     def listed(self, page: IngestionsPage, now: float) -> None:
         """Take in a page."""
         self._survey.read(page)
-        self.attempts.due_at = now
         if self._survey.page() is not None:
+            self._go_on(now, self._timeout_seconds)
             return
         self.is_cut_short = self._survey.is_cut_short
         pending = {
             entry.id
             for entry in self._survey.entries.values()
             if entry.status in (IngestionStatus.PENDING, IngestionStatus.UNKNOWN)
+            and not _is_older(entry.timestamp, self._since)
             and not self.lane.knows(entry.id)
         }
         self.found = pending if self.found is None else self.found & pending
@@ -140,7 +144,7 @@ class Settling(Errand):
         if not self.found:
             self.ended = "done"
         else:
-            self._look_again(now, self._timeout_seconds)
+            self._go_on(now, self._timeout_seconds, wait=True)
 
 
 class Search(Errand):
@@ -151,7 +155,7 @@ class Search(Errand):
 
     Attributes:
         matches: The ingestions that could be the lost one, once the search has ended.
-        is_unsure: Whether one of them may be older than the request, since the times don't tell.
+        is_unsure: Whether one of them may be an earlier run's, since the times don't tell.
     """
 
     def __init__(self, lane: Lane, batch: Batch, due_at: float, *, timeout_seconds: float) -> None:
@@ -180,13 +184,13 @@ class Search(Errand):
         if survey is None:
             return
         survey.read(page)
-        self.attempts.due_at = now
         if survey.page() is not None:
+            self._go_on(now, self._timeout_seconds)
             return
         self._listed = {
             entry.id: entry
             for entry in survey.entries.values()
-            if not self.lane.knows(entry.id) and not self._is_older(entry.timestamp)
+            if not self.lane.knows(entry.id) and not _is_older(entry.timestamp, self._since)
         }
         self._unread = [*self._listed]
         self._walked, self._survey = survey, None
@@ -195,13 +199,12 @@ class Search(Errand):
     def read(self, ingestion: Ingestion | None, now: float) -> None:
         """Take in an ingestion; None when it is listed and can't be read yet."""
         read = self._listed[self._unread.pop(0)]
-        self.attempts.due_at = now
         at = read.timestamp
         if at is None and ingestion is not None:
             at = ingestion.timestamp
         if ingestion is None:
             self._pending.append(read.id)
-        elif self._is_older(at) or (ingestion.received or 0) > len(self.batch.rows):
+        elif _is_older(at, self._since) or (ingestion.received or 0) > len(self.batch.rows):
             pass
         elif ingestion.received == len(self.batch.rows):
             self._match(read.id, at)
@@ -216,15 +219,21 @@ class Search(Errand):
             self._is_list_stale = True
         self._finish_if_read(now)
 
-    def _is_older(self, at: float | None) -> bool:
-        return at is not None and self._since is not None and at < self._since
-
     def _match(self, ingestion_id: str, at: float | None) -> None:
         self.matches.append(ingestion_id)
-        self.is_unsure |= (at is None or self._since is None) and not self.lane.knows_all_older
+        has_no_time = at is None or self._since is None
+        self.is_unsure |= self._is_perhaps_earlier(at) or (has_no_time and not self.lane.knows_all_older)
+
+    def _is_perhaps_earlier(self, at: float | None) -> bool:
+        """Whether a run that ended right before this one may have made it, not listed yet at the start."""
+        began_at = self.lane.server_began_at
+        return not self.lane.destination.is_new and (
+            at is None or began_at is None or at < began_at + CLOCK_TOLERANCE_SECONDS
+        )
 
     def _finish_if_read(self, now: float) -> None:
         if self._unread:
+            self._go_on(now, self._timeout_seconds)
             return
         if not self._pending:
             self.ended = "done"
@@ -233,7 +242,11 @@ class Search(Errand):
         if self._is_list_stale:
             self._survey, self._is_list_stale = Survey(self._since, before=self._walked), False
             self.matches, self.is_unsure = [], False
-        self._look_again(now, self._timeout_seconds)
+        self._go_on(now, self._timeout_seconds, wait=True)
+
+
+def _is_older(at: float | None, since: float | None) -> bool:
+    return at is not None and since is not None and at < since
 
 
 def _is_counted(ingestion: Ingestion) -> bool:

@@ -41,17 +41,22 @@ class Patience:
 
     def try_later(self, lane: Lane, attempts: Attempts, error: TransientError, now: float) -> None:
         """Plan another try, or end the run."""
+        if not self.plan(lane, attempts, error, now):
+            self._course.fail(error, now)
+
+    def plan(self, lane: Lane, attempts: Attempts, error: TransientError, now: float) -> bool:
+        """Plan another try, if there is time for one."""
         if isinstance(error, ThrottledError):
             # The budget knows how long to wait, and waiting for it is no failure.
             attempts.due_at = now
-            return
+            return True
         asked = error.retry_after_seconds
         failing_seconds = attempts.failed(now, lambda tries: self._wait(tries, asked))
         if failing_seconds > self._retry_seconds:
-            self._course.fail(error, now)
-            return
+            return False
         lane.counts.retries += 1
         self._tell(lane, error, attempts.due_at - now, now)
+        return True
 
     def _tell(self, lane: Lane, error: TransientError, wait_seconds: float, now: float) -> None:
         if now - self._told_at < QUIET_SECONDS:

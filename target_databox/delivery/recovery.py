@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from target_databox.api.errors import DataboxError, LostAnswerError, MissingError, TransientError
 from target_databox.api.shapes import Ingestion, IngestionsPage
+from target_databox.delivery.course import Mode
 from target_databox.delivery.errands import (
     CLOCK_TOLERANCE_SECONDS,
     LEFTOVER_HORIZON_SECONDS,
@@ -73,6 +74,7 @@ class Recovery:
         """Prepare a dataset that this run did not create for its first row."""
         if lane.is_open or lane.opening is not None:
             return
+        lane.server_began_at = server_time
         timeout = self._policy.confirmation_timeout_seconds
         since = None if server_time is None else server_time - max(LEFTOVER_HORIZON_SECONDS, timeout)
         lane.opening = Settling(
@@ -87,6 +89,8 @@ class Recovery:
             lag = self._policy.listing_lag_seconds
             timeout = self._policy.confirmation_timeout_seconds
             lane.search = Search(lane, batch, now + lag, timeout_seconds=timeout)
+            # The planned wait stays; what the search takes beyond it is no failure of the POST.
+            batch.posting.due_at = max(batch.posting.due_at, lane.search.began_at)
             return
         if batch.hold is None or batch.hold.is_over:
             batch.hold = Hold(now, batch.posted_after)
@@ -97,13 +101,15 @@ class Recovery:
     # Requests
 
     def errand(self, now: float) -> Request | Blocked | None:
-        """The request of an errand that is due, if any."""
+        """The request of an errand that is due, if any; once nothing new goes out, only for first copies."""
         for lane in self._lanes:
             if not lane.has_errands:
                 continue
             if lane.holds and lane.copies is None:
                 self._look_for_copies(lane)
             for errand in lane.errands():
+                if self._course.is_settling and errand is not lane.copies:
+                    continue
                 if errand.is_away:
                     continue
                 due_at = errand.attempts.due_at
@@ -119,6 +125,9 @@ class Recovery:
     def returned(self, request: ReadList | ReadIngestion | Purge, answer: object, now: float) -> None:
         """Take in the answer to an errand's request."""
         errand = request.errand
+        if isinstance(answer, DataboxError) and errand is request.lane.copies and self._is_last_wait:
+            self._not_listed(request.lane, errand, answer, now)
+            return
         is_gone = isinstance(request, ReadIngestion) and isinstance(answer, MissingError)
         if isinstance(answer, TransientError):
             self._patience.try_later(request.lane, errand.attempts, answer, now)
@@ -144,10 +153,8 @@ class Recovery:
             self._opened(lane, errand, now)
         elif isinstance(errand, Search):
             self._found(lane, errand, now)
-        elif isinstance(errand, Settling) and errand.ended == "done":
+        elif isinstance(errand, Settling):
             self._landed(lane, errand, now)
-        else:
-            self._unresolved(lane, "ingestions that this run did not make are still pending", now)
 
     # Before the first row
 
@@ -191,34 +198,64 @@ class Recovery:
 
     def _landed(self, lane: Lane, errand: Settling, now: float) -> None:
         lane.copies = None
+        if errand.ended == "late":
+            finding = "ingestions that this run did not make are still pending"
+            if not self._is_last_wait:
+                self._unresolved(lane, finding, now)
+                return
+            self._give_up_holds(lane, finding, now)
+            return
         for hold in errand.holds:
             # Another copy that was lost since then may not be listed yet.
             if hold.lost_at + self._policy.listing_lag_seconds <= errand.began_at:
                 self._ledger.end_hold(lane, hold, now)
 
+    @property
+    def _is_last_wait(self) -> bool:
+        """Whether no row waits for held keys any more, only the end of the run."""
+        if self._course.mode is Mode.DRAINING:
+            return not self._ledger.open_rows
+        return self._course.is_settling
+
+    def _not_listed(self, lane: Lane, errand: Errand, error: DataboxError, now: float) -> None:
+        # Every row is confirmed and every STATE is due: no reason to fail.
+        is_planned = isinstance(error, TransientError) and self._patience.plan(
+            lane, errand.attempts, error, now
+        )
+        if not is_planned:
+            lane.copies = None
+            self._give_up_holds(lane, f"the list of ingestions can't be read ({error.happened})", now)
+
+    def _give_up_holds(self, lane: Lane, finding: str, now: float) -> None:
+        logger.warning(
+            "The answer to a batch of %s was lost, and %s. If its first copy is stored after rows of the "
+            "next run, it brings back older values of their keys.",
+            lane.destination,
+            finding,
+        )
+        for hold in list(lane.holds):
+            self._ledger.end_hold(lane, hold, now)
+
     def _found(self, lane: Lane, search: Search, now: float) -> None:
         batch = search.batch
         if search.ended == "late":
-            self._unresolved(lane, "ingestions that could be the lost one are still pending", now)
+            finding = "ingestions that could be the lost one are still pending, or the list has no end"
+            self._unresolved(lane, finding, now)
         elif len(search.matches) > 1:
             self._unresolved(lane, f"{len(search.matches)} ingestions could be the lost one", now)
         elif search.is_unsure:
-            finding = "an ingestion could be the lost one, or be older: there is no time to tell by"
+            finding = "an ingestion could be the lost one, or an earlier run's: their times don't tell"
             self._unresolved(lane, finding, now)
         elif search.matches:
             lane.search = None
             batch.posting.succeeded()
             batch.ingestion_id = search.matches[0]
-            lane.was_accepted = True
             logger.info(
                 "Found ingestion %s of %s again, whose answer was lost.", batch.ingestion_id, lane.destination
             )
             self._confirmation.accept(batch, now)
         else:
             lane.search = None
-            # The time that the search took, mostly for the budget, is no failure of the POST.
-            batch.posting.waited_seconds += now - search.began_at
-            batch.posting.due_at = now
             lane.resends.append(batch)
 
     def _unresolved(self, lane: Lane, finding: str, now: float) -> None:

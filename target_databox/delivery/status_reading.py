@@ -24,10 +24,12 @@ class StatusReading(Errand):
     MOST_BATCHES = 20
     LONGEST_INTERVAL_SECONDS = 2.0
 
-    def __init__(self, lane: Lane, *, lag_seconds: float) -> None:
+    def __init__(self, lane: Lane, *, lag_seconds: float, timeout_seconds: float) -> None:
         super().__init__(lane, 0.0)
         self.is_blind = False
         self._lag_seconds = lag_seconds
+        self._timeout_seconds = timeout_seconds
+        self._walk_began_at = 0.0
         self._read_at = float("-inf")
         self._survey: Survey | None = None
         self._last: Survey | None = None
@@ -71,6 +73,7 @@ class StatusReading(Errand):
             oldest = next(iter(self.lane.accepted.values()))
             since = None if oldest.posted_after is None else oldest.posted_after - CLOCK_TOLERANCE_SECONDS
             self._survey = Survey(since, before=self._last)
+            self._walk_began_at = self.attempts.due_at
             self._seen_own = False
             self._was_fruitful = False
         return ReadList(self.lane, self, self._survey.page() or 1)
@@ -94,7 +97,8 @@ class StatusReading(Errand):
         )
         self.attempts.due_at = now
         unseen = due - survey.entries.keys()
-        if unseen and survey.page() is not None and (self._seen_own or survey.pages_read < 2):
+        has_time = now - self._walk_began_at < self._timeout_seconds
+        if unseen and has_time and survey.page() is not None and (self._seen_own or survey.pages_read < 2):
             return
         overdue = any(
             self.lane.accepted[missing].age_seconds(now) > self._lag_seconds
