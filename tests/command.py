@@ -123,14 +123,18 @@ class Command:
         *arguments: str,
         env: dict[str, str] | None = None,
         stdin: Any = subprocess.PIPE,
+        stdout: Any = subprocess.PIPE,
+        stderr: Any = subprocess.PIPE,
+        shell: str = "",
         **settings: Any,
     ) -> subprocess.Popen[bytes]:
-        """Start it; its standard input stays open."""
+        """Start it; its standard input stays open. A shell may do something first."""
+        command = [TARGET, "--config", self.config(**settings), *arguments]
         return subprocess.Popen(
-            [TARGET, "--config", self.config(**settings), *arguments],
+            ["/bin/bash", "-c", f'{shell}; exec "$@"', "bash", *command] if shell else command,
             stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             env={**os.environ, **(env or {})},
         )
 
@@ -159,4 +163,4 @@ def finished(process: subprocess.Popen[bytes], data: bytes = b"") -> Run:
         process.kill()
         process.wait()
         raise
-    return Run(process.returncode, out, log.decode(errors="replace"))
+    return Run(process.returncode, out or b"", (log or b"").decode(errors="replace"))

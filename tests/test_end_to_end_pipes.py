@@ -13,7 +13,6 @@ import pytest
 from tests.command import LOG_LINE, TARGET, Command, finished, record, schema, state, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 ROWS = 200
@@ -117,22 +116,6 @@ def test_full_output_ends_the_run(command: Command, tmp_path: Path) -> None:
     (error,) = told_as_errors(log)
     assert error.startswith("Standard output can't be written (No space left on device), so no STATE can be")
     assert "Exception ignored" not in log
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of a few thousand bytes; skips where none can be mounted."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", folder],  # noqa: S607 # wherever it is
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("no disk can be mounted here")
-    yield folder
-    subprocess.run(["umount", folder], check=True)  # noqa: S607 # likewise
 
 
 def test_full_disk_keeps_whole_rejects(command: Command, small_disk: Path) -> None:

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
+import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
-from target_databox.state_output import OutputClosedError, write_state
+from target_databox.state_output import OutputClosedError, _take_back, write_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOLDER = """
+import fcntl, sys
+with open(sys.argv[1], "ab") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.read()
+    file.write(b"theirs\\n")
+"""
 
 
 def test_state_is_one_line(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -63,3 +78,39 @@ def test_full_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdout", output)
         with pytest.raises(OutputClosedError, match="can't be written \\(No space left on device\\)"):
             write_state(b"{}")
+
+
+def test_runs_take_turns_at_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another run writes to the same file a STATE waits, and comes behind what that run wrote."""
+    path = tmp_path / "states"
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as holder,
+        path.open("a") as output,
+    ):
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == b"held\n"
+        monkeypatch.setattr(sys, "stdout", output)
+        writer = threading.Thread(target=write_state, args=(b"ours",))
+        writer.start()
+        writer.join(0.1)
+        assert writer.is_alive()
+        assert path.read_bytes() == b""
+        holder.stdin.close()
+        writer.join(10)
+    assert path.read_bytes() == b"theirs\nours\n"
+
+
+def test_cut_line_is_ended_where_something_follows(tmp_path: Path) -> None:
+    """A part of a line is taken back from a file's end; what somebody else wrote behind it is kept."""
+    path = tmp_path / "states"
+    with path.open("ab", buffering=0) as ours, path.open("ab", buffering=0) as theirs:
+        ours.write(b"whole\ncut")
+        _take_back(ours.fileno(), 6, 3)
+        assert path.read_bytes() == b"whole\n"
+        ours.write(b"cut")
+        theirs.write(b"theirs\n")
+        _take_back(ours.fileno(), 6, 3)
+    assert path.read_bytes() == b"whole\ncuttheirs\n\n"
