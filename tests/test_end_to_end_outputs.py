@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import socket
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,13 +17,15 @@ import pytest
 from tests.command import DEADLINE_SECONDS, finished, record, schema, state, text
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.command import Command
 
 # More than a pipe holds, so that no write of it is done at once.
 LONG_BYTES = 300_000
 BUFFERING = [pytest.param({}, id="buffered"), pytest.param({"PYTHONUNBUFFERED": "1"}, id="unbuffered")]
+# More than any machine needs between the end of the work and the end of the process.
+LEEWAY_SECONDS = 2.0
 EARLIER = b'{"upto": -1}\n'
 
 
@@ -193,6 +198,127 @@ def test_terminal_that_is_gone_ends_the_run(command: Command, env: dict[str, str
     assert run.code == 1
     (error,) = run.errors
     assert error.startswith("Standard output can't be written (Input/output error), so no STATE can be")
+
+
+# Readers that read nothing, and a signal
+
+
+def stuffed_pipe(*, blocks: bool = True) -> tuple[int, int]:
+    """A pipe that takes nothing more: the ends to read and to write."""
+    reading, writing = os.pipe()
+    stuff(writing)
+    os.set_blocking(writing, blocks)
+    return reading, writing
+
+
+def stuffed_socket() -> tuple[int, int]:
+    """A socket that takes nothing more."""
+    ours, theirs = socket.socketpair()
+    stuff(theirs.fileno())
+    os.set_blocking(theirs.fileno(), True)
+    return ours.detach(), theirs.detach()
+
+
+def stuffed_terminal() -> tuple[int, int]:
+    """A terminal that shows nothing more."""
+    reading, writing = os.openpty()
+    stuff(writing)
+    os.set_blocking(writing, True)
+    return reading, writing
+
+
+def stuff(descriptor: int) -> None:
+    """Write until nothing more is taken."""
+    os.set_blocking(descriptor, False)
+    for size in (4096, 1):
+        try:
+            while True:
+                os.write(descriptor, b"\n" * size)
+        except BlockingIOError:
+            continue
+
+
+NOBODY_READS = [
+    pytest.param(stuffed_pipe, id="pipe"),
+    pytest.param(lambda: stuffed_pipe(blocks=False), id="non-blocking pipe"),
+    pytest.param(stuffed_socket, id="socket"),
+    pytest.param(stuffed_terminal, id="terminal"),
+    pytest.param(os.pipe, id="empty pipe"),
+]
+
+
+@pytest.mark.parametrize("env", BUFFERING)
+@pytest.mark.parametrize("is_at_end", [True, False], ids=["at the end", "while it reads"])
+@pytest.mark.parametrize("output", NOBODY_READS)
+def test_reader_that_reads_nothing_does_not_outlive_a_signal(
+    command: Command, env: dict[str, str], output: Callable[[], tuple[int, int]], *, is_at_end: bool
+) -> None:
+    """After a signal a run whose STATE nobody takes ends within shutdown_seconds, with the signal's code."""
+    number, code = (signal.SIGTERM, 143) if is_at_end else (signal.SIGINT, 130)
+    reading, writing = output()
+    process = command.start(env=env, stdout=writing, shutdown_seconds=1)
+    os.close(writing)
+    assert process.stdin is not None
+    process.stdin.write(messages(1))
+    if is_at_end:
+        process.stdin.close()
+        process.stdin = None
+    else:
+        process.stdin.flush()
+    wait_for(lambda: bool(command.emulator.log.of("ingestion")))
+    time.sleep(0.1)
+    assert process.poll() is None
+    process.send_signal(number)
+    began = time.monotonic()
+    process.wait(DEADLINE_SECONDS)
+    assert time.monotonic() - began < 1 + LEEWAY_SECONDS
+    run = finished(process)
+    os.close(reading)
+    assert (run.code, run.errors) == (code, [])
+    assert "Writing STATE or rejected records is blocked; ending without them." in run.log
+    assert run.log.splitlines()[-1].endswith("0.0 s waited for the rate limit)")
+
+
+def test_reader_that_reads_again_after_a_signal_gets_its_state(command: Command) -> None:
+    """A STATE that was blocked when the signal came is written whole if it is taken in time."""
+    reading, writing = os.pipe()
+    process = command.start(stdout=writing)
+    os.close(writing)
+    assert process.stdin is not None
+    process.stdin.write(messages(1))
+    process.stdin.flush()
+    wait_for(lambda: bool(command.emulator.log.of("ingestion")))
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    with open(reading, "rb") as output:  # noqa: PTH123 # a descriptor
+        assert lines_of(output.read()) == [1]
+    assert finished(process).code == 143
+
+
+def test_blocked_rejects_file_does_not_outlive_a_signal(command: Command, tmp_path: Path) -> None:
+    """After a signal a run that can't get at its rejects file ends in time; no STATE passes the record."""
+    path = tmp_path / "rejects.singer"
+    process = command.start(shutdown_seconds=1, rejects_path=str(path))
+    with path.open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(text(schema(), record(id=1), state(upto=1)))
+        process.stdin.flush()
+        assert process.stdout.readline() == b'{"upto": 1}\n'
+        process.stdin.write(text(record(id="x"), state(upto=2)))
+        process.stdin.flush()
+        # Its thread has the file open, and waits for its turn.
+        opened = Path(f"/proc/{process.pid}/fd")
+        wait_for(lambda: path in [each.resolve() for each in opened.iterdir()])
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        process.wait(DEADLINE_SECONDS)
+        assert time.monotonic() - began < 1 + LEEWAY_SECONDS
+    run = finished(process)
+    assert (run.code, run.out) == (143, b"")
+    assert path.read_bytes() == b""
 
 
 def wait_for(is_so: Any) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_databox.api.errors import LostAnswerError
+from target_databox.api.errors import KeyRefusedError, LostAnswerError
 from target_databox.api.shapes import Accepted, Ingestion, IngestionsPage, IngestionStatus
 from target_databox.delivery.batches import Cut, Row
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import Engine
+from target_databox.delivery.errors import LoadingError
 from tests.delivering import FACTS, FreeTurns, destination, policy
 
 if TYPE_CHECKING:
@@ -214,6 +215,81 @@ def test_stop_is_bounded() -> None:
     assert time.monotonic() - began < 2.0
     assert station.states == []
     station.api.gate.set()
+
+
+@pytest.fixture
+def blocked() -> Iterator[Callable[[bytes], None]]:
+    """Takes a STATE only when the test is over."""
+    is_over = threading.Event()
+    yield lambda _: is_over.wait(PATIENCE_SECONDS) and None
+    is_over.set()
+
+
+@pytest.mark.parametrize("confirmed_first", [True, False])
+def test_blocked_reader_does_not_outlive_a_stop(
+    blocked: Callable[[bytes], None], confirmed_first: bool
+) -> None:
+    """A run that is told to stop ends `shutdown_seconds` later though nobody takes its STATE."""
+    station = Station(writes=blocked, shutdown_seconds=0.2)
+    station.load(10)
+    if confirmed_first:
+        station.wait_for(lambda: station.dispatcher.open_rows == 0)
+    began = time.monotonic()
+    station.engine.stop()
+    station.engine.finish()
+    assert 0.2 <= time.monotonic() - began < 2.0
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [KeyRefusedError("The key was refused.", **FACTS), ZeroDivisionError("a bug")],
+    ids=["closed at once", "settled"],
+)
+def test_blocked_reader_does_not_outlive_a_failure(
+    blocked: Callable[[bytes], None], trouble: Exception
+) -> None:
+    """A run that fails ends `shutdown_seconds` later though nobody takes its STATE."""
+    station = Station(writes=blocked, shutdown_seconds=0.2)
+    station.engine.state(b"first")
+    station.api.trouble = trouble
+    station.load(10)
+    began = time.monotonic()
+    with pytest.raises((LoadingError, ZeroDivisionError)):
+        station.engine.finish()
+    assert time.monotonic() - began < 2.0
+
+
+def test_slow_reader_is_waited_for() -> None:
+    """A run that is not told to stop waits for whoever takes its last STATE."""
+    taken: list[bytes] = []
+    is_reading = threading.Event()
+
+    def slow(state: bytes) -> None:
+        is_reading.wait(PATIENCE_SECONDS)
+        taken.append(state)
+
+    station = Station(writes=slow, shutdown_seconds=0.0)
+    station.load(10)
+    ending = threading.Thread(target=station.engine.finish, name="ending")
+    ending.start()
+    ending.join(0.1)
+    assert ending.is_alive()
+    is_reading.set()
+    ending.join(PATIENCE_SECONDS)
+    assert taken[-1] == b"10"
+
+
+def test_states_are_written_by_one_thread() -> None:
+    """Every STATE, also the last one, is written by the writer's thread."""
+    threads: list[str] = []
+    station = Station(
+        writes=lambda _: threads.append(threading.current_thread().name), state_interval_seconds=1e6
+    )
+    station.load(10)
+    station.wait_for(lambda: bool(threads))
+    station.load(10)
+    station.engine.finish()
+    assert threads == ["databox-writer"] * 2
 
 
 def test_finish_can_be_called_again() -> None:

@@ -1,8 +1,8 @@
 """Runs a dispatcher: threads for its requests, one that writes what is due, and the caller's that reads.
 
 One lock guards the dispatcher; nothing slow happens under it. Of the idle workers one minds the clock, the
-others sleep until it has found a request. No STATE is written but by the writer, and the last one by
-`finish`.
+others sleep until it has found a request. Only the writer writes STATEs and rejected rows, also the last
+ones: where a write blocks, the caller can still end the run in time.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # How long the end of a run waits for threads that have nothing more to do.
 JOIN_SECONDS = 1.0
+# How long the last STATE has to be written when the time for everything else is over.
+LAST_WRITE_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 3600.0
 # How long a signal may go unnoticed while the caller waits.
 INTERRUPTION_SECONDS = 0.1
@@ -75,6 +77,9 @@ class Engine:
         self._is_minded = False
         self._minded_until = NEVER
         self._is_ending = False
+        # Whether the caller waits for the writer no longer, and until when it does.
+        self._is_over = False
+        self._written_until = NEVER
         # What the caller waits for, and until when the writer sleeps.
         self._awaited: Callable[[], bool] | None = None
         self._due_until = NEVER
@@ -139,13 +144,16 @@ class Engine:
         """
         with self._lock:
             now = self._clock()
+            self._written_until = min(self._written_until, now + self._dispatcher.policy.shutdown_seconds)
             if error is None:
-                self._dispatcher.settle(now + self._dispatcher.policy.shutdown_seconds)
+                self._dispatcher.settle(self._written_until)
             else:
                 self._dispatcher.fail(error, now)
 
     def finish(self) -> None:
-        """Wait until everything has its outcome, or the run is over otherwise; write the last STATE.
+        """Wait until everything has its outcome and the last STATE is written, or the run is over otherwise.
+
+        A run that stops early gives up on a write that is still blocked `shutdown_seconds` later.
 
         Raises:
             BaseException: Why the run ended early.
@@ -162,15 +170,11 @@ class Engine:
             self._is_ending = True
             for condition in (self._minding, self._idle, self._due):
                 condition.notify_all()
-        self._join(self._writer, until=dispatcher.deadline)
+        self._join_writer()
         with self._lock:
-            state = dispatcher.state(self._clock(), last=True) if self._can_write else None
+            self._is_over = True
             dispatcher.close()
-        if state is not None and not self._writer.is_alive():
-            self._write_state(state)
-        patience = self._clock() + JOIN_SECONDS
-        for worker in self._workers:
-            worker.join(max(0.0, patience - self._clock()))
+        self._join_workers()
         if dispatcher.error is not None:
             raise dispatcher.error
 
@@ -201,18 +205,39 @@ class Engine:
         if self._dispatcher.output_at < self._due_until:
             self._due.notify()
 
-    def _join(self, thread: threading.Thread, *, until: float) -> None:
-        while thread.is_alive() and self._clock() < until + JOIN_SECONDS:
-            thread.join(INTERRUPTION_SECONDS)
-            with self._interruptible:
-                pass
-
     def _server_time(self, now: float) -> float | None:
         # A lower bound: the server's clock was at least there when its answer came, and has gone on since.
         date = self._api.server_time()
         if date is not None and date != self._server_date:
             self._server_date, self._server_date_at = date, now
         return None if self._server_date is None else self._server_date + now - self._server_date_at
+
+    # The end
+
+    def _join_writer(self) -> None:
+        """Wait until everything is written, or the time for it is over."""
+        began_at = self._clock()
+        policy, writer = self._dispatcher.policy, self._writer
+        while writer.is_alive():
+            until = min(self._written_until, self._dispatcher.deadline)
+            if self._dispatcher.error is not None:
+                until = min(until, began_at + policy.shutdown_seconds)
+            left = max(until, began_at) + LAST_WRITE_SECONDS - self._clock()
+            if left <= 0:
+                logger.warning(
+                    "Writing STATE or rejected records is blocked; ending without them. The next run loads "
+                    "again what no STATE has passed."
+                )
+                return
+            writer.join(min(INTERRUPTION_SECONDS, left))
+            with self._interruptible:
+                pass
+
+    def _join_workers(self) -> None:
+        now = self._clock()
+        until = min(now + JOIN_SECONDS, max(now, self._written_until))
+        for worker in self._workers:
+            worker.join(max(0.0, until - self._clock()))
 
     # Worker threads
 
@@ -301,8 +326,12 @@ class Engine:
         dispatcher = self._dispatcher
         while True:
             now = self._clock()
+            if self._is_over:
+                return None, None
             rejects = dispatcher.rejects()
-            state = None if rejects else dispatcher.state(now)
+            state = None
+            if not rejects and self._can_write:
+                state = dispatcher.state(now, last=self._is_ending)
             if rejects or state is not None:
                 return rejects, state
             if self._is_ending:
