@@ -11,7 +11,7 @@ from target_databox.messages import InputError
 from target_databox.records.columns import ColumnError
 from target_databox.rejects import RejectsFileError, RejectsLeftError
 from target_databox.reports.summary import CountError
-from target_databox.settings.reading import SettingsError
+from target_databox.settings.errors import SettingsError
 from target_databox.state_output import OutputClosedError
 
 if TYPE_CHECKING:

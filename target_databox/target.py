@@ -47,14 +47,9 @@ from target_databox.reader import METADATA, LineReader
 from target_databox.records.columns import ColumnError
 from target_databox.records.validation import SchemaError
 from target_databox.settings.about import CONFIG_JSONSCHEMA
+from target_databox.settings.errors import SettingsError
 from target_databox.settings.files import config_of
-from target_databox.settings.reading import (
-    Settings,
-    SettingsError,
-    environment,
-    environment_config,
-    read_settings,
-)
+from target_databox.settings.reading import Settings, settings_of_run
 from target_databox.sinks import DatasetSink, Stopped
 from target_databox.stream_maps import UNFIT, UnmappedError, mapped
 
@@ -110,10 +105,9 @@ class TargetDatabox(Target):
         setup_mapper: bool = True,
         message_reader: LineReader | None = None,
     ) -> None:
-        given = dict(config or {})
-        if parse_env_config:
-            given.update(environment_config(environment(os.environ)))
-        self.settings: Settings = read_settings(given, os.environ, require_key=self.needs_key)
+        self.settings: Settings = settings_of_run(
+            config or {}, os.environ, parse_env=parse_env_config, require_key=self.needs_key
+        )
         self.interrupts = Interrupts()
         try:
             super().__init__(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from target_databox.settings.errors import SettingsError
 from target_databox.settings.files import config_of
-from target_databox.settings.reading import SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,14 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_databox.settings.about import CONFIG_JSONSCHEMA
-from target_databox.settings.reading import (
-    Settings,
-    SettingsError,
-    _is_timezone,
-    environment,
-    environment_config,
-    read_settings,
-)
+from target_databox.settings.errors import SettingsError
+from target_databox.settings.reading import Settings, _is_timezone, read_settings
 from target_databox.settings.table import TABLE
 
 KEY = {"api_key": "pak_made-up"}
@@ -192,11 +186,14 @@ def test_every_problem_is_listed() -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("batch_size_row", "batch_size_row is no setting of target-databox; did you mean batch_size_rows?"),
-        ("zzz", "zzz is no setting of target-databox."),
+        (
+            "batch_size_row",
+            "batch_size_row is not a setting of target-databox; did you mean batch_size_rows?",
+        ),
+        ("zzz", "zzz is not a setting of target-databox."),
         (
             "load_method.orders",
-            "load_method.orders is no setting of target-databox; did you mean load_method?",
+            "load_method.orders is not a setting of target-databox; did you mean load_method?",
         ),
     ],
 )
@@ -253,38 +250,6 @@ def test_emulators_need_their_own_key() -> None:
     """The configured key, which may be a real one, is never sent to an emulator."""
     (problem,) = problems(KEY, {"TARGET_DATABOX_EMULATOR_URL": "http://localhost:1"})
     assert problem == "TARGET_DATABOX_EMULATOR_KEY must be set where TARGET_DATABOX_EMULATOR_URL is."
-
-
-def test_environment_holds_any_setting() -> None:
-    """Every setting is a variable; empty ones and unknown ones are not settings."""
-    variables = {f"TARGET_DATABOX_{setting.name.upper()}": "x" for setting in TABLE}
-    assert set(environment_config(variables)) == set(DEFAULTS)
-    variables = {
-        "TARGET_DATABOX_API_KEY": "pak_1",
-        "TARGET_DATABOX_BATCH_SIZE_ROWS": "10",
-        "TARGET_DATABOX_ACCOUNT_ID": "",
-        "TARGET_DATABOX_COLUMN_TYPES": '{"orders.amount": "number"}',
-        "TARGET_DATABOX_EMULATOR_URL": "",
-        "TARGET_DATABOX_LOG_LEVEL": "debug",
-        "BATCH_SIZE_BYTES": "5",
-    }
-    read = read_settings(environment_config(variables), variables)
-    assert read.batch_size_rows == 10
-    assert read.account_id is None
-    assert read.column_types == {"orders.amount": "number"}
-    assert not read.emulated
-
-
-def test_dotenv_fills_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A .env file of the working directory or a parent is read, and variables that are set win over it."""
-    (tmp_path / ".env").write_text(
-        "TARGET_DATABOX_API_KEY=from-file\nTARGET_DATABOX_TIMEZONE='Europe/Kyiv'\nEMPTY\n"
-    )
-    inner = tmp_path / "inner"
-    inner.mkdir()
-    monkeypatch.chdir(inner)
-    read = environment({"TARGET_DATABOX_API_KEY": "set"})
-    assert read == {"TARGET_DATABOX_API_KEY": "set", "TARGET_DATABOX_TIMEZONE": "Europe/Kyiv"}
 
 
 def test_streams_may_hold_dots() -> None:

@@ -26,7 +26,8 @@ from target_databox.api.retries import patiently
 from target_databox.rehearsal.estimates import rows_per_hour
 from target_databox.rehearsal.tables import echo, plain_table, shown
 from target_databox.rejects import RejectsFile, RejectsFileError
-from target_databox.settings.reading import SettingsError, read_settings
+from target_databox.settings.errors import SettingsError
+from target_databox.settings.reading import settings_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,15 +74,16 @@ class Finding:
     advice: str = ""
 
 
-def run(config: Mapping[str, Any], variables: Mapping[str, str]) -> bool:
+def run(config: Mapping[str, Any], process: Mapping[str, str], *, parse_env: bool) -> bool:
     """Look at everything, print the table; True when a run can start.
 
     Args:
-        config: The configuration, as `read_settings` takes it.
-        variables: The process's environment.
+        config: The configuration of files.
+        process: The process's environment.
+        parse_env: Whether it holds settings.
     """
     try:
-        settings = read_settings(config, variables, require_key=False)
+        settings = settings_of_run(config, process, parse_env=parse_env, require_key=False)
     except SettingsError as error:
         findings = [Finding("settings", Outcome.FAILED, problem) for problem in error.problems]
     else:

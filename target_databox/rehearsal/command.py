@@ -8,8 +8,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from target_databox.settings.reading import environment, environment_config
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -44,10 +42,7 @@ def rehearse(
         return target.exit_code
     from target_databox.rehearsal.check import run
 
-    given = dict(config)
-    if parse_env:
-        given.update(environment_config(environment(os.environ)))
     try:
-        return 0 if run(given, os.environ) else 1
+        return 0 if run(config, os.environ, parse_env=parse_env) else 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -1,1 +1,1 @@
-"""What a run can be told: every setting, read and checked before anything else happens."""
+"""Every setting of a run, read and checked before anything else happens."""

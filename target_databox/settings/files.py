@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from target_databox.settings.reading import SettingsError
+from target_databox.settings.errors import SettingsError
 
 
 def config_of(path: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ What there is to set stands in ``table``, what a value may be in ``values``.
 from __future__ import annotations
 
 import difflib
+import logging
 import zoneinfo
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,12 +16,19 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values, find_dotenv
-
 from target_databox.api import limits
 from target_databox.api.addresses import address_problem, is_loopback
 from target_databox.records.columns import Flattening
 from target_databox.records.conversions import column_type_problem
+from target_databox.settings.environment import (
+    EMULATOR_KEY_VARIABLE,
+    EMULATOR_URL_VARIABLE,
+    ENVIRONMENT_PREFIX,
+    environment_config,
+    read_environment,
+    unknown_variables,
+)
+from target_databox.settings.errors import SettingsError
 from target_databox.settings.mapping import faker_problems, stream_map_problems
 from target_databox.settings.table import TABLE, Setting
 from target_databox.settings.values import (
@@ -32,29 +40,9 @@ from target_databox.settings.values import (
     shown,
 )
 
-ENVIRONMENT_PREFIX: Final = "TARGET_DATABOX_"
-EMULATOR_URL_VARIABLE: Final = "TARGET_DATABOX_EMULATOR_URL"
-EMULATOR_KEY_VARIABLE: Final = "TARGET_DATABOX_EMULATOR_KEY"
+logger = logging.getLogger("target-databox")
+
 EVERY_STREAM: Final = "*"
-
-
-class SettingsError(ValueError):
-    """The settings can't be used; the message lists everything that is wrong with them.
-
-    Attributes:
-        problems: One sentence for each problem, without the key's value.
-    """
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(map(_printable, problems))
-        super().__init__(
-            "The settings can't be used:\n" + "\n".join(f"- {problem}" for problem in self.problems)
-        )
-
-
-def _printable(text: str) -> str:
-    """Text on one line that any terminal can show, whatever was written into a setting."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 _BY_NAME: Final = {setting.name: setting for setting in TABLE}
@@ -173,38 +161,44 @@ class Settings:
         return entries
 
 
-def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables, and those of the ``.env`` file of the working directory or the nearest parent with one.
-
-    As in the SDK, the file is read for ``--config ENV`` only, and a variable that is set wins over it.
-
-    Args:
-        variables: The process's environment.
-    """
-    path = find_dotenv(usecwd=True)
-    from_file = dotenv_values(path) if path else {}
-    return {**{name: value for name, value in from_file.items() if value is not None}, **variables}
-
-
-def environment_config(variables: Mapping[str, str]) -> dict[str, str]:
-    """The configuration that ``TARGET_DATABOX_*`` variables hold, as text; empty ones are not set.
+def settings_of_run(
+    config: Mapping[str, Any], process: Mapping[str, str], *, parse_env: bool, require_key: bool
+) -> Settings:
+    """The settings of a run: those of its files, and over them those of the environment.
 
     Args:
-        variables: The process's environment, or what ``environment`` made of it.
+        config: The configuration of files, later ones over earlier ones.
+        process: The process's environment.
+        parse_env: Whether settings are taken from the environment (`--config ENV`).
+        require_key: Whether a run without a key makes no sense.
+
+    Raises:
+        SettingsError: As `read_settings`, or the `.env` file can't be read.
     """
-    names = ((setting.name, f"{ENVIRONMENT_PREFIX}{setting.name.upper()}") for setting in TABLE)
-    return {name: variables[variable] for name, variable in names if variables.get(variable, "").strip()}
+    environment = read_environment(process)
+    origins = environment.origins(parse_env=parse_env)
+    if origins:
+        logger.info("Read from the file .env of the working directory: %s.", ", ".join(origins))
+    given = {**config, **(environment_config(environment.variables) if parse_env else {})}
+    return read_settings(
+        given, environment.variables, from_file=environment.from_file, require_key=require_key
+    )
 
 
 def read_settings(
-    config: Mapping[str, Any], variables: Mapping[str, str], *, require_key: bool = True
+    config: Mapping[str, Any],
+    variables: Mapping[str, str],
+    *,
+    from_file: Collection[str] = (),
+    require_key: bool = True,
 ) -> Settings:
     """The settings of a run.
 
     Args:
         config: The configuration, of files and of ``environment_config``, later ones over earlier ones.
-        variables: The process's environment. Only the emulator's two variables are read from it, and they
-            win over the configuration.
+        variables: The variables of the run. Only the emulator's two are read from it, which win over the
+            configuration; a `TARGET_DATABOX_*` variable that nothing reads is an error.
+        from_file: Names of variables that come from the `.env` file.
         require_key: Whether a run without a key makes no sense.
 
     Raises:
@@ -213,6 +207,7 @@ def read_settings(
     """
     problems: list[str] = []
     given = _given(config, problems)
+    problems += unknown_variables(variables, from_file, told=config.keys() - _BY_NAME.keys())
     emulator_url = variables.get(EMULATOR_URL_VARIABLE, "").strip()
     if emulator_url:
         given.pop("api_url", None)
@@ -273,7 +268,7 @@ def _given(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
         else:
             nearest = difflib.get_close_matches(name, _BY_NAME, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else "."
-            problems.append(f"{name} is no setting of target-databox{hint}")
+            problems.append(f"{name} is not a setting of target-databox{hint}")
     return given
 
 
