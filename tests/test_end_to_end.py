@@ -252,11 +252,12 @@ def test_metadata_columns_are_added(command: Command) -> None:
 
 
 def test_unused_settings_are_told(command: Command) -> None:
-    """A setting that names a stream which never came is told, since it may be misspelt."""
-    run = command.run(schema(), record(id=1), dataset_titles={"ordres": "Orders"})
+    """A type for a column that its stream lacks may be misspelt; another stream's settings are no reason."""
+    types = {"orders": {"nme": "string"}, "customers": {"id": "number"}}
+    run = command.run(schema(), record(id=1), column_types=types, dataset_titles={"customers": "C"})
     assert run.code == 0
     assert run.told("WARNING") == [
-        "Nothing in the input matched the setting dataset_titles.ordres; is it misspelt?"
+        "Nothing in the input matched the setting column_types.orders.nme; is it misspelt?"
     ]
 
 
@@ -311,7 +312,7 @@ def test_bad_settings_are_told_together(command: Command) -> None:
     run = command.run(b"no Singer", batch_size_rows=0, data_source_titel="x")
     assert (run.code, run.out) == (1, b"")
     (error,) = run.errors
-    assert "- data_source_titel is no setting of target-databox; did you mean data_source_title?" in error
+    assert "- data_source_titel is not a setting of target-databox; did you mean data_source_title?" in error
     assert "- batch_size_rows " in error
     assert len(command.emulator.log) == 0
 

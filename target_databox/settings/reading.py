@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import logging
 import zoneinfo
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -134,29 +134,26 @@ class Settings:
                     types[path[len(prefix) :]] = column_type
         return {name: types[name] for name in types if columns is None or name in columns}
 
-    def unused(self, streams: Iterable[str] | Mapping[str, Collection[str]]) -> list[str]:
-        """Entries of the object settings that no stream of the run had a use for, misspelt ones perhaps.
+    def unused(self, columns: Mapping[str, Collection[str]]) -> list[str]:
+        """Entries of `column_types` for columns that their stream does not have, misspelt ones perhaps.
+
+        An entry of a stream that is not in the input is none: another run may read that stream.
 
         Args:
-            streams: Names of the streams that were seen; with the columns of each, entries for columns
-                that no stream has are found too.
+            columns: Columns by stream, of the streams that were seen.
 
         Returns:
-            Entries such as ``dataset_ids.ordres`` or ``column_types.orders.amuont``, in order.
+            Entries such as `column_types.orders.amuont`, in order.
         """
-        seen = set(streams)
-        columns = streams if isinstance(streams, Mapping) else {}
-        entries = [f"dataset_ids.{stream}" for stream in self.dataset_ids if stream not in seen]
-        entries += [f"dataset_titles.{stream}" for stream in self.dataset_titles if stream not in seen]
+        entries = []
         for path in self.column_types:
             matches = [
-                stream
-                for stream in seen
+                path[len(prefix) :] in names
+                for stream, names in columns.items()
                 for prefix in (f"{EVERY_STREAM}.", f"{stream}.")
                 if path.startswith(prefix)
-                and (stream not in columns or path[len(prefix) :] in columns[stream])
             ]
-            if not matches:
+            if matches and not any(matches):
                 entries.append(f"column_types.{path}")
         return entries
 
