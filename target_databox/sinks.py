@@ -138,7 +138,7 @@ class DatasetSink(Sink):
         super().__init__(target, stream_name, schema, key_properties)
         self._target = target
         settings = target.settings
-        self.load_keys = () if settings.load_method == "append-only" else tuple(self.key_properties)
+        self.load_keys = settings.keys_of(stream_name, self.key_properties)
         self.columns: tuple[Column, ...] = columns_of(
             self.schema,
             key_properties=self.load_keys,

@@ -321,7 +321,7 @@ class TargetDatabox(Target):
             raise InputError(
                 f"changes the key properties of stream '{sink.stream_name}' from {', '.join(keys) or 'none'} "
                 f"to {', '.join(sink.load_keys) or 'none'}: the keys of a Databox dataset can't be changed. "
-                "Load it into another dataset with dataset_titles, or append only with load_method."
+                "Set primary_keys for the stream, or load it into another dataset with dataset_titles."
             )
         return lane
 

@@ -167,13 +167,13 @@ def test_keys_must_be_columns(key: str) -> None:
     [
         (
             ["nope", "id", "nor"],
-            "The key properties 'nope', 'nor' are no columns of the stream. Name columns of the stream, with "
-            "a stream map's __key_properties__ if need be.",
+            "The key properties 'nope', 'nor' are no columns of the stream. Name columns of the stream "
+            "in primary_keys, [] for none.",
         ),
         (
             ["id", "address"],
             "The key properties 'address' are no columns of the stream. An object can't be a key: name one "
-            "of its columns, or give it the type string in column_types.",
+            "of its columns in primary_keys, or give it the type string in column_types.",
         ),
     ],
 )

@@ -410,8 +410,8 @@ def test_other_keys_are_an_error(emulator: Emulator, run_on: Callable[..., Run])
         f"The dataset {error.dataset_id} of the stream 's' has the primary keys a, b, and the "
         "stream would have no "
         "primary keys. A dataset's keys can't be changed: choose another dataset with "
-        "dataset_titles or dataset_ids, "
-        "or another load_method."
+        "dataset_titles or dataset_ids, or give the stream the dataset's keys with primary_keys "
+        '({"s": ["a", "b"]}) or load_method.'
     )
     assert (error.stream, error.wanted, error.found) == ("s", (), ("a", "b"))
 

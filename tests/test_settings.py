@@ -46,6 +46,7 @@ def test_defaults_are_those_of_the_table() -> None:
 OBJECTS = (
     "dataset_ids",
     "dataset_titles",
+    "primary_keys",
     "column_types",
     "stream_maps",
     "stream_map_config",
@@ -102,6 +103,11 @@ def test_passed_defaults_are_accepted() -> None:
         ("column_types", {"orders.amount": "number"}, {"orders.amount": "number"}),
         ("column_types", '{"*": {"day": "datetime:%d.%m.%Y"}}', {"*.day": "datetime:%d.%m.%Y"}),
         ("stream_map_config", '{"a": 1}', {"a": 1}),
+        ("primary_keys", {"orders": ["id", "line"], "log": []}, {"orders": ["id", "line"], "log": []}),
+        ("primary_keys", '{"a.b": ["id"], "log": []}', {"a.b": ["id"], "log": []}),
+        ("primary_keys", {"a": {"b": ["id"], "c": {"d": []}}, "e": None}, {"a.b": ["id"], "a.c.d": []}),
+        ("primary_keys", {"orders": '["id", "a b"]'}, {"orders": ["id", "a b"]}),
+        ("primary_keys", "", {}),
     ],
 )
 def test_values_are_understood(name: str, given: Any, read: Any) -> None:
@@ -162,6 +168,13 @@ def test_values_are_understood(name: str, given: Any, read: Any) -> None:
             "column_types.orders.a needs a date format with a year",
         ),
         ("column_types", {"orders": {"a": ["number"]}}, "not an array"),
+        ("primary_keys", {"orders": "id"}, "orders must be a list of columns, such as [\"id\"], not 'id'"),
+        ("primary_keys", {"orders": "[1"}, "orders must be a list of columns"),
+        ("primary_keys", {"a": {"b": True}}, "a.b must be a list of columns"),
+        ("primary_keys", {"orders": ["id", 1]}, "; 1 is not the name of a column"),
+        ("primary_keys", {"orders": '["id", " "]'}, "; ' ' is not the name of a column"),
+        ("primary_keys", {"orders": ["id", "id"]}, "names a column twice"),
+        ("primary_keys", ["id"], "must be an object"),
         ("rejects_policy", "accept", "needs rejects_path"),
         ("api_key", "pak secret", "characters that no key has"),
         ("api_key", "pak\nsecret", "characters"),
@@ -269,6 +282,7 @@ def test_unused_entries_are_found() -> None:
     read = settings(
         dataset_ids={"ordres": "1", "orders": "2"},
         dataset_titles={"gone": "T"},
+        primary_keys={"gone": ["id"]},
         column_types={
             "orders": {"amuont": "number", "amount": "number"},
             "*.day": "datetime",
@@ -408,6 +422,8 @@ def test_endless_depth_is_no_object() -> None:
 
 def test_dotted_settings_join_their_object() -> None:
     """A dotted setting is an entry of its object, beside those that came nested."""
+    read = settings(**{"primary_keys.a.b": ["id"], "primary_keys": {"orders": []}})
+    assert read.primary_keys == {"a.b": ["id"], "orders": []}
     read = settings(
         **{"column_types.orders.amount": "number", "column_types": {"orders": {"day": "datetime"}}}
     )
@@ -419,6 +435,7 @@ def test_read_configuration_fits_the_schema() -> None:
     read = settings(
         batch_size_rows="10", requests_per_hour="5000", schema_declaration="off", stream_maps={"a.b": "c"},
         column_types={"a": {"b": {"c": "number"}}}, rejects_path="x", account_id="7",
+        primary_keys={"a": {"b": ["id"]}},
     )  # fmt: skip
     for config in (read.config, read.sdk_config(), read_settings({}, {}, require_key=False).config):
         jsonschema.Draft202012Validator(CONFIG_JSONSCHEMA).validate(config)

@@ -115,7 +115,7 @@ BAD_LINES = {
     "key is no column": (
         b'{"type":"SCHEMA","stream":"other","schema":{"properties":{"a":{}}},"key_properties":["b"]}\n',
         "is a SCHEMA of stream 'other' that can't be loaded: The key properties 'b' are no columns of the "
-        "stream. Name columns of the stream, with a stream map's __key_properties__ if need be.",
+        "stream. Name columns of the stream in primary_keys, [] for none.",
     ),
     "columns clash": (
         b'{"type":"SCHEMA","stream":"other","schema":{"properties":'
@@ -138,7 +138,7 @@ BAD_LINES = {
     "keys change": (
         text(schema(keys=["name"])),
         "changes the key properties of stream 'orders' from id to name: the keys of a Databox dataset can't "
-        "be changed. Load it into another dataset with dataset_titles, or append only with load_method.",
+        "be changed. Set primary_keys for the stream, or load it into another dataset with dataset_titles.",
     ),
     "activation of an unknown stream": (
         b'{"type":"ACTIVATE_VERSION","stream":"other","version":1}\n',

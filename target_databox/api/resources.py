@@ -6,6 +6,7 @@ was lost or another run was faster: the list is read again, and of several with 
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -346,7 +347,8 @@ class Resources:
             raise KeysDifferError(
                 f"The dataset {dataset_id} of the stream {stream!r} has {_keys_text(keys)}, and the stream "
                 f"would have {_keys_text(wanted)}. A dataset's keys can't be changed: choose another dataset "
-                "with dataset_titles or dataset_ids, or another load_method.",
+                "with dataset_titles or dataset_ids, or give the stream the dataset's keys with primary_keys "
+                f"({json.dumps({stream: list(keys)}, ensure_ascii=False)}) or load_method.",
                 stream=stream,
                 dataset_id=dataset_id,
                 wanted=wanted,

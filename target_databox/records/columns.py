@@ -204,9 +204,10 @@ def _require_keys(found: tuple[Column, ...], key_properties: Sequence[str]) -> N
     except KeyColumnError as exc:
         names = {column.path[0] for column in found if len(column.path) > 1}
         hint = (
-            "An object can't be a key: name one of its columns, or give it the type string in column_types."
+            "An object can't be a key: name one of its columns in primary_keys, or give it the type string "
+            "in column_types."
             if names.intersection(key_properties)
-            else "Name columns of the stream, with a stream map's __key_properties__ if need be."
+            else "Name columns of the stream in primary_keys, [] for none."
         )
         raise KeyColumnError(f"{exc} {hint}") from exc
 

@@ -136,8 +136,8 @@ def _hints(settings: Settings, lanes: Sequence[PreviewLane]) -> list[str]:
         stream, rows = lane.destination.stream, lane.counts.read - lane.counts.rejected
         if not lane.key_columns and settings.load_method != "append-only":
             hints.append(
-                f"{stream} has no keys: every run appends what it reads, also what is there already. Let the "
-                "tap send key_properties, or set __key_properties__ in stream_maps."
+                f"{stream} has no keys: every run appends what it reads, also what is there already. Name "
+                f"its keys in primary_keys ({json.dumps({stream: ['…']}, ensure_ascii=False)})."
             )
         is_dated = DATETIME in lane.data_types.values()
         for name, guess in lane.guesses.items():

@@ -10,16 +10,14 @@ from __future__ import annotations
 import difflib
 import logging
 import zoneinfo
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from target_databox.api import limits
 from target_databox.api.addresses import address_problem, is_loopback
 from target_databox.records.columns import Flattening
-from target_databox.records.conversions import column_type_problem
 from target_databox.settings.environment import (
     EMULATOR_KEY_VARIABLE,
     EMULATOR_URL_VARIABLE,
@@ -31,14 +29,7 @@ from target_databox.settings.environment import (
 from target_databox.settings.errors import SettingsError
 from target_databox.settings.mapping import faker_problems, stream_map_problems
 from target_databox.settings.table import TABLE, Setting
-from target_databox.settings.values import (
-    Text,
-    Tree,
-    ValueProblemError,
-    flattened,
-    nested_stream_maps,
-    shown,
-)
+from target_databox.settings.values import Tree, ValueProblemError, entries, nested_stream_maps, shown
 
 logger = logging.getLogger("target-databox")
 
@@ -56,6 +47,7 @@ class Settings:
         api_key: Empty when it was not required and not given.
         dataset_ids: Dataset id by stream name.
         dataset_titles: Dataset title by stream name.
+        primary_keys: Key columns by stream name, empty for none.
         column_types: Type by ``stream.column``, or by ``*.column``; see ``column_types_for``.
         config: The same settings as a configuration that ``about.CONFIG_JSONSCHEMA`` accepts, key included.
         emulated: Whether the environment sends this run to an emulator, whatever its configuration says.
@@ -69,6 +61,7 @@ class Settings:
     timezone: str
     dataset_ids: Mapping[str, str]
     dataset_titles: Mapping[str, str]
+    primary_keys: Mapping[str, list[str]]
     load_method: Literal["upsert", "append-only", "overwrite"]
     column_types: Mapping[str, str]
     schema_declaration: bool
@@ -133,6 +126,17 @@ class Settings:
                 if path.startswith(prefix):
                     types[path[len(prefix) :]] = column_type
         return {name: types[name] for name in types if columns is None or name in columns}
+
+    def keys_of(self, stream: str, key_properties: Sequence[str]) -> tuple[str, ...]:
+        """The columns that make up the key of a stream's rows; empty for none.
+
+        Args:
+            stream: Name of the stream, after stream maps.
+            key_properties: What the tap or a stream map says.
+        """
+        if self.load_method == "append-only":
+            return ()
+        return tuple(self.primary_keys.get(stream, key_properties))
 
     def unused(self, columns: Mapping[str, Collection[str]]) -> list[str]:
         """Entries of `column_types` for columns that their stream does not have, misspelt ones perhaps.
@@ -325,29 +329,12 @@ def _is_timezone(name: str) -> bool:
 
 
 def _read_objects(values: dict[str, Any], problems: list[str]) -> None:
-    for name in ("dataset_ids", "dataset_titles", "column_types", "stream_map_config", "faker_config"):
-        values[name] = values[name] or {}
-    values["stream_maps"] = nested_stream_maps(values["stream_maps"] or {})
+    for setting in TABLE:
+        if isinstance(setting.kind, Tree):
+            values[setting.name] = values[setting.name] or {}
+    values["stream_maps"] = nested_stream_maps(values["stream_maps"])
     problems += [f"stream_maps.{problem}." for problem in stream_map_problems(values["stream_maps"])]
     problems += [f"faker_config.{problem}." for problem in faker_problems(values["faker_config"])]
-    title = Text(limits.MIN_TITLE_CHARACTERS, limits.MAX_TITLE_CHARACTERS)
-    for name, kind in (
-        ("dataset_ids", Text(1, 255)),
-        ("dataset_titles", title),
-        ("column_types", Text(1, 1000)),
-    ):
-        read: dict[str, str] = {}
-        for path, value in flattened(values[name]).items():
-            try:
-                entry = kind.read(value) or ""
-            except ValueProblemError as problem:
-                problems.append(f"{name}.{path} {problem}.")
-                continue
-            problem_of_type = column_type_problem(entry) if name == "column_types" else None
-            if problem_of_type is None and name == "column_types" and "." not in path:
-                problem_of_type = 'must be an object from column to type, such as {"amount": "number"}'
-            if problem_of_type is not None:
-                problems.append(f"{name}.{path} {problem_of_type}.")
-                continue
-            read[path] = entry
-        values[name] = read
+    for setting in TABLE:
+        if isinstance(setting.kind, Tree) and setting.kind.entry is not None:
+            values[setting.name] = entries(setting.name, setting.kind, values[setting.name], problems)

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from target_databox.api import limits
-from target_databox.settings.values import Boolean, Choice, Integer, Kind, Number, Text, Tree
+from target_databox.settings.values import (
+    Boolean,
+    Choice,
+    ColumnType,
+    Integer,
+    Kind,
+    Names,
+    Number,
+    Text,
+    Tree,
+)
 
 
 @dataclass(frozen=True)
@@ -75,30 +85,38 @@ TABLE: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "dataset_ids",
-        Tree(),
+        Tree(Text(1, 255)),
         None,
         "Dataset ids",
         "Object from stream to dataset id: load the stream into this existing dataset.",
     ),
     Setting(
         "dataset_titles",
-        Tree(),
+        Tree(Text(limits.MIN_TITLE_CHARACTERS, limits.MAX_TITLE_CHARACTERS)),
         None,
         "Dataset titles",
         "Object from stream to the title of its dataset. Default: the stream's name.",
+    ),
+    Setting(
+        "primary_keys",
+        Tree(Names()),
+        None,
+        "Primary keys",
+        'Object from stream to a list of columns, such as `{"orders": ["id"]}`: the stream\'s keys, whatever '
+        "its `key_properties` say; `[]` for none.",
     ),
     Setting(
         "load_method",
         Choice(("upsert", "append-only", "overwrite")),
         "upsert",
         "Load method",
-        "`upsert`: primary keys are the stream's key properties, so a row with a known key replaces it. "
-        "`append-only`: a dataset without keys. `overwrite`: the dataset is purged once, before the "
-        "stream's first row of the run, then as `upsert`; such a run writes no STATE.",
+        "`upsert`: a row with a known key replaces the older one; see `primary_keys`. `append-only`: a "
+        "dataset without keys, whatever `primary_keys` says. `overwrite`: the dataset is purged once, before "
+        "the stream's first row of the run, then as `upsert`; such a run writes no STATE.",
     ),
     Setting(
         "column_types",
-        Tree(),
+        Tree(ColumnType(), by_column=True),
         None,
         "Column types",
         "Object from stream (`*` for every stream) to column to type: `string`, `number`, `datetime`, or "

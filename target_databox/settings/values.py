@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from target_databox.records.conversions import column_type_problem
+
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _BOOLEANS: Final = {
     "true": True, "yes": True, "on": True, "1": True,
@@ -19,6 +21,7 @@ _BOOLEANS: Final = {
 MAX_INTEGER: Final = 2**63 - 1
 
 LONGEST_SHOWN_CHARACTERS: Final = 60
+MAX_COLUMN_TYPE_CHARACTERS: Final = 1000
 # O: how keys begin.
 KEY_PREFIX: Final = "pak_"
 
@@ -158,9 +161,64 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Tree:
-    """An object, in a file or as JSON text."""
+class ColumnType:
+    """The type of a column, as `column_types` has it."""
 
+    range: str = "a type of a column"
+
+    def read(self, value: Any) -> str:
+        """The value, blanks around it removed.
+
+        Raises:
+            ValueProblemError: It is none.
+        """
+        column_type = Text(1, MAX_COLUMN_TYPE_CHARACTERS).read(value) or ""
+        problem = column_type_problem(column_type)
+        if problem is not None:
+            raise ValueProblemError(problem)
+        return column_type
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names of columns, as a list or as JSON text of one; it may be empty."""
+
+    range: str = 'a list of columns, such as ["id"]'
+
+    def read(self, value: Any) -> list[str]:
+        """The names, as they are written.
+
+        Raises:
+            ValueProblemError: It is no such list, or a name is empty or there twice.
+        """
+        names = value
+        if isinstance(value, str):
+            try:
+                names = json.loads(value)
+            except (ValueError, RecursionError):
+                names = None
+        if not isinstance(names, list):
+            raise ValueProblemError(f"must be {self.range}, not {shown(value)}")
+        for name in names:
+            if not isinstance(name, str) or not name.strip():
+                raise ValueProblemError(f"must be {self.range}; {shown(name)} is not the name of a column")
+        if len(set(names)) < len(names):
+            raise ValueProblemError("names a column twice")
+        return names
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An object, in a file or as JSON text.
+
+    Attributes:
+        entry: What the object holds for each stream, or for each column of one; None for an object of
+            another structure. `entries` reads them.
+        by_column: Whether it is from stream to column to entry.
+    """
+
+    entry: Text | ColumnType | Names | None = None
+    by_column: bool = False
     range: str = "an object, or an object as JSON text"
 
     def read(self, value: Any) -> dict[str, Any] | None:
@@ -182,6 +240,32 @@ class Tree:
 
 
 Kind = Integer | Number | Boolean | Choice | Text | Tree
+
+
+def entries(name: str, kind: Tree, tree: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The entries of an object from stream to something, in whatever form they came.
+
+    Args:
+        name: The setting.
+        kind: What it is; its `entry` is set.
+        tree: The object, nested, dotted or both.
+        problems: Gets a sentence for each entry that can't be used.
+
+    Returns:
+        Entry by stream, or by stream, dot and column.
+    """
+    read: dict[str, Any] = {}
+    for path, value in flattened(tree).items():
+        if kind.by_column and "." not in path:
+            problems.append(
+                f'{name}.{path} must be an object from column to type, such as {{"amount": "number"}}.'
+            )
+            continue
+        try:
+            read[path] = kind.entry.read(value) if kind.entry else value
+        except ValueProblemError as problem:
+            problems.append(f"{name}.{path} {problem}.")
+    return read
 
 
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
