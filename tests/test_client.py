@@ -326,19 +326,23 @@ def test_undocumented_answers_are_lost(
         (400, RefusedError),
         (401, KeyRefusedError),
         (404, MissingError),
+        (413, RefusedError),
         (429, ThrottledError),
         (502, LostAnswerError),
+        (520, LostAnswerError),
     ],
 )
-def test_html_errors_keep_their_status(
+@pytest.mark.parametrize("body", [b"", b"<html>Oops</html>", b"\xff\x00"], ids=["empty", "page", "bytes"])
+def test_odd_errors_keep_their_status(
     client: DataboxClient,
     http: Http,
     call: Callable[[DataboxClient], object],
     status: int,
     kind: type[DataboxError],
+    body: bytes,
 ) -> None:
-    """An error page of something in between is judged by its status alone."""
-    http.register_uri(requests_mock.ANY, requests_mock.ANY, text="<html>Oops</html>", status_code=status)
+    """An empty answer, or the error page of something in between, is judged by its status alone."""
+    http.register_uri(requests_mock.ANY, requests_mock.ANY, content=body, status_code=status)
     with pytest.raises(DataboxError) as caught:
         call(client)
     assert type(caught.value) is kind

@@ -159,9 +159,21 @@ def test_systemic_refusal_is_no_storm(command: Command, tmp_path: Path) -> None:
         {"drop": "before"},
         {"status": 502, "after_write": True, "html": True},
         {"status": 503},
+        {"status": 520, "after_write": True, "html": True},
+        {"status": 529, "after_write": True, "body": ""},
+        {"status": 408, "after_write": True},
         {"status": 200, "after_write": True, "body": "no JSON"},
     ],
-    ids=["lost after", "lost before", "502 after", "503 before", "no JSON after"],
+    ids=[
+        "lost after",
+        "lost before",
+        "502 after",
+        "503 before",
+        "520 after",
+        "529 after",
+        "408 after",
+        "no JSON after",
+    ],
 )
 def test_lost_answers_lose_nothing(command: Command, fault: dict[str, Any], *, keyed: bool) -> None:
     """Answers lost before and after the write: no row is missing, none is there twice."""
@@ -190,9 +202,10 @@ def test_versions_arrive_in_order(make_emulator: EmulatorMaker, tmp_path: Path) 
 
 
 def test_throttled_run_completes(command: Command) -> None:
-    """429 answers, with Retry-After and without, delay the run and change nothing else."""
+    """429 answers, with and without Retry-After, empty or a page, delay the run and change nothing else."""
     command.emulator.faults.add("*", every=4, status=429, headers={"Retry-After": "0"})
     command.emulator.faults.add("post_rows", nth=5, status=429, html=True, body="<p>slow down</p>")
+    command.emulator.faults.add("ingestion", nth=3, status=429, body="")
     rows = [record(id=number) for number in range(50)]
     run = command.run(schema(), *rows, state(at=1), batch_size_rows=10)
     assert (run.code, run.states) == (0, [{"at": 1}])

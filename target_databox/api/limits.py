@@ -35,5 +35,6 @@ ACCOUNT_TYPES: Final = ("organization", "agency", "client")  # D: `accountType`
 KEY_REFUSED_STATUSES: Final = frozenset({401, 403})
 MISSING_STATUS: Final = 404  # A: documented for no route
 THROTTLED_STATUS: Final = 429  # A: the status past the rate limit is not documented
-# A: after these the request may or may not have been carried out. Every other 4xx and 5xx is final.
-LOST_ANSWER_STATUSES: Final = frozenset({408, 425, 500, 502, 503, 504})
+# A: after these the request may or may not have been carried out. Proxies have words of their own (520 to
+# 529 and more), so it is every 5xx but those that say that the request was not understood (501, 505).
+LOST_ANSWER_STATUSES: Final = frozenset({408, 425, *range(500, 600)}) - {501, 505}
