@@ -42,7 +42,7 @@ class FreeTurns:
         self.reserves.append(reserve)
         return 0.0
 
-    def refused(self, now: float, retry_after_seconds: float | None) -> None:
+    def refused(self, now: float, retry_after_seconds: float | None) -> str | None:
         """Pause."""
         self.free_at = now + (retry_after_seconds or 1.0)
 
@@ -147,6 +147,10 @@ class Scene:
         rejects = self.dispatcher.rejects()
         self.dispatcher.written(rejects)
         return [(reject.row.number, reject.verdict.reason) for reject in rejects]
+
+    def said(self) -> list[tuple[str, str]]:
+        """What is to be logged since the last call: levels and lines."""
+        return [(note.level, str(note)) for note in self.dispatcher.notes.taken()]
 
     def state(self) -> bytes | None:
         """The STATE that is due."""

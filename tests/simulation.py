@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from target_databox.delivery.model import Reject, Request
     from tests.simulated_plan import Plan
 
+logger = logging.getLogger(__name__)
+
 SHUTDOWN_SECONDS = 20.0
 MOST_RUNS = 5
 
@@ -277,6 +279,8 @@ class World:
             data = body(request.batch.rows) if isinstance(request, PostRows) else b""
             self._at(now + self.rand.uniform(*self.plan.latency) / 2, "arrive", run, request, data)
         self._write(run)
+        for note in dispatcher.notes.taken():
+            logger.info("%s: %s", note.level, note)
 
     def _sleep(self, run: Run) -> None:
         """Go on to the next moment at which something happens."""

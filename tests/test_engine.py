@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_databox.api.errors import KeyRefusedError, LostAnswerError
+from target_databox.api.errors import KeyRefusedError, LostAnswerError, ThrottledError
 from target_databox.api.shapes import Accepted, Ingestion, IngestionsPage, IngestionStatus
 from target_databox.delivery.batches import Cut, Row
 from target_databox.delivery.dispatcher import Dispatcher
@@ -257,6 +258,47 @@ def test_blocked_reader_does_not_outlive_a_failure(
     with pytest.raises((LoadingError, ZeroDivisionError)):
         station.engine.finish()
     assert time.monotonic() - began < 2.0
+
+
+@pytest.fixture
+def blocked_log() -> Iterator[threading.Event]:
+    """A log that is written to the end only when the test is over; the event says that a line waits."""
+    is_waiting, is_over = threading.Event(), threading.Event()
+
+    class Blocked(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            is_waiting.set()
+            is_over.wait(PATIENCE_SECONDS)
+
+    handler = Blocked()
+    log = logging.getLogger("target_databox.delivery.engine")
+    log.addHandler(handler)
+    yield is_waiting
+    is_over.set()
+    log.removeHandler(handler)
+
+
+def test_blocked_log_holds_up_nobody_else(blocked_log: threading.Event) -> None:
+    """While a worker waits for its line in the log, others deliver and confirm, and STATE is written."""
+
+    class LoudTurns(FreeTurns):
+        """A budget that warns of a 429."""
+
+        def refused(self, now: float, retry_after_seconds: float | None) -> str | None:
+            super().refused(now, retry_after_seconds)
+            return "Slow down."
+
+    station = Station(workers=2, turns=LoudTurns())
+    station.api.trouble = ThrottledError("Slow down.", **FACTS, retry_after_seconds=0.01)
+    began = time.monotonic()
+    station.load(5)
+    assert blocked_log.wait(PATIENCE_SECONDS)
+    station.api.trouble = None
+    station.load(5)
+    station.wait_for(lambda: station.states[-1:] == [b"10"])
+    station.engine.finish()
+    assert len(station.api.rows) == 10
+    assert time.monotonic() - began < PATIENCE_SECONDS
 
 
 def test_slow_reader_is_waited_for() -> None:

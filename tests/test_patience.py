@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from target_databox.api.errors import LostAnswerError
 from target_databox.delivery.course import Course, Mode
 from target_databox.delivery.lane import Lane
 from target_databox.delivery.model import Attempts
+from target_databox.delivery.notes import Notes
 from target_databox.delivery.patience import Patience
 from tests.delivering import FACTS, destination, throttled
 
@@ -19,9 +18,11 @@ def lost(asked: float | None = None) -> LostAnswerError:
     return LostAnswerError("It was lost.", **FACTS, retry_after_seconds=asked)
 
 
-def patience(course: Course) -> Patience:
+def patience(course: Course, notes: Notes | None = None) -> Patience:
     """Waits ten seconds longer after each failure, or what was asked for and a second for each."""
-    return Patience(course, 60.0, lambda tries, asked: 10.0 * tries if asked is None else asked + tries)
+    return Patience(
+        course, 60.0, lambda tries, asked: 10.0 * tries if asked is None else asked + tries, notes or Notes()
+    )
 
 
 def test_waits_follow_failures_and_wishes() -> None:
@@ -51,15 +52,15 @@ def test_patience_ends(last: float, *, ends: bool) -> None:
     assert lane.counts.retries == (1 if ends else 2)
 
 
-def test_failures_are_told_with_their_wait(caplog: pytest.LogCaptureFixture) -> None:
+def test_failures_are_told_with_their_wait() -> None:
     """A failure is told with its wait; those of the next ten seconds are counted, and then forgotten."""
-    caplog.set_level(logging.WARNING)
+    notes = Notes()
     lane = Lane(destination())
-    patient = patience(Course(20.0))
+    patient = patience(Course(20.0), notes)
     for now in (100.0, 101.0, 102.0, 111.0, 122.0):
         patient.try_later(lane, Attempts(0.0), lost(), now)
     start = "A request for stream 'orders' (dataset 'Orders', d1) will be tried again in 10.0 s: It was lost."
-    assert [record.getMessage() for record in caplog.records] == [
+    assert [str(note) for note in notes.taken()] == [
         start,
         f"{start} (2 other requests failed since the last such line)",
         start,

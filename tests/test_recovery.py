@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -291,9 +290,8 @@ def test_unresolved_answers_say_why(
     )
 
 
-def test_openings_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_openings_are_told() -> None:
     """What is left behind, what was not searched, and a purge are told before the first row."""
-    caplog.set_level(logging.INFO)
     scene = Scene(to=destination(is_new=False, purge=True))
     scene.put(1, 2, 3, 4)
     request: object = scene.next(ReadList)
@@ -307,18 +305,18 @@ def test_openings_are_told(caplog: pytest.LogCaptureFixture) -> None:
     assert isinstance(request, Purge)
     scene.done(request, None)
     scene.next(PostRows)
-    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+    assert scene.said() == [
         (
-            "WARNING",
+            "warning",
             "1 ingestions of stream 'orders' (dataset 'Orders', d1) were pending before this run and still "
             "are; going on without them. They may land after the rows of this run.",
         ),
         (
-            "WARNING",
+            "warning",
             "The list of ingestions of stream 'orders' (dataset 'Orders', d1) is long and in no order; only "
             "its first 50 pages were searched for pending ones.",
         ),
-        ("INFO", "Purged stream 'orders' (dataset 'Orders', d1)."),
+        ("info", "Purged stream 'orders' (dataset 'Orders', d1)."),
     ]
 
 
@@ -405,15 +403,15 @@ def test_lost_readings_are_tried_again_soon() -> None:
     assert scene.now == 1.0
 
 
-def test_found_batches_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_found_batches_are_told() -> None:
     """A lost batch that is found again is told with its ingestion, and shows that the dataset takes rows."""
-    caplog.set_level(logging.INFO, "target_databox.delivery.recovery")
     scene = Scene(to=KEYLESS)
     scene.put(1, 2, 3, 4)
     scene.done(lose(scene, scene.next(PostRows)), listing(("mine", 1.0, DONE)))
     scene.done(scene.next(ReadIngestion), stored(4))
-    assert caplog.records[-1].getMessage() == (
-        "Found ingestion mine of stream 'orders' (dataset 'Orders', d1) again, whose answer was lost."
+    assert scene.said()[-1] == (
+        "info",
+        "Found ingestion mine of stream 'orders' (dataset 'Orders', d1) again, whose answer was lost.",
     )
 
 
@@ -462,21 +460,22 @@ def test_end_waits_for_held_keys() -> None:
     assert scene.dispatcher.error is None
 
 
-def test_end_gives_up_a_copy_that_stays_pending(caplog: pytest.LogCaptureFixture) -> None:
+def test_end_gives_up_a_copy_that_stays_pending() -> None:
     """A first copy that is pending for `confirmation_timeout_seconds` ends the run with a warning alone."""
     scene = lost_and_stored(confirmation_timeout_seconds=60.0)
     while not scene.dispatcher.is_over(scene.now):
         scene.done(scene.wait().next(ReadList), listing(("copy", 0.0, PENDING)))
     assert 90.0 <= scene.now < 110.0
     assert scene.dispatcher.error is None
-    assert "still pending" in caplog.messages[-1]
+    ((_, said),) = scene.said()[-1:]
+    assert "still pending" in said
 
 
 @pytest.mark.parametrize(
     "failure", [unreachable(), lost(), RefusedError("Refused.", **FACTS, status=400)], ids=repr
 )
 def test_end_gives_up_a_list_that_is_not_to_be_had(
-    failure: Exception, caplog: pytest.LogCaptureFixture
+    failure: Exception,
 ) -> None:
     """A list that can't be read ends the run with a warning alone, since every row is confirmed."""
     scene = lost_and_stored(retry_seconds=20.0)
@@ -484,7 +483,8 @@ def test_end_gives_up_a_list_that_is_not_to_be_had(
         scene.done(scene.wait().next(ReadList), failure)
     assert scene.now < 60.0
     assert scene.dispatcher.error is None
-    assert "can't be read" in caplog.messages[-1]
+    ((_, said),) = scene.said()[-1:]
+    assert "can't be read" in said
 
 
 def test_stop_waits_for_held_keys_until_its_deadline() -> None:

@@ -98,8 +98,12 @@ class Budget:
             self.taken += 1
             return 0.0
 
-    def refused(self, now: float, retry_after_seconds: float | None) -> None:
-        """Pause everything and lower the pace, after a 429."""
+    def refused(self, now: float, retry_after_seconds: float | None) -> str | None:
+        """Pause everything and lower the pace, after a 429.
+
+        Returns:
+            What to warn of, by whoever holds no lock; None where that was said a moment ago.
+        """
         with self._lock:
             self.throttled += 1
             is_new = now >= self._paused_until
@@ -113,8 +117,7 @@ class Budget:
                 self._lowered_at = self._paused_until
                 self._ceiling = self._pace
                 self._pace = max(self._pace / 2, self.per_second * SLOWEST_SHARE)
-            if is_new:
-                self._warn(now, pause)
+            return self._warning(now, pause) if is_new else None
 
     def succeeded(self) -> None:
         """Let the pace recover a little, after an answer that is not a 429."""
@@ -132,16 +135,14 @@ class Budget:
             self._forget(now)
             return self._hour_capacity - self._hour_count
 
-    def _warn(self, now: float, pause_seconds: float) -> None:
-        level = logging.WARNING if now - self._warned_at >= QUIET_SECONDS else logging.DEBUG
-        if level == logging.WARNING:
-            self._warned_at = now
-        logger.log(
-            level,
-            "Databox says that the rate limit of the API key is used up (429). Pausing for %.1f s, then "
-            "going on with %s requests per second.",
-            pause_seconds,
-            f"{self._pace:.2g}" if self._pace < READABLE_PACE else f"{self._pace:,.0f}",
+    def _warning(self, now: float, pause_seconds: float) -> str | None:
+        if now - self._warned_at < QUIET_SECONDS:
+            return None
+        self._warned_at = now
+        pace = f"{self._pace:.2g}" if self._pace < READABLE_PACE else f"{self._pace:,.0f}"
+        return (
+            "Databox says that the rate limit of the API key is used up (429). Pausing for "
+            f"{pause_seconds:.1f} s, then going on with {pace} requests per second."
         )
 
     def _earliest(self, now: float, reserve: int) -> float:
@@ -203,7 +204,9 @@ class Turnstile:
 
     def refused(self, retry_after_seconds: float | None) -> None:
         """Note a 429."""
-        self._budget.refused(self._clock(), retry_after_seconds)
+        warning = self._budget.refused(self._clock(), retry_after_seconds)
+        if warning is not None:
+            logger.warning("%s", warning)
 
     def succeeded(self) -> None:
         """Note an answer that is not a 429."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -29,10 +28,9 @@ if TYPE_CHECKING:
     from target_databox.delivery.lane import Lane
     from target_databox.delivery.ledger import Ledger
     from target_databox.delivery.model import Batch, Policy, ReadList
+    from target_databox.delivery.notes import Notes
     from target_databox.delivery.patience import Patience
     from target_databox.delivery.verdicts import Verdicts
-
-logger = logging.getLogger(__name__)
 
 
 class Confirmation:
@@ -46,6 +44,7 @@ class Confirmation:
         verdicts: What judges batches that are not stored whole.
         gate: Where every request gets its turn.
         patience: What plans another try.
+        notes: Where it is said what happened.
     """
 
     def __init__(
@@ -58,6 +57,7 @@ class Confirmation:
         verdicts: Verdicts,
         gate: Gate,
         patience: Patience,
+        notes: Notes,
     ) -> None:
         self._policy = policy
         self._lanes = lanes
@@ -66,6 +66,7 @@ class Confirmation:
         self._verdicts = verdicts
         self._gate = gate
         self._patience = patience
+        self._notes = notes
         self._delay = PollDelay()
         # Accepted batches nobody asked about yet, oldest first; the others by when to ask again.
         self._unasked: deque[Batch] = deque()
@@ -245,7 +246,7 @@ class Confirmation:
                 self._still_pending(batch, "the list of ingestions does not show its outcome", now)
 
     def _stop_listing(self, lane: Lane) -> None:
-        logger.warning(
+        self._notes.warning(
             "The list of ingestions of %s does not show new ones in a page or two; reading each ingestion by "
             "itself, as with confirmation `rows`.",
             lane.destination,

@@ -7,6 +7,7 @@ STATE that is due.
 Every method takes the present as seconds of one monotonic clock, so that thousands of interleavings run in a
 second. The work is done in rooms of one duty each, every one of which knows only those before it:
 
+    notes                   what is to be logged
     course, ledger, gate    how far the run is; what is open; the way out
     patience                whether a failed request is tried again
     verdicts                batches that are not stored whole
@@ -27,6 +28,7 @@ from target_databox.delivery.gate import Blocked, Gate
 from target_databox.delivery.lane import NEVER, Lane
 from target_databox.delivery.ledger import Ledger
 from target_databox.delivery.model import AskOutcome, PostRows
+from target_databox.delivery.notes import Notes
 from target_databox.delivery.patience import Patience
 from target_databox.delivery.posting import Posting
 from target_databox.delivery.recovery import Recovery
@@ -50,18 +52,20 @@ class Dispatcher:
 
     Attributes:
         lanes: The datasets.
+        notes: What is to be logged, by whoever holds no lock.
         server_time: The server's clock, as far as it is known; None before its first answer.
     """
 
     def __init__(self, policy: Policy, turns: Turns, *, wait: Callable[[int, float | None], float]) -> None:
         self.policy = policy
         self.lanes: list[Lane] = []
+        self.notes = Notes()
         self.server_time: float | None = None
         self._away = 0
         self._course = course = Course(policy.shutdown_seconds)
         self._ledger = ledger = Ledger(policy.state_interval_seconds)
-        self._gate = gate = Gate(turns)
-        patience = Patience(course, policy.retry_seconds, wait)
+        self._gate = gate = Gate(turns, self.notes)
+        patience = Patience(course, policy.retry_seconds, wait, self.notes)
         self._verdicts = verdicts = Verdicts(policy, self.lanes, course=course, ledger=ledger)
         self._confirmation = confirmation = Confirmation(
             policy,
@@ -71,6 +75,7 @@ class Dispatcher:
             verdicts=verdicts,
             gate=gate,
             patience=patience,
+            notes=self.notes,
         )
         self._recovery = recovery = Recovery(
             policy,
@@ -80,6 +85,7 @@ class Dispatcher:
             confirmation=confirmation,
             gate=gate,
             patience=patience,
+            notes=self.notes,
         )
         self._posting = Posting(
             policy,

@@ -1,8 +1,9 @@
 """Runs a dispatcher: threads for its requests, one that writes what is due, and the caller's that reads.
 
-One lock guards the dispatcher; nothing slow happens under it. Of the idle workers one minds the clock, the
-others sleep until it has found a request. Only the writer writes STATEs and rejected rows, also the last
-ones: where a write blocks, the caller can still end the run in time.
+One lock guards the dispatcher. Nothing slow happens under it: its notes are logged when the lock is free
+again. Of the idle workers one minds the clock, the others sleep until it has found a request. Only the writer
+writes STATEs and rejected rows, also the last ones: where a write blocks, the caller can still end the run in
+time.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from target_databox.delivery.masking import masked
 from target_databox.delivery.model import AskOutcome, PostRows, ReadIngestion, ReadList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from target_databox.delivery.batches import Row
     from target_databox.delivery.dispatcher import Dispatcher
     from target_databox.delivery.lane import Lane
     from target_databox.delivery.model import Api, Destination, Reject, Request
+    from target_databox.delivery.notes import Note
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +117,7 @@ class Engine:
 
     def put(self, lane: Lane, rows: Sequence[Row]) -> None:
         """Take in rows in the order of the input, and return when there is room for more."""
-        with self._lock:
+        with self._deciding():
             self._start()
             self._dispatcher.put(lane, rows, self._clock())
             self._minding.notify()
@@ -123,7 +125,7 @@ class Engine:
 
     def reject(self, lane: Lane, row: Row, reason: str, code: str, message: str) -> None:
         """Take in a record that can't be sent, and return when there is room for more."""
-        with self._lock:
+        with self._deciding():
             self._start()
             self._dispatcher.reject(lane, row, reason, code, message)
             self._due.notify()
@@ -161,7 +163,7 @@ class Engine:
         dispatcher = self._dispatcher
         if not self._is_started and dispatcher.error is None:
             return
-        with self._lock:
+        with self._deciding():
             dispatcher.drain()
             self._start()
             self._minding.notify()
@@ -171,12 +173,20 @@ class Engine:
             for condition in (self._minding, self._idle, self._due):
                 condition.notify_all()
         self._join_writer()
-        with self._lock:
+        with self._deciding():
             self._is_over = True
             dispatcher.close()
         self._join_workers()
         if dispatcher.error is not None:
             raise dispatcher.error
+
+    @contextlib.contextmanager
+    def _deciding(self) -> Iterator[None]:
+        """Hold the lock, and log the notes afterwards: a reader of the log may be slow."""
+        with self._lock:
+            yield
+            notes = self._dispatcher.notes.taken()
+        _log(notes)
 
     # Under the lock
 
@@ -245,7 +255,7 @@ class Engine:
         try:
             while (request := self._next()) is not None:
                 answer = self._answer(request)
-                with self._lock:
+                with self._deciding():
                     self._dispatcher.done(request, answer, self._clock())
                     self._wake_others()
         except BaseException as error:  # noqa: BLE001 # a thread that dies in silence would hang the run
@@ -260,26 +270,38 @@ class Engine:
             self._caller.notify()
 
     def _next(self) -> Request | None:
-        with self._lock:
-            while not self._is_ending:
-                now = self._clock()
-                self._dispatcher.server_time = self._server_time(now)
-                request = self._dispatcher.next(now)
-                if request is not None:
-                    # There may be another one for somebody who is idle.
-                    (self._minding if self._is_minded else self._idle).notify()
+        while True:
+            with self._lock:
+                request = self._chosen()
+                if request is not None or self._is_ending:
                     return request
-                wake_at = self._dispatcher.wake_at
-                if self._is_minded:
-                    if wake_at < self._minded_until:
-                        self._minding.notify()
-                    self._idle.wait()
-                    continue
-                self._is_minded, self._minded_until = True, wake_at
-                self._minding.wait(_until(wake_at, now))
-                self._is_minded = False
-            self._idle.notify_all()
-            return None
+                notes = self._dispatcher.notes.taken()
+            _log(notes)
+
+    def _chosen(self) -> Request | None:
+        """The next request, once one may start; None when there is something to log, or the run ends."""
+        while not self._is_ending and not self._dispatcher.notes.are_waiting:
+            now = self._clock()
+            self._dispatcher.server_time = self._server_time(now)
+            request = self._dispatcher.next(now)
+            if request is not None:
+                # There may be another one for somebody who is idle.
+                (self._minding if self._is_minded else self._idle).notify()
+                return request
+            if self._dispatcher.notes.are_waiting:
+                continue
+            wake_at = self._dispatcher.wake_at
+            if self._is_minded:
+                if wake_at < self._minded_until:
+                    self._minding.notify()
+                self._idle.wait()
+                continue
+            self._is_minded, self._minded_until = True, wake_at
+            self._minding.wait(_until(wake_at, now))
+            self._is_minded = False
+        # Somebody else minds the clock now, or ends as well.
+        self._idle.notify_all()
+        return None
 
     def _answer(self, request: Request) -> object:
         try:
@@ -338,6 +360,12 @@ class Engine:
                 return None, None
             self._due_until = dispatcher.output_at
             self._due.wait(_until(self._due_until, now))
+
+
+def _log(notes: Iterable[Note]) -> None:
+    for note in notes:
+        say = logger.warning if note.level == "warning" else logger.info
+        say(note.text, *note.arguments)
 
 
 def _until(when: float, now: float) -> float | None:

@@ -9,6 +9,7 @@ from target_databox.delivery.lane import NEVER
 if TYPE_CHECKING:
     from target_databox.delivery.lane import Lane
     from target_databox.delivery.model import Turns
+    from target_databox.delivery.notes import Notes
 
 
 class Blocked:
@@ -23,14 +24,16 @@ class Gate:
 
     Args:
         turns: The request budget.
+        notes: Where it is said that requests have to wait.
 
     Attributes:
         wake_at: When something may be due again, as far as those who asked since `begin` know.
     """
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Turns, notes: Notes) -> None:
         self.wake_at = NEVER
         self._turns = turns
+        self._notes = notes
         self._blocked_since: float | None = None
 
     def begin(self) -> None:
@@ -64,7 +67,9 @@ class Gate:
 
     def refused(self, now: float, retry_after_seconds: float | None) -> None:
         """A request was answered with 429."""
-        self._turns.refused(now, retry_after_seconds)
+        warning = self._turns.refused(now, retry_after_seconds)
+        if warning is not None:
+            self._notes.warning("%s", warning)
 
     def succeeded(self) -> None:
         """A request was answered otherwise."""

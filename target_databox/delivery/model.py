@@ -39,8 +39,8 @@ class Turns(Protocol):
     def take(self, now: float, reserve: int = 0) -> float:
         """Take a turn; 0 when taken, else when to ask again."""
 
-    def refused(self, now: float, retry_after_seconds: float | None) -> None:
-        """Slow down after a 429."""
+    def refused(self, now: float, retry_after_seconds: float | None) -> str | None:
+        """Slow down after a 429; returns what to warn of, if that is news."""
 
     def succeeded(self) -> None:
         """Recover after an answer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from target_databox.api.errors import ThrottledError
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from target_databox.delivery.course import Course
     from target_databox.delivery.lane import Lane
     from target_databox.delivery.model import Attempts
-
-logger = logging.getLogger(__name__)
+    from target_databox.delivery.notes import Notes
 
 # At most one line about failures in this time; a server that is down fails every request.
 QUIET_SECONDS = 10.0
@@ -28,14 +26,20 @@ class Patience:
         course: Ended where patience ends.
         retry_seconds: How long one request may go on failing; waiting for the budget does not count.
         wait: Seconds to wait before another try, from the number of failed ones and what the API asked for.
+        notes: Where it is said what failed.
     """
 
     def __init__(
-        self, course: Course, retry_seconds: float, wait: Callable[[int, float | None], float]
+        self,
+        course: Course,
+        retry_seconds: float,
+        wait: Callable[[int, float | None], float],
+        notes: Notes,
     ) -> None:
         self._course = course
         self._retry_seconds = retry_seconds
         self._wait = wait
+        self._notes = notes
         self._told_at = float("-inf")
         self._untold = 0
 
@@ -63,7 +67,7 @@ class Patience:
             self._untold += 1
             return
         more = f" ({self._untold} other requests failed since the last such line)" if self._untold else ""
-        logger.warning(
+        self._notes.warning(
             "A request for %s will be tried again in %.1f s: %s%s",
             lane.destination,
             wait_seconds,

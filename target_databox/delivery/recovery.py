@@ -7,7 +7,6 @@ without, it is looked for in the list of ingestions and adopted, or sent again w
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from target_databox.api.errors import DataboxError, LostAnswerError, MissingError, TransientError
@@ -33,9 +32,8 @@ if TYPE_CHECKING:
     from target_databox.delivery.lane import Lane
     from target_databox.delivery.ledger import Ledger
     from target_databox.delivery.model import Batch, Policy, Purge, ReadList, Request
+    from target_databox.delivery.notes import Notes
     from target_databox.delivery.patience import Patience
-
-logger = logging.getLogger(__name__)
 
 
 class Recovery:
@@ -49,6 +47,7 @@ class Recovery:
         confirmation: Where a batch goes that was found again.
         gate: Where every request gets its turn.
         patience: What plans another try.
+        notes: Where it is said what happened.
     """
 
     def __init__(
@@ -61,6 +60,7 @@ class Recovery:
         confirmation: Confirmation,
         gate: Gate,
         patience: Patience,
+        notes: Notes,
     ) -> None:
         self._policy = policy
         self._lanes = lanes
@@ -69,6 +69,7 @@ class Recovery:
         self._confirmation = confirmation
         self._gate = gate
         self._patience = patience
+        self._notes = notes
 
     def open(self, lane: Lane, now: float, server_time: float | None) -> None:
         """Prepare a dataset that this run did not create for its first row."""
@@ -162,14 +163,14 @@ class Recovery:
         if isinstance(errand, Settling):
             lane.strangers = frozenset(errand.seen if lane.is_serial else errand.found or ())
             if errand.ended == "late":
-                logger.warning(
+                self._notes.warning(
                     "%d ingestions of %s were pending before this run and still are; going on without them. "
                     "They may land after the rows of this run.",
                     len(errand.found or ()),
                     lane.destination,
                 )
             if errand.is_cut_short:
-                logger.warning(
+                self._notes.warning(
                     "The list of ingestions of %s is long and in no order; only its first %d pages were "
                     "searched for pending ones.",
                     lane.destination,
@@ -179,7 +180,7 @@ class Recovery:
                 lane.opening = PurgeOnce(lane, now)
                 return
         else:
-            logger.info("Purged %s.", lane.destination)
+            self._notes.info("Purged %s.", lane.destination)
         lane.opening = None
         lane.is_open = True
 
@@ -227,7 +228,7 @@ class Recovery:
             self._give_up_holds(lane, f"the list of ingestions can't be read ({error.happened})", now)
 
     def _give_up_holds(self, lane: Lane, finding: str, now: float) -> None:
-        logger.warning(
+        self._notes.warning(
             "The answer to a batch of %s was lost, and %s. If its first copy is stored after rows of the "
             "next run, it brings back older values of their keys.",
             lane.destination,
@@ -250,7 +251,7 @@ class Recovery:
             lane.search = None
             batch.posting.succeeded()
             batch.ingestion_id = search.matches[0]
-            logger.info(
+            self._notes.info(
                 "Found ingestion %s of %s again, whose answer was lost.", batch.ingestion_id, lane.destination
             )
             self._confirmation.accept(batch, now)
