@@ -16,7 +16,7 @@ from inputs import FLAT, lines
 from measuring import machine, server, table
 
 from target_databox.api.client import DataboxClient
-from target_databox.delivery.batches import Cut, Row, RowQueue, body
+from target_databox.delivery.rows import Row, RowQueue, body
 from target_databox.messages import chunks, decode
 from target_databox.records.columns import columns
 from target_databox.records.conversions import ENCODER
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RECORDS = 50_000
 ROUNDS = 5
-BATCH = Cut(100, 1_000_000)
+BATCH = (100, 1_000_000)
 
 
 class Stopwatch:
@@ -61,7 +61,7 @@ def batched(rows: list[Row]) -> list[bytes]:
     queue.put_all(rows, 0.0)
     bodies = []
     while queue.ready:
-        batch = queue.cut(BATCH)
+        batch = queue.cut(*BATCH)
         bodies.append(body(batch))
         queue.free(queue.keys(batch), 0.0)
     return bodies

@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 import math
-import random
 import sys
 import time
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -17,10 +16,9 @@ from target_databox.api.errors import SetupError
 from target_databox.api.pacing import Budget, Turnstile
 from target_databox.api.resources import Resources
 from target_databox.api.retries import patiently, wait_seconds
-from target_databox.delivery.batches import Cut
+from target_databox.delivery.batches import Destination
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import Engine
-from target_databox.delivery.model import Destination, Policy
 from target_databox.failures import tell
 from target_databox.interrupts import Interrupted
 from target_databox.messages import InputError
@@ -33,8 +31,8 @@ from target_databox.state_output import write_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from target_databox.delivery.lane import Lane
-    from target_databox.delivery.model import Reject
+    from target_databox.delivery.batches import Lane
+    from target_databox.delivery.rejections import Rejection
     from target_databox.interrupts import Interrupts
     from target_databox.settings.reading import Settings
     from target_databox.sinks import DatasetSink
@@ -76,9 +74,9 @@ class Loader:
         )
         self.rejects = RejectsFile(settings.rejects_path) if settings.rejects_path else None
         self._dispatcher = Dispatcher(
-            _policy(settings),
+            settings,
             self.budget,
-            wait=lambda tries, asked: wait_seconds(tries, asked, random.random),
+            wait=wait_seconds,
         )
         self._display = display()
         self._progress = Progress(self._position, self._display)
@@ -195,7 +193,7 @@ class Loader:
         with self._interrupts:
             time.sleep(seconds)
 
-    def _write_rejects(self, rejects: Sequence[Reject]) -> None:
+    def _write_rejects(self, rejects: Sequence[Rejection]) -> None:
         if self.rejects is not None:
             self.rejects.append(rejects)
         self._rejections.add(rejects)
@@ -217,20 +215,3 @@ class Loader:
             requests=sum(each.requests for each in counts),
             hour_requests=an_hour,
         )
-
-
-def _policy(settings: Settings) -> Policy:
-    return Policy(
-        cut=Cut(settings.batch_size_rows, settings.batch_size_bytes),
-        batch_age_seconds=settings.batch_age_seconds,
-        unconfirmed_batches=settings.unconfirmed_batches,
-        unconfirmed_bytes=settings.unconfirmed_bytes,
-        retry_seconds=settings.retry_seconds,
-        confirmation=settings.confirmation,
-        confirmation_timeout_seconds=settings.confirmation_timeout_seconds,
-        listing_lag_seconds=settings.listing_lag_seconds,
-        state_interval_seconds=settings.state_interval_seconds,
-        shutdown_seconds=settings.shutdown_seconds,
-        keeps_rejects=settings.rejects_path is not None,
-        rejects_limit=settings.rejects_limit,
-    )

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from target_databox.delivery.rejections import Reason
 from target_databox.messages import is_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from target_databox.delivery.model import Reject
+    from target_databox.delivery.rejections import Rejection
 
 logger = logging.getLogger("target-databox")
 
@@ -82,7 +83,7 @@ class RejectsFile:
                 "set another rejects_path."
             )
 
-    def append(self, rejects: Sequence[Reject]) -> None:
+    def append(self, rejects: Sequence[Rejection]) -> None:
         """Write rejected records; returns when they are safe on disk.
 
         Raises:
@@ -170,19 +171,19 @@ def _end_of_lines(descriptor: int) -> tuple[int, bytes]:
     return size, b"\n"
 
 
-def _message(reject: Reject, stream: str, at: str) -> bytes:
-    verdict, destination = reject.verdict, reject.destination
+def _message(reject: Rejection, stream: str, at: str) -> bytes:
+    cause, destination = reject.cause, reject.destination
     rejected: dict[str, Any] = {
-        "reason": verdict.reason,
-        "code": verdict.code,
-        "message": verdict.message,
-        "requestId": verdict.request_id,
+        "reason": cause.reason.value,
+        "code": cause.code,
+        "message": cause.message,
+        "requestId": cause.request_id,
         "at": at,
         "datasetId": destination.dataset_id,
-        "ingestionId": verdict.ingestion_id,
+        "ingestionId": cause.ingestion_id,
     }
     line = (reject.row.line or b"").strip()
-    if verdict.reason == "encoding" and not is_json(line):
+    if cause.reason is Reason.ENCODING and not is_json(line):
         rejected["line"] = base64.b64encode(line).decode()
         return _encode({"type": "RECORD", "stream": stream, "record": {}, "rejected": rejected})
     if b'"rejected"' in line:

@@ -15,7 +15,8 @@ from singer_sdk.sinks import Sink
 from singer_sdk.sinks.core import BaseJSONSchemaValidator, JSONSchemaValidator
 
 from target_databox.api.limits import MAX_REQUEST_ROWS
-from target_databox.delivery.batches import FRAME_BYTES, Origin, Row
+from target_databox.delivery.rejections import Reason
+from target_databox.delivery.rows import FRAME_BYTES, Origin, Row
 from target_databox.records.columns import columns as columns_of
 from target_databox.records.rows import BadRecordError, RowEncoder
 from target_databox.records.validation import RecordValidator, SchemaError, refers_elsewhere
@@ -23,7 +24,7 @@ from target_databox.records.validation import RecordValidator, SchemaError, refe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from target_databox.delivery.lane import Lane
+    from target_databox.delivery.batches import Lane
     from target_databox.records.columns import Column
     from target_databox.target import TargetDatabox
 
@@ -206,13 +207,13 @@ class DatasetSink(Sink):
                 if not validator.is_valid(record):  # type: ignore[attr-defined] # both of ours have it
                     validator.validate(record)
             except _MISFITS as error:
-                self.reject(line, number, origin, "schema", "schema", _misfit(error, is_json=is_json))
+                self.reject(line, number, origin, Reason.SCHEMA, "schema", _misfit(error, is_json=is_json))
                 return
         try:
             row = self.encoder.encode(record, is_json=is_json)
         except BadRecordError as error:
-            reason = "key" if error.code.startswith("key_") else "encoding"
-            self.lacked_key = reason == "key"
+            reason = Reason.KEY if error.code.startswith("key_") else Reason.ENCODING
+            self.lacked_key = reason is Reason.KEY
             self.reject(line, number, origin, reason, error.code, error.message)
             return
         if len(row.body) > self._largest_row_bytes:
@@ -221,14 +222,16 @@ class DatasetSink(Sink):
                 line,
                 number,
                 origin,
-                "size",
+                Reason.SIZE,
                 "too_large",
                 f"it is {len(row.body):,} bytes, more than one request of {limit:,} may hold",
             )
             return
         self._rows.append(Row(row.key, row.body, number, line if self._keeps_lines else None, origin))
 
-    def reject(self, line: bytes, number: int, origin: Origin, reason: str, code: str, message: str) -> None:
+    def reject(
+        self, line: bytes, number: int, origin: Origin, reason: Reason, code: str, message: str
+    ) -> None:
         """Take a record out of the stream that can't be sent.
 
         Raises:

@@ -28,8 +28,9 @@ from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import _ConfigInput
 
 from target_databox.batch_files import opened, record_lines
-from target_databox.delivery.batches import Origin
 from target_databox.delivery.errors import RejectedError
+from target_databox.delivery.rejections import Reason
+from target_databox.delivery.rows import Origin
 from target_databox.interrupts import Interrupts
 from target_databox.messages import (
     InputError,
@@ -60,8 +61,8 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.mapper import StreamMap
 
+    from target_databox.delivery.batches import Lane
     from target_databox.delivery.engine import Engine
-    from target_databox.delivery.lane import Lane
     from target_databox.loader import Loader
 
 logger = logging.getLogger("target-databox")
@@ -226,7 +227,7 @@ class TargetDatabox(Target):
             try:
                 mapped_record = mapped(stream_map, record)
             except UnmappedError as error:
-                sink.reject(line, number, self._origins[stream], "map", "expression", str(error))
+                sink.reject(line, number, self._origins[stream], Reason.MAP, "expression", str(error))
                 continue
             if mapped_record is None:
                 continue
@@ -286,7 +287,7 @@ class TargetDatabox(Target):
                 continue
             sink = self._sink(stream_map.stream_alias)
             origin = self._origins[error.stream]
-            sink.reject(line, self.message_reader.number, origin, "encoding", error.code, error.message)
+            sink.reject(line, self.message_reader.number, origin, Reason.ENCODING, error.code, error.message)
 
     # Sinks
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from target_databox.api.errors import LostAnswerError, RefusedError, ThrottledError, UnreachableError
 from target_databox.api.shapes import (
@@ -14,13 +16,14 @@ from target_databox.api.shapes import (
     IngestionsPage,
     IngestionStatus,
 )
-from target_databox.delivery.batches import Cut, Row
+from target_databox.delivery.batches import Destination
 from target_databox.delivery.dispatcher import Dispatcher
-from target_databox.delivery.model import Destination, Policy
+from target_databox.delivery.rows import Row
 
 if TYPE_CHECKING:
-    from target_databox.delivery.lane import Lane
-    from target_databox.delivery.model import Request
+    from target_databox.delivery.batches import Lane
+    from target_databox.delivery.interfaces import DeliverySettings
+    from target_databox.delivery.requests import Request
 
 EPOCH = 1_700_000_000.0
 FACTS: dict[str, Any] = {"method": "POST", "path": "/v1/datasets/d1/data"}
@@ -28,7 +31,7 @@ FACTS: dict[str, Any] = {"method": "POST", "path": "/v1/datasets/d1/data"}
 T = TypeVar("T")
 
 
-class FreeTurns:
+class FreeBudget:
     """A budget without end that counts what it heard."""
 
     def __init__(self) -> None:
@@ -50,10 +53,11 @@ class FreeTurns:
         """Nothing to recover from."""
 
 
-def policy(**changes: Any) -> Policy:
+def settings(**changes: Any) -> DeliverySettings:
     """The settings' defaults, with batches of four rows."""
     values: dict[str, Any] = {
-        "cut": Cut(4, 1_000_000),
+        "batch_size_rows": 4,
+        "batch_size_bytes": 1_000_000,
         "batch_age_seconds": 30.0,
         "unconfirmed_batches": 500,
         "unconfirmed_bytes": 64_000_000,
@@ -63,11 +67,11 @@ def policy(**changes: Any) -> Policy:
         "listing_lag_seconds": 30.0,
         "state_interval_seconds": 0.0,
         "shutdown_seconds": 20.0,
-        "keeps_rejects": True,
+        "rejects_path": Path("rejects"),
         "rejects_limit": 100,
         **changes,
     }
-    return Policy(**values)
+    return cast("DeliverySettings", SimpleNamespace(**values))
 
 
 def destination(**changes: Any) -> Destination:
@@ -81,8 +85,8 @@ class Scene:
 
     def __init__(self, *, to: Destination | None = None, **changes: Any) -> None:
         self.now = 0.0
-        self.turns = FreeTurns()
-        self.dispatcher = Dispatcher(policy(**changes), self.turns, wait=lambda _, asked: asked or 1.0)
+        self.budget = FreeBudget()
+        self.dispatcher = Dispatcher(settings(**changes), self.budget, wait=lambda _, asked: asked or 1.0)
         self.dispatcher.server_time = EPOCH
         self.lane = self.dispatcher.open_lane(to or destination())
         self._number = 0
@@ -146,7 +150,7 @@ class Scene:
         """Write down what was rejected: numbers and reasons."""
         rejects = self.dispatcher.rejects()
         self.dispatcher.written(rejects)
-        return [(reject.row.number, reject.verdict.reason) for reject in rejects]
+        return [(reject.row.number, reject.cause.reason.value) for reject in rejects]
 
     def said(self) -> list[tuple[str, str]]:
         """What is to be logged since the last call: levels and lines."""

@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from target_databox.api.errors import MissingError
 from target_databox.api.shapes import Ingestion, IngestionsPage, IngestionStatus
-from target_databox.delivery.errands import PurgeOnce, Search
-from target_databox.delivery.model import Verdict
+from target_databox.delivery.background import PurgeOnce, Search
+from target_databox.delivery.batches import Event, State
+from target_databox.delivery.errors import UnconfirmedError
+from target_databox.delivery.outcomes import BatchNotStored, BatchStored, RunFails
+from target_databox.delivery.rejections import Cause, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.simulation import Run
+
+
+def replace_outcomes(run: Run, kind: type[Any], change: Callable[[Any], Any]) -> None:
+    """Let the dispatcher learn something else than what a room said."""
+    learn = run.dispatcher._learn
+
+    def learn_changed(outcomes: list[Any], now: float) -> None:
+        learn([change(each) if isinstance(each, kind) else each for each in outcomes], now)
+
+    run.dispatcher._learn = learn_changed  # type: ignore[method-assign]
 
 
 def state_at_post(run: Run) -> None:
     """Accepted rows are taken for stored."""
     dispatcher = run.dispatcher
-    dispatcher._confirmation.accept = dispatcher._verdicts.stored  # type: ignore[method-assign]
+    accepted = dispatcher._accepted
+
+    def accepted_and_stored(outcome: Any, now: float) -> None:
+        accepted(outcome, now)
+        dispatcher._stored(BatchStored(outcome.batch, len(outcome.batch.rows), 0), now)
+
+    dispatcher._accepted = accepted_and_stored  # type: ignore[method-assign]
+    # What is asked about all the same changes nothing any more.
+    answered = dispatcher._confirmation.answered
+    dispatcher._confirmation.answered = lambda batch, answer, now: (  # type: ignore[method-assign]
+        [] if batch.state is State.STORED else answered(batch, answer, now)
+    )
 
 
 def two_versions_in_flight(run: Run) -> None:
@@ -33,7 +60,13 @@ def two_versions_in_flight(run: Run) -> None:
 
 def blind_resend(run: Run) -> None:
     """A lost batch is sent again at once, whatever the dataset."""
-    run.dispatcher._recovery.lost = lambda batch, _: batch.lane.resends.append(batch)  # type: ignore[method-assign]
+    dispatcher = run.dispatcher
+
+    def lost(batch: Any, now: float) -> None:
+        batch.happened(Event.LOST_AND_HELD)
+        batch.lane.send_again(batch, now)
+
+    dispatcher._lost = lost  # type: ignore[method-assign]
 
 
 def lost_last_batch(run: Run) -> None:
@@ -52,14 +85,20 @@ def lost_last_batch(run: Run) -> None:
 
 def ignored_rejected_count(run: Run) -> None:
     """An ingestion that rejected rows is taken for stored whole."""
-    verdicts = run.dispatcher._verdicts
-    verdicts.rejected = lambda batch, _, now: verdicts.stored(batch, now)  # type: ignore[method-assign]
+
+    def stored(outcome: Any) -> Any:
+        if outcome.cause.reason is Reason.REJECTED:
+            return BatchStored(outcome.batch, outcome.appended, outcome.overwritten)
+        return outcome
+
+    replace_outcomes(run, BatchNotStored, stored)
 
 
 def failed_is_stored(run: Run) -> None:
     """An ingestion that failed is taken for stored."""
-    verdicts = run.dispatcher._verdicts
-    verdicts.failed = lambda batch, _, __, now: verdicts.stored(batch, now)  # type: ignore[method-assign]
+    replace_outcomes(
+        run, BatchNotStored, lambda each: BatchStored(each.batch, 0, 0) if each.may_pass else each
+    )
 
 
 def one_more_in_an_hour(run: Run) -> None:
@@ -74,28 +113,27 @@ def one_more_in_a_second(run: Run) -> None:
 
 def keys_freed_early(run: Run) -> None:
     """Keys are free when a batch is confirmed, though a first copy of it may still land."""
-    recovery = run.dispatcher._recovery
-    lost = recovery.lost
+    lost_answers = run.dispatcher._lost_answers
+    hold = lost_answers.hold
 
-    def lost_without_hold(batch: Any, now: float) -> None:
-        lost(batch, now)
-        if batch.hold is not None:
-            batch.hold.is_over = True
-            batch.lane.holds.clear()
+    def let_go(batch: Any, now: float) -> None:
+        hold(batch, now)
+        batch.hold.is_over = True
+        batch.lane.holds.clear()
 
-    recovery.lost = lost_without_hold  # type: ignore[method-assign]
+    lost_answers.hold = let_go  # type: ignore[method-assign]
 
 
 def rejects_after_state(run: Run) -> None:
     """A rejected row counts as settled before it is on disk, and STATE is written first."""
     dispatcher, ledger = run.dispatcher, run.dispatcher._ledger
-    rejects, reject = dispatcher.rejects, dispatcher._verdicts._reject
+    rejects, reject = dispatcher.rejects, dispatcher._reject
 
     def reject_and_close(lane: Any, row: Any, *rest: Any, **named: Any) -> None:
         reject(lane, row, *rest, **named)
         ledger.close([row])
 
-    dispatcher._verdicts._reject = reject_and_close  # type: ignore[method-assign]
+    dispatcher._reject = reject_and_close  # type: ignore[method-assign]
     dispatcher.rejects = lambda: [] if ledger.checkpoints.due_at() is not None else rejects()  # type: ignore[method-assign]
     dispatcher.written = lambda _: None  # type: ignore[method-assign]
 
@@ -105,7 +143,7 @@ def done_while_pending(run: Run) -> None:
     confirmation = run.dispatcher._confirmation
     answered = confirmation.answered
 
-    def believing(batch: Any, answer: object, now: float) -> None:
+    def believing(batch: Any, answer: object, now: float) -> Any:
         if (
             isinstance(answer, Ingestion)
             and answer.received is None
@@ -113,7 +151,7 @@ def done_while_pending(run: Run) -> None:
         ):
             sent = len(batch.rows)
             answer = dataclasses.replace(answer, received=sent, appended=sent, overwritten=0, rejected=0)
-        answered(batch, answer, now)
+        return answered(batch, answer, now)
 
     confirmation.answered = believing  # type: ignore[method-assign]
 
@@ -128,7 +166,7 @@ def purge_before_leftovers(run: Run) -> None:
     """A dataset is purged at once, whatever a killed run left behind."""
     for lane in run.lanes:
         if lane.destination.purge:
-            lane.opening = PurgeOnce(lane, 0.0)
+            lane.opening = PurgeOnce(0.0)
 
 
 def superseded_at_once(run: Run) -> None:
@@ -149,77 +187,66 @@ def superseded_at_once(run: Run) -> None:
 
 def timeout_is_success(run: Run) -> None:
     """An ingestion that is never confirmed is taken for stored in the end."""
-    confirmation = run.dispatcher._confirmation
-    still_pending = confirmation._still_pending
 
-    def giving_in(batch: Any, finding: str, now: float) -> None:
-        if batch.age_seconds(now) >= 600.0:
-            run.dispatcher._verdicts.stored(batch, now)
-        else:
-            still_pending(batch, finding, now)
+    def stored(outcome: Any) -> Any:
+        batch = next((each for lane in run.lanes for each in lane.accepted.values()), None)
+        is_unconfirmed = isinstance(outcome.error, UnconfirmedError) and batch is not None
+        return BatchStored(batch, 0, 0) if batch is not None and is_unconfirmed else outcome
 
-    confirmation._still_pending = giving_in  # type: ignore[method-assign]
+    replace_outcomes(run, RunFails, stored)
 
 
 def half_forgotten(run: Run) -> None:
     """The second half of a bad batch is taken for stored."""
-    verdicts = run.dispatcher._verdicts
-    send = verdicts._send
-    is_first = True
+    dispatcher = run.dispatcher
+    not_stored = dispatcher._not_stored
 
-    def send_first(batch: Any, now: float) -> None:
-        nonlocal is_first
-        if batch.slot.parts == 1 or is_first:
-            send(batch, now)
-        else:
-            verdicts.stored(batch, now)
-        is_first = not is_first
+    def first_half_only(outcome: Any, now: float) -> None:
+        not_stored(outcome, now)
+        if outcome.batch.state is State.HALVED:
+            second = outcome.batch.lane.resends.pop()
+            dispatcher._ledger.confirm(second, now)
 
-    verdicts._send = send_first  # type: ignore[method-assign]
+    dispatcher._not_stored = first_half_only  # type: ignore[method-assign]
 
 
 def judged_by_subtraction(run: Run) -> None:
     """The second half is taken for stored where the first one rejected as many rows as the whole did."""
-    verdicts = run.dispatcher._verdicts
-    rejected, halve = verdicts.rejected, verdicts._halve
-    counts: dict[Any, int] = {}
+    dispatcher = run.dispatcher
+    not_stored = dispatcher._not_stored
     twins: dict[Any, Any] = {}
 
-    def halve_and_note(batch: Any, now: float) -> None:
-        halve(batch, now)
-        first, second = list(batch.lane.resends)[-2:]
-        if batch in counts:
-            twins[first] = second, counts[batch]
+    def concluded(outcome: Any, now: float) -> None:
+        batch, lane = outcome.batch, outcome.batch.lane
+        count = len(batch.rows) - outcome.appended - outcome.overwritten
+        second, whole = twins.pop(batch, (None, 0))
+        if second is not None and whole == count and second in lane.resends:
+            lane.resends.remove(second)
+            dispatcher._ledger.confirm(second, now)
+        not_stored(outcome, now)
+        if batch.state is State.HALVED and outcome.cause.reason is Reason.REJECTED:
+            twins[lane.resends[-2]] = lane.resends[-1], count
 
-    def rejected_and_concluded(batch: Any, ingestion: Any, now: float) -> None:
-        counts[batch] = ingestion.rejected
-        second, count = twins.pop(batch, (None, 0))
-        if second is not None and count == ingestion.rejected and second in second.lane.resends:
-            second.lane.resends.remove(second)
-            verdicts.stored(second, now)
-        rejected(batch, ingestion, now)
-
-    verdicts.rejected = rejected_and_concluded  # type: ignore[method-assign]
-    verdicts._halve = halve_and_note  # type: ignore[method-assign]
+    dispatcher._not_stored = concluded  # type: ignore[method-assign]
 
 
 def whole_rejection_is_final(run: Run) -> None:
     """An ingestion that rejected all of its rows is taken to be bad in each of them."""
-    verdicts = run.dispatcher._verdicts
-    rejected = verdicts.rejected
+    dispatcher = run.dispatcher
+    not_stored = dispatcher._not_stored
 
-    def taken_literally(batch: Any, ingestion: Any, now: float) -> None:
-        if ingestion.rejected < len(batch.rows):
-            rejected(batch, ingestion, now)
+    def taken_literally(outcome: Any, now: float) -> None:
+        batch = outcome.batch
+        if outcome.cause.reason is not Reason.REJECTED or not outcome.is_nothing_stored:
+            not_stored(outcome, now)
             return
-        run.dispatcher._ledger.unlist(batch)
-        verdict = Verdict("rejected", None, "all", None, ingestion.id)
+        dispatcher._ledger.unlist(batch)
         for row in batch.rows:
             batch.lane.queue.restore(row)
-            verdicts._reject(batch.lane, row, verdict)
-        run.dispatcher._ledger.release(batch, now)
+            dispatcher._reject(batch.lane, row, outcome.cause)
+        dispatcher._ledger.release(batch, now)
 
-    verdicts.rejected = taken_literally  # type: ignore[method-assign]
+    dispatcher._not_stored = taken_literally  # type: ignore[method-assign]
 
 
 def ends_with_held_keys(run: Run) -> None:
@@ -238,48 +265,48 @@ def ends_with_held_keys(run: Run) -> None:
 
 def second_copy_forgotten(run: Run) -> None:
     """Keys are let go when the first lost copy has landed, though a second one was lost since."""
-    recovery = run.dispatcher._recovery
-
-    def landed(lane: Any, errand: Any, now: float) -> None:
-        lane.copies = None
-        for hold in errand.holds:
-            run.dispatcher._ledger.end_hold(lane, hold, now)
-
-    recovery._landed = landed  # type: ignore[method-assign]
+    run.dispatcher._lost_answers.landed = lambda wait: list(wait.holds)  # type: ignore[method-assign]
 
 
 def copies_sought_early(run: Run) -> None:
     """Keys are let go when the list shows no copy, without waiting for the list's lag."""
-    recovery = run.dispatcher._recovery
-    recovery._policy = dataclasses.replace(recovery._policy, listing_lag_seconds=0.0)
+    room = run.dispatcher._lost_answers
+    settings = SimpleNamespace(**vars(room._settings))
+    settings.listing_lag_seconds = 0.0
+    room._settings = settings  # type: ignore[assignment]
 
 
 def any_size_adopted(run: Run) -> None:
     """The one ingestion that could be the lost one is adopted, whatever its size."""
-    recovery = run.dispatcher._recovery
-    returned = recovery.returned
+    answered = run.dispatcher._task_answered
 
-    def blind(request: Any, answer: object, now: float) -> None:
-        if isinstance(request.errand, Search) and isinstance(answer, Ingestion):
-            answer = dataclasses.replace(answer, received=len(request.errand.batch.rows))
-        returned(request, answer, now)
+    def blind(request: Any, answer: object, now: float) -> Any:
+        if isinstance(request.task, Search) and isinstance(answer, Ingestion):
+            answer = dataclasses.replace(answer, received=request.task._rows)
+        return answered(request, answer, now)
 
-    recovery.returned = blind  # type: ignore[method-assign]
+    run.dispatcher._task_answered = blind  # type: ignore[method-assign]
+
+
+def change_searches(run: Run, change: Callable[[Any], object]) -> None:
+    """Break every search for a lost batch right when it begins."""
+    lost_answers = run.dispatcher._lost_answers
+    search = lost_answers.search
+
+    def search_changed(batch: Any, now: float) -> None:
+        search(batch, now)
+        change(batch.lane.search)
+
+    lost_answers.search = search_changed  # type: ignore[method-assign]
 
 
 def any_age_adopted(run: Run) -> None:
     """A lost batch is taken for an ingestion that is older than its request."""
-    recovery = run.dispatcher._recovery
-    lost = recovery.lost
 
-    def ageless(batch: Any, now: float) -> None:
-        lost(batch, now)
-        if batch.lane.search is not None:
-            batch.lane.search._since = None
-            batch.lane.search._is_perhaps_earlier = lambda _: False
-            batch.lane.knows_all_older = True
+    def ageless(search: Any) -> None:
+        search._since, search._sure_from = None, float("-inf")
 
-    recovery.lost = ageless  # type: ignore[method-assign]
+    change_searches(run, ageless)
 
 
 def leftover_adopted(run: Run) -> None:
@@ -292,15 +319,11 @@ def leftover_adopted(run: Run) -> None:
 
 def earlier_run_adopted(run: Run) -> None:
     """A lost batch is taken for an ingestion of a run that ended right before and was not listed then."""
-    recovery = run.dispatcher._recovery
-    lost = recovery.lost
 
-    def trusting(batch: Any, now: float) -> None:
-        lost(batch, now)
-        if batch.lane.search is not None:
-            batch.lane.search._is_perhaps_earlier = lambda _: False
+    def trusting(search: Any) -> None:
+        search._sure_from = float("-inf")
 
-    recovery.lost = trusting  # type: ignore[method-assign]
+    change_searches(run, trusting)
 
 
 def own_ingestions_forgotten(run: Run) -> None:
@@ -311,15 +334,11 @@ def own_ingestions_forgotten(run: Run) -> None:
 
 def resent_within_the_lag(run: Run) -> None:
     """A lost batch without keys is looked for before the list can show it."""
-    recovery = run.dispatcher._recovery
-    lost = recovery.lost
 
-    def hasty(batch: Any, now: float) -> None:
-        lost(batch, now)
-        if batch.lane.search is not None:
-            batch.lane.search.attempts.due_at = now
+    def hasty(search: Any) -> None:
+        search.attempts.due_at = 0.0
 
-    recovery.lost = hasty  # type: ignore[method-assign]
+    change_searches(run, hasty)
 
 
 def first_page_only(run: Run) -> None:
@@ -337,36 +356,37 @@ def first_page_only(run: Run) -> None:
 def counted_in_part(run: Run) -> None:
     """Counts that add up are believed, though fewer rows were received than sent."""
     confirmation = run.dispatcher._confirmation
-    outcome = confirmation._outcome
+    judge = confirmation._judge
 
-    def content(batch: Any, ingestion: Ingestion, now: float) -> None:
+    def content(batch: Any, ingestion: Ingestion, now: float) -> Any:
         if ingestion.received and ingestion.received == (ingestion.appended or 0) + (ingestion.rejected or 0):
             sent = len(batch.rows)
             ingestion = dataclasses.replace(ingestion, received=sent, appended=sent - ingestion.rejected)
-        outcome(batch, ingestion, now)
+        return judge(batch, ingestion, now)
 
-    confirmation._outcome = content  # type: ignore[method-assign]
+    confirmation._judge = content  # type: ignore[method-assign]
 
 
 def missing_is_refused(run: Run) -> None:
     """An ingestion that can't be read yet is taken for refused."""
-    confirmation, verdicts = run.dispatcher._confirmation, run.dispatcher._verdicts
+    confirmation = run.dispatcher._confirmation
     answered = confirmation.answered
 
-    def impatient(batch: Any, answer: object, now: float) -> None:
+    def impatient(batch: Any, answer: object, now: float) -> Any:
         if isinstance(answer, MissingError):
-            verdicts.refused(batch, answer, now)
-        else:
-            answered(batch, answer, now)
+            return [BatchNotStored(batch, Cause(Reason.REFUSED, None, "gone"), is_nothing_stored=True)]
+        return answered(batch, answer, now)
 
     confirmation.answered = impatient  # type: ignore[method-assign]
 
 
 def partly_stored_is_resent(run: Run) -> None:
     """A failed ingestion is sent once more, though some of it is stored and there are no keys."""
-    verdicts = run.dispatcher._verdicts
-    failed = verdicts.failed
-    verdicts.failed = lambda batch, ingestion, _, now: failed(batch, ingestion, 0, now)  # type: ignore[method-assign]
+    replace_outcomes(
+        run,
+        BatchNotStored,
+        lambda each: dataclasses.replace(each, is_nothing_stored=True) if each.may_pass else each,
+    )
 
 
 def replaced_row_dropped(run: Run) -> None:
@@ -410,17 +430,18 @@ def retry_after_ignored(run: Run) -> None:
 
 def window_ignored(run: Run) -> None:
     """Batches are sent though the window is full."""
-    posting = run.dispatcher._posting
-    posting._policy = dataclasses.replace(posting._policy, unconfirmed_batches=10**6)
+    settings = SimpleNamespace(**vars(run.dispatcher.settings))
+    settings.unconfirmed_batches = 10**6
+    run.dispatcher.settings = settings  # type: ignore[assignment]
 
 
 def counted_twice(run: Run) -> None:
     """Rows that a bad batch had stored are counted again with its halves."""
-    verdicts = run.dispatcher._verdicts
-    send = verdicts._send
+    dispatcher = run.dispatcher
+    send = dispatcher._sent
 
     def uncounted(batch: Any, now: float) -> None:
-        batch.was_counted = False
+        batch.is_counted = False
         send(batch, now)
 
-    verdicts._send = uncounted  # type: ignore[method-assign]
+    dispatcher._sent = uncounted  # type: ignore[method-assign]

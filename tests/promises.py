@@ -18,7 +18,7 @@ from target_databox.delivery.errors import (
 )
 
 if TYPE_CHECKING:
-    from target_databox.delivery.lane import Lane
+    from target_databox.delivery.batches import Lane
     from tests.simulated_databox import SimulatedDataset
     from tests.simulation import Run, World
 

@@ -19,7 +19,7 @@ from target_databox.api.errors import (
 )
 from target_databox.api.limits import PAGE_SIZE
 from target_databox.api.shapes import Accepted, Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
-from target_databox.delivery.model import AskOutcome, PostRows, ReadIngestion, ReadList, Request
+from target_databox.delivery.requests import AskOutcome, PostRows, ReadIngestion, ReadList, Request
 
 if TYPE_CHECKING:
     import random

@@ -12,14 +12,18 @@ import json
 import logging
 import random
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 from target_databox.api.errors import LostAnswerError, ThrottledError
 from target_databox.api.pacing import Budget
-from target_databox.delivery.batches import Cut, Row, body
+from target_databox.delivery.batches import Destination
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.errors import DeliveryError, LoadingError, UnconfirmedError
-from target_databox.delivery.model import Destination, Policy, PostRows
+from target_databox.delivery.rejections import Reason
+from target_databox.delivery.requests import PostRows
+from target_databox.delivery.rows import Row, body
 from tests import promises
 from tests.promises import Message, ViolationError
 from tests.simulated_databox import CLIENT_TIMEOUT_SECONDS, EPOCH, FACTS, NEVER_LANDS, SimulatedDatabox
@@ -28,8 +32,10 @@ from tests.simulated_plan import plan_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from target_databox.delivery.lane import Lane
-    from target_databox.delivery.model import Reject, Request
+    from target_databox.delivery.batches import Lane
+    from target_databox.delivery.interfaces import DeliverySettings
+    from target_databox.delivery.rejections import Rejection
+    from target_databox.delivery.requests import Request
     from tests.simulated_plan import Plan
 
 logger = logging.getLogger(__name__)
@@ -51,21 +57,23 @@ class Run:
         self.position = start
         self.stop = next(stop for stop in world.stops if stop > start or stop == len(world.input))
         self.budget = Budget(plan.per_second, plan.per_hour, rand=world.rand.random)
+        settings = SimpleNamespace(
+            batch_size_rows=plan.batch_rows,
+            batch_size_bytes=1_000_000,
+            batch_age_seconds=5.0,
+            unconfirmed_batches=plan.window,
+            unconfirmed_bytes=plan.unconfirmed_bytes,
+            retry_seconds=300.0,
+            confirmation=plan.confirmation,
+            confirmation_timeout_seconds=600.0,
+            listing_lag_seconds=plan.listing_lag_setting,
+            state_interval_seconds=1.0,
+            shutdown_seconds=SHUTDOWN_SECONDS,
+            rejects_path=Path("rejects") if plan.keeps_rejects else None,
+            rejects_limit=plan.rejects_limit,
+        )
         self.dispatcher = Dispatcher(
-            Policy(
-                cut=Cut(plan.batch_rows, 1_000_000),
-                batch_age_seconds=5.0,
-                unconfirmed_batches=plan.window,
-                unconfirmed_bytes=plan.unconfirmed_bytes,
-                retry_seconds=300.0,
-                confirmation=plan.confirmation,  # type: ignore[arg-type]
-                confirmation_timeout_seconds=600.0,
-                listing_lag_seconds=plan.listing_lag_setting,
-                state_interval_seconds=1.0,
-                shutdown_seconds=SHUTDOWN_SECONDS,
-                keeps_rejects=plan.keeps_rejects,
-                rejects_limit=plan.rejects_limit,
-            ),
+            cast("DeliverySettings", settings),
             self.budget,
             wait=lambda tries, asked: (asked or 0.0) + world.rand.uniform(0, min(30.0, 0.5 * 2**tries)),
         )
@@ -96,7 +104,7 @@ class Run:
         self.taken: list[float] = []
         self.states: list[int] = []
         self.rejected: set[int] = set()
-        self.writing: Sequence[Reject] = ()
+        self.writing: Sequence[Rejection] = ()
 
     @property
     def is_finished(self) -> bool:
@@ -368,7 +376,7 @@ class World:
                 continue
             self._put(run, lane, rows)
             rows = []
-            run.dispatcher.reject(lane, row, "encoding", "odd", "It can't be sent")
+            run.dispatcher.reject(lane, row, Reason.ENCODING, "odd", "It can't be sent")
             if run.dispatcher.error is not None:
                 return
         self._put(run, lane, rows)
@@ -407,19 +415,19 @@ class World:
         run.can_write = False
         run.dispatcher.fail(OutputError("full or closed"), run.world.now)
 
-    def _written(self, run: Run, rejects: Sequence[Reject]) -> None:
+    def _written(self, run: Run, rejects: Sequence[Rejection]) -> None:
         run.writing = ()
         self._note(run, rejects)
         run.dispatcher.written(rejects)
 
-    def _note(self, run: Run, rejects: Sequence[Reject]) -> None:
+    def _note(self, run: Run, rejects: Sequence[Rejection]) -> None:
         for reject in rejects:
             number = json.loads(reject.row.body)["n"]
             if number in run.rejected:
                 raise ViolationError(f"record {number} was rejected twice")
             run.rejected.add(number)
-            self.rejected[number] = reject.verdict.reason
-            promises.check_reject(self, self.input[number - 1], reject.verdict.reason)
+            self.rejected[number] = reject.cause.reason.value
+            promises.check_reject(self, self.input[number - 1], reject.cause.reason.value)
 
     def _state(self, run: Run, number: int) -> None:
         if run.states and number <= run.states[-1]:

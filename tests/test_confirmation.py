@@ -8,13 +8,13 @@ import pytest
 
 from target_databox.api.errors import MissingError, RefusedError
 from target_databox.api.shapes import Ingestion, IngestionStatus
+from target_databox.delivery.awaiting import GROWTH, PROBE_SECONDS
 from target_databox.delivery.errors import LoadingError, UnconfirmedError
-from target_databox.delivery.model import AskOutcome, PostRows, ReadList
-from target_databox.delivery.polling import GROWTH, PROBE_SECONDS
+from target_databox.delivery.requests import AskOutcome, PostRows, ReadList
 from tests.delivering import EPOCH, FACTS, Scene, listing, lost, stored, throttled, unready
 
 if TYPE_CHECKING:
-    from target_databox.delivery.model import Request
+    from target_databox.delivery.requests import Request
 
 DONE, PENDING, FAILED = IngestionStatus.DONE, IngestionStatus.PENDING, IngestionStatus.FAILED
 
@@ -189,16 +189,16 @@ def test_batches_reserve_what_they_will_cost(changes: dict[str, Any], reserves: 
     """A POST leaves the budget a question for each batch on its way, or a reading of each list."""
     scene = Scene(**changes)
     accepted(scene, 3)
-    assert scene.turns.reserves == reserves
+    assert scene.budget.reserves == reserves
 
 
-def test_blind_lists_are_left(caplog: pytest.LogCaptureFixture) -> None:
+def test_blind_lists_are_left() -> None:
     """Where the list does not show what is new, each ingestion is read by itself, which is told once."""
     scene = Scene(confirmation="status")
     ids = accepted(scene, 2)
-    while scene.lane.status is not None:
+    while scene.dispatcher._by_list.confirms(scene.lane):
         scene.done(scene.wait().next(ReadList), listing(("theirs", 0.0, DONE)))
-    assert [record.getMessage() for record in caplog.records] == [
+    assert [note for _, note in scene.said()] == [
         "The list of ingestions of stream 'orders' (dataset 'Orders', d1) does not show new ones in a page "
         "or two; reading each ingestion by itself, as with confirmation `rows`."
     ]

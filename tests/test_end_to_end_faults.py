@@ -148,6 +148,17 @@ def test_systemic_refusal_is_no_storm(command: Command, tmp_path: Path) -> None:
     assert "more than rejects_limit (20)" in run.errors[-1]
 
 
+@pytest.mark.parametrize("route", ["accounts", "create_dataset", "post_rows", "ingestion"])
+def test_long_waits_are_not_begun(command: Command, route: str) -> None:
+    """A 503 that asks for a longer wait than `retry_seconds` ends setup and delivery alike, at once."""
+    planned = command.emulator.faults.add(route, status=503, headers={"Retry-After": "600"})
+    run = command.run(schema(), record(id=1), state(at=1), retry_seconds=300, shutdown_seconds=0.1)
+    assert (run.code, run.out, planned.hits) == (1, b"", 1)
+    assert run.errors[-1].endswith(
+        "It is not tried again: the API asks for a wait of 600 seconds, and retry_seconds leaves 300."
+    )
+
+
 # What a run survives
 
 

@@ -13,16 +13,18 @@ import pytest
 
 from target_databox.api.errors import KeyRefusedError, LostAnswerError, ThrottledError
 from target_databox.api.shapes import Accepted, Ingestion, IngestionsPage, IngestionStatus
-from target_databox.delivery.batches import Cut, Row
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import Engine
 from target_databox.delivery.errors import LoadingError
-from tests.delivering import FACTS, FreeTurns, destination, policy
+from target_databox.delivery.rejections import Reason
+from target_databox.delivery.rows import Row
+from tests.delivering import FACTS, FreeBudget, destination, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from target_databox.delivery.model import Reject, Turns
+    from target_databox.delivery.interfaces import Budget
+    from target_databox.delivery.rejections import Rejection
 
 PATIENCE_SECONDS = 5.0
 
@@ -91,15 +93,17 @@ class Station:
         *,
         workers: int = 4,
         writes: Callable[[bytes], None] | None = None,
-        turns: Turns | None = None,
+        budget: Budget | None = None,
         **changes: Any,
     ) -> None:
         self.api = ApiInMemory()
         self.states: list[bytes] = []
         self.rejects: list[int] = []
         self.dispatcher = Dispatcher(
-            policy(**{"cut": Cut(10, 1_000_000), "batch_age_seconds": 0.02, **changes}),
-            turns or FreeTurns(),
+            settings(
+                **{"batch_size_rows": 10, "batch_size_bytes": 1_000_000, "batch_age_seconds": 0.02, **changes}
+            ),
+            budget or FreeBudget(),
             wait=lambda _, asked: asked or 0.01,
         )
         self.engine = Engine(
@@ -112,7 +116,7 @@ class Station:
         self.lane = self.engine.open(destination())
         self._number = 0
 
-    def _write_rejects(self, rejects: Sequence[Reject]) -> None:
+    def _write_rejects(self, rejects: Sequence[Rejection]) -> None:
         self.rejects += [reject.row.number for reject in rejects]
 
     def load(self, count: int, *, state: bool = True) -> None:
@@ -281,14 +285,14 @@ def blocked_log() -> Iterator[threading.Event]:
 def test_blocked_log_holds_up_nobody_else(blocked_log: threading.Event) -> None:
     """While a worker waits for its line in the log, others deliver and confirm, and STATE is written."""
 
-    class LoudTurns(FreeTurns):
+    class LoudTurns(FreeBudget):
         """A budget that warns of a 429."""
 
         def refused(self, now: float, retry_after_seconds: float | None) -> str | None:
             super().refused(now, retry_after_seconds)
             return "Slow down."
 
-    station = Station(workers=2, turns=LoudTurns())
+    station = Station(workers=2, budget=LoudTurns())
     station.api.trouble = ThrottledError("Slow down.", **FACTS, retry_after_seconds=0.01)
     began = time.monotonic()
     station.load(5)
@@ -371,13 +375,13 @@ def test_bug_in_api_ends_the_run() -> None:
 def test_bug_between_requests_ends_the_run() -> None:
     """An exception while the next request is chosen ends the run with itself, not one thread in silence."""
 
-    class BrokenTurns(FreeTurns):
+    class BrokenTurns(FreeBudget):
         """A budget with a bug."""
 
         def take(self, now: float, reserve: int = 0) -> float:
             raise ZeroDivisionError("a bug", now, reserve)
 
-    station = Station(turns=BrokenTurns())
+    station = Station(budget=BrokenTurns())
     station.load(10)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         station.engine.finish()
@@ -433,7 +437,7 @@ def test_rejects_are_written_before_state() -> None:
     station.engine._write_state = lambda _: order.append("state")
     station.engine._write_rejects = lambda _: order.append("reject")
     row = Row(None, b"", number=1, line=b"{}")
-    station.engine.reject(station.lane, row, "schema", "schema", "it does not fit")
+    station.engine.reject(station.lane, row, Reason.SCHEMA, "schema", "it does not fit")
     station.engine.state(b"1")
     station.engine.finish()
     assert order == ["reject", "state"]
@@ -443,12 +447,12 @@ def test_full_disk_ends_the_run() -> None:
     """Where rejected rows can't be written the run ends with that error, and no STATE passes them."""
     station = Station()
 
-    def full(_: Sequence[Reject]) -> None:
+    def full(_: Sequence[Rejection]) -> None:
         raise OSError("no space left")
 
     station.engine._write_rejects = full
     row = Row(None, b"", number=1, line=b"{}")
-    station.engine.reject(station.lane, row, "schema", "schema", "it does not fit")
+    station.engine.reject(station.lane, row, Reason.SCHEMA, "schema", "it does not fit")
     station.engine.state(b"1")
     with pytest.raises(OSError, match="no space left"):
         station.engine.finish()
@@ -459,14 +463,16 @@ def test_full_disk_is_waited_for_by_nobody() -> None:
     """Rows that are rejected after the file could not be written don't hold up the end, nor pass for kept."""
     station = Station(shutdown_seconds=1e6)
 
-    def full(_: Sequence[Reject]) -> None:
+    def full(_: Sequence[Rejection]) -> None:
         raise OSError("no space left")
 
     station.engine._write_rejects = full
     row = Row(None, b"", number=1, line=b"{}")
-    station.engine.reject(station.lane, row, "schema", "schema", "it does not fit")
+    station.engine.reject(station.lane, row, Reason.SCHEMA, "schema", "it does not fit")
     station.wait_for(lambda: station.engine.error is not None)
-    station.engine.reject(station.lane, Row(None, b"", number=2, line=b"{}"), "schema", "schema", "nor this")
+    station.engine.reject(
+        station.lane, Row(None, b"", number=2, line=b"{}"), Reason.SCHEMA, "schema", "nor this"
+    )
     station.engine.state(b"2")
     with pytest.raises(OSError, match="no space left"):
         station.engine.finish()

@@ -6,8 +6,8 @@ import pytest
 
 from target_databox.api.errors import error_of_answer
 from target_databox.api.shapes import Accepted, ApiProblem
-from target_databox.delivery.batches import Row
 from target_databox.delivery.masking import masked
+from target_databox.delivery.rows import Row
 
 ROW = Row(
     None, b'{"id":17,"name":"Ada Lovelace 42","mail":"ada@example.com","size":1.250,"tags":["secret tag"]}'

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_databox.delivery.batches import Origin, Row
-from target_databox.delivery.model import Destination, Reject, Verdict
+from target_databox.delivery.batches import Destination
+from target_databox.delivery.rejections import Cause, Reason, Rejection
+from target_databox.delivery.rows import Origin, Row
 from target_databox.messages import kept_line
 from target_databox.rejects import RejectsFile, RejectsFileError, RejectsLeftError
 
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 DATASET = Destination("sales", "d1", "Sales", is_keyed=True)
 SCHEMA = b'{"type":"SCHEMA","stream":"orders","schema":{"properties":{"id":{}}},"key_properties":["id"]}'
 ORIGIN = Origin("orders", SCHEMA)
-REFUSED = Verdict("refused", "invalid_input", "Bad row.", "r1", "i1")
+REFUSED = Cause(Reason.REFUSED, "invalid_input", "Bad row.", "r1", "i1")
 
 
-def reject(line: bytes, verdict: Verdict = REFUSED, origin: Origin | None = ORIGIN) -> Reject:
+def reject(line: bytes, verdict: Cause = REFUSED, origin: Origin | None = ORIGIN) -> Rejection:
     """A rejected record of a line."""
-    return Reject(DATASET, Row(("1",), b"{}", number=7, line=line, origin=origin), verdict)
+    return Rejection(DATASET, Row(("1",), b"{}", number=7, line=line, origin=origin), verdict)
 
 
 def record(number: int) -> bytes:
@@ -92,7 +93,7 @@ def test_line_that_is_no_json_is_kept(tmp_path: Path) -> None:
         b'{"type":"RECORD","stream":"orders","record":{"a":NaN}}',
         b'{"type":"RECORD","stream":"orders","record":{"a":"\xff"}}',
     )
-    file.append([reject(line, Verdict("encoding", "nan", "it holds NaN")) for line in lines])
+    file.append([reject(line, Cause(Reason.ENCODING, "nan", "it holds NaN")) for line in lines])
     kept = [each for each in messages(file.path) if each["type"] == "RECORD"]
     assert [kept_line(each) for each in kept] == list(lines)
     assert base64.b64decode(kept[0]["rejected"]["line"]) == lines[0]
@@ -104,7 +105,7 @@ def test_rejected_again_is_told_once(tmp_path: Path) -> None:
     RejectsFile(path).append([reject(record(1))])
     (_, line) = path.read_bytes().splitlines()
     path.unlink()
-    RejectsFile(path).append([reject(line, Verdict("size", "too_large", "it is large"))])
+    RejectsFile(path).append([reject(line, Cause(Reason.SIZE, "too_large", "it is large"))])
     (_, again) = path.read_bytes().splitlines()
     assert again.count(b'"rejected"') == 1
     assert b'"x": 1.50' in again
@@ -118,7 +119,7 @@ def test_half_a_surrogate_pair_is_told_once(tmp_path: Path) -> None:
     RejectsFile(path).append([reject(line)])
     kept = path.read_bytes().splitlines()[1]
     again = tmp_path / "again.singer"
-    RejectsFile(again).append([reject(kept, Verdict("encoding", "lone_surrogate", "Half."))])
+    RejectsFile(again).append([reject(kept, Cause(Reason.ENCODING, "lone_surrogate", "Half."))])
     newest = again.read_bytes().splitlines()[1]
     assert newest.startswith(line[:-1] + b',"rejected":{"reason":"encoding",')
     assert newest.count(b'"rejected"') == 1

@@ -43,6 +43,8 @@ COLUMNS = (Column("id", "number"), Column("ok", None))
 class Turns:
     """A budget without limits that counts its turns."""
 
+    waited_seconds = 0.0
+
     def __init__(self) -> None:
         self.taken = 0
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_databox.delivery.batches import Row
-from target_databox.delivery.lane import Lane
-from target_databox.delivery.model import Counts, Destination, Reject, Verdict
+from target_databox.delivery.batches import Counts, Destination, Lane
+from target_databox.delivery.rejections import Cause, Reason, Rejection
+from target_databox.delivery.rows import Row
 from target_databox.reports.summary import CountError, Rejections, stream_line, summarise
 from tests.command import record, schema, state
 
@@ -30,12 +30,12 @@ root: {level: INFO, handlers: [told]}
 """
 
 
-def reject(verdict: Verdict, key: Any = None, number: int = 1) -> Reject:
+def reject(verdict: Cause, key: Any = None, number: int = 1) -> Rejection:
     """A rejected row."""
-    return Reject(DESTINATION, Row(key, b"{}", number=number), verdict)
+    return Rejection(DESTINATION, Row(key, b"{}", number=number), verdict)
 
 
-def lines(*rejects: Reject) -> list[str]:
+def lines(*rejects: Rejection) -> list[str]:
     """What is said of rejected rows."""
     rejections = Rejections()
     rejections.add(rejects)
@@ -94,7 +94,7 @@ def test_nothing_loaded_is_told(caplog: pytest.LogCaptureFixture, is_complete: b
 
 def test_rejects_are_told_by_key() -> None:
     """Rows of one reason are told together, at most five of them by their keys."""
-    verdict = Verdict("rejected", "invalid_input", "said by the API")
+    verdict = Cause(Reason.REJECTED, "invalid_input", "said by the API")
     rejects = [reject(verdict, key=(number,)) for number in range(7)]
     assert lines(*rejects) == [
         "orders: rejected 7, rejected by Databox (invalid_input): key 0, key 1, key 2, key 3, key 4, …."
@@ -114,7 +114,7 @@ def test_rejects_are_told_by_key() -> None:
 )
 def test_rows_are_named_safely(key: Any, name: str) -> None:
     """A key is told on one line and within bounds; a record without one by its line."""
-    assert lines(reject(Verdict("failed", None, "m"), key, 12)) == [
+    assert lines(reject(Cause(Reason.FAILED, None, "m"), key, 12)) == [
         f"orders: rejected 1, not processed by Databox: {name}."
     ]
 
@@ -122,20 +122,20 @@ def test_rows_are_named_safely(key: Any, name: str) -> None:
 def test_words_of_api_stay_out() -> None:
     """What the API says may hold values, so it is left to the rejects file; our own words are told."""
     told = lines(
-        reject(Verdict("refused", None, "canary")),
-        reject(Verdict("suspect", "c", "canary")),
-        reject(Verdict("key", "key_null", "The key column 'id' is null.")),
+        reject(Cause(Reason.REFUSED, None, "canary")),
+        reject(Cause(Reason.SUSPECT, "c", "canary")),
+        reject(Cause(Reason.KEY, "key_null", "The key column 'id' is null.")),
     )
     assert told == [
         "orders: rejected 1, refused by Databox: line 1.",
-        "orders: rejected 1, suspect, perhaps not stored by Databox (c): line 1.",
+        "orders: rejected 1, perhaps not stored by Databox (c): line 1.",
         "orders: rejected 1, key (The key column 'id' is null): line 1.",
     ]
 
 
 def test_reasons_are_bounded() -> None:
     """However many reasons there are, few are remembered, and no reject is lost from the count."""
-    told = lines(*(reject(Verdict("refused", f"code {number}", "m")) for number in range(1000)))
+    told = lines(*(reject(Cause(Reason.REFUSED, f"code {number}", "m")) for number in range(1000)))
     assert len(told) == 51
     assert told[-1].startswith("orders: rejected 950, other reasons: ")
 

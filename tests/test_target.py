@@ -212,7 +212,7 @@ def test_bad_record_ends_the_run(load: Load, emulator: Emulator, values: bytes, 
     assert (run.code, run.states) == (1, [{"at": 1}])
     (error,) = run.errors
     assert f"({reason})" in error or f"({reason.rstrip('.')})" in error
-    assert error.startswith("Record 4 of stream 'orders' (dataset 'orders', ")
+    assert error.startswith("Line 4 of stream 'orders' (dataset 'orders', ")
     assert "set rejects_path" in error
     assert stored(emulator) == [{"id": 1, "name": "a"}]
     assert CANARY not in run.log

@@ -71,6 +71,15 @@ class DataboxError(Exception):
         self.request_id = request_id
         self.retry_after_seconds = retry_after_seconds
 
+    def give_up(self, reason: str) -> None:
+        """Add to the message why the request is not tried again.
+
+        Args:
+            reason: A clause without a full stop.
+        """
+        self.message = f"{self.message} It is not tried again: {reason}."
+        self.args = (self.message,)
+
 
 class TransientError(DataboxError):
     """The same request may succeed later."""

@@ -180,6 +180,9 @@ class Turnstile:
         budget: What everybody draws from.
         clock: Monotonic seconds.
         rest: Waits some seconds; may raise to end the wait.
+
+    Attributes:
+        waited_seconds: Time spent waiting for turns so far.
     """
 
     def __init__(
@@ -192,15 +195,15 @@ class Turnstile:
         self._budget = budget
         self._clock = clock
         self._rest = rest
+        self.waited_seconds = 0.0
 
     def wait_turn(self) -> None:
         """Return when a request may be sent."""
-        while True:
-            now = self._clock()
-            at = self._budget.take(now)
-            if at <= now:
-                return
+        began = now = self._clock()
+        while (at := self._budget.take(now)) > now:
             self._rest(at - now)
+            now = self._clock()
+        self.waited_seconds += now - began
 
     def refused(self, retry_after_seconds: float | None) -> None:
         """Note a 429."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import functools
 import itertools
 import logging
 import random
@@ -17,7 +18,7 @@ import backoff
 from target_databox.api.errors import ThrottledError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
 RETRY_AFTER_JITTER: Final = 0.1
 SHORTEST_JITTER_SECONDS: Final = 0.1
 LONGEST_JITTER_SECONDS: Final = 5.0
+# Less than this is no time left, however two clocks add it up.
+SHORTEST_SECONDS: Final = 0.001
 
 # 1, 2, 4 … seconds; backoff's generator starts with a value that primes it.
 CEILINGS_SECONDS: Final = tuple(
@@ -42,6 +45,10 @@ _DELTA_SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 class Budget(Protocol):
     """Where every request of a run gets its turn, so that the rate limit of the key is kept."""
 
+    @property
+    def waited_seconds(self) -> float:
+        """Time spent in `wait_turn` so far, by this caller."""
+
     def wait_turn(self) -> None:
         """Return when a request may be sent."""
 
@@ -50,19 +57,6 @@ class Budget(Protocol):
 
     def succeeded(self) -> None:
         """Note an answer that is not a 429."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Whether to try again, and why.
-
-    Attributes:
-        again: True for another try.
-        reason: A clause for a log line or an error, without a full stop.
-    """
-
-    again: bool
-    reason: str
 
 
 def retry_after_seconds(header_value: str | None, now_epoch: float) -> float | None:
@@ -93,7 +87,9 @@ def epoch_of_http_date(text: str | None) -> float | None:
         return None
 
 
-def wait_seconds(tries: int, retry_after_seconds: float | None, rand: Callable[[], float]) -> float:
+def wait_seconds(
+    tries: int, retry_after_seconds: float | None, rand: Callable[[], float] = random.random
+) -> float:
     """How long to wait before the next try: full jitter, or what the API asked for and a little more.
 
     Args:
@@ -112,35 +108,65 @@ def wait_seconds(tries: int, retry_after_seconds: float | None, rand: Callable[[
     return rand() * CEILINGS_SECONDS[min(tries, len(CEILINGS_SECONDS)) - 1]
 
 
-def is_worth_retrying(error: Exception, failing_seconds: float, retry_seconds: float) -> Decision:
-    """Whether a failed request should be tried again.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a request that failed is tried again.
 
-    Args:
-        error: How it failed.
-        failing_seconds: How long it has been failing: its failed tries and the waits between them, without
-            anything that was a 429 or a wait for the budget.
-        retry_seconds: The setting: how long a request may go on failing.
-
-    Returns:
-        The decision with its reason.
+    Attributes:
+        again: True for another try.
+        wait_seconds: How long to wait before it.
+        reason: Why there is no other try, as a clause without a full stop; empty where there is one.
     """
-    if not isinstance(error, TransientError):
-        return Decision(again=False, reason="the answer is final")
-    if isinstance(error, ThrottledError):
-        return Decision(
-            again=True, reason="the rate limit passes, and waiting for it counts towards no timeout"
-        )
-    if failing_seconds >= retry_seconds:
-        return Decision(
-            again=False, reason=f"it has been failing for {retry_seconds:g} seconds (retry_seconds)"
-        )
-    asked = error.retry_after_seconds
-    if asked is not None and failing_seconds + asked > retry_seconds:
-        return Decision(
-            again=False,
-            reason=f"the API asks to wait {asked:g} seconds, which is more than retry_seconds leaves",
-        )
-    return Decision(again=True, reason="the failure is transient")
+
+    again: bool
+    wait_seconds: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRule:
+    """When a request whose failures are transient is tried again: one rule for setup and delivery.
+
+    1. The time runs from a request's first failure. Its failed tries and the waits between them count; tries
+       that end with 429 and waits for the budget don't.
+    2. A wait that the API asks for and that would end after that time is not begun.
+    3. A wait that nobody asks for is cut to what is left, so that the last try is made when the time is up.
+
+    A 429 never comes here: the budget waits for it, and it counts towards nothing.
+
+    Attributes:
+        retry_seconds: The setting of that name; 0 means one try.
+        wait: Seconds to wait, from the number of failed tries and what the API asked for (None: nothing).
+    """
+
+    retry_seconds: float
+    wait: Callable[[int, float | None], float] = wait_seconds
+
+    def after(self, error: TransientError, failures: int, failing_seconds: float) -> Decision:
+        """What follows a failed try.
+
+        Args:
+            error: How it failed.
+            failures: Failed tries so far, this one included.
+            failing_seconds: How long the request has been failing, see above.
+        """
+        asked = error.retry_after_seconds
+        wait = self.wait(failures, asked)
+        left = self.retry_seconds - failing_seconds
+        if left < SHORTEST_SECONDS:
+            return Decision(
+                again=False,
+                wait_seconds=wait,
+                reason=f"the {self.retry_seconds:g} seconds of retry_seconds are over",
+            )
+        if asked is not None and asked > left:
+            return Decision(
+                again=False,
+                wait_seconds=wait,
+                reason=f"the API asks for a wait of {asked:g} seconds, and retry_seconds leaves "
+                f"{round(left, 1):g}",
+            )
+        return Decision(again=True, wait_seconds=min(wait, left))
 
 
 def patiently(
@@ -152,12 +178,15 @@ def patiently(
     rest: Callable[[float], object] = time.sleep,
     rand: Callable[[], float] = random.random,
 ) -> T:
-    """Make one request, and make it again while its failures are transient.
+    """Make one request, and make it again while its failures are transient; see `RetryRule`.
+
+    The loop is written out, since `backoff.on_exception` sleeps where no signal could wake it, and counts
+    waits for the budget.
 
     Args:
         call: One try of the request.
         budget: Gives every try its turn; a 429 is its to wait for.
-        retry_seconds: How long the request may go on failing. Waits for the budget and 429s don't count.
+        retry_seconds: How long the request may go on failing.
         now: Monotonic clock, in seconds.
         rest: Waits some seconds; may raise to end the call, as a signal does.
         rand: Uniform random number in [0, 1).
@@ -168,46 +197,29 @@ def patiently(
     Raises:
         DataboxError: The failure is final, or has lasted for `retry_seconds`.
     """
-    failing_seconds = 0.0
-    failures = 0
-
-    def one_try() -> T:
-        nonlocal failing_seconds, failures
+    rule = RetryRule(retry_seconds, functools.partial(wait_seconds, rand=rand))
+    failures, failing_seconds = 0, 0.0
+    while True:
         budget.wait_turn()
-        started = now()
+        started, waited = now(), budget.waited_seconds
         try:
             result = call()
         except ThrottledError as error:
             budget.refused(error.retry_after_seconds)
-            raise
-        except TransientError:
-            failing_seconds += now() - started
+        except TransientError as error:
+            if failures:
+                # Making a request may have meant to make others first, which had to wait for their turn.
+                failing_seconds += now() - started - (budget.waited_seconds - waited)
             failures += 1
-            raise
-        budget.succeeded()
-        return result
-
-    def is_hopeless(error: Exception) -> bool:
-        decision = is_worth_retrying(error, failing_seconds, retry_seconds)
-        if not decision.again:
-            logger.debug("No further try, since %s.", decision.reason)
-        return not decision.again
-
-    def waits() -> Generator[float, TransientError, None]:
-        nonlocal failing_seconds
-        error = yield 0.0
-        while True:
-            if not isinstance(error, ThrottledError):
-                wait = wait_seconds(failures, error.retry_after_seconds, rand)
-                # The last try is made when the time is up, not given away because a wait overshoots it.
-                wait = max(min(wait, retry_seconds - failing_seconds), error.retry_after_seconds or 0.0)
-                logger.warning("Try %s failed, the next is in %.1f seconds: %s", failures, wait, error)
-                rest(wait)
-                failing_seconds += wait
-            # `rest` has waited; backoff's own sleep could not be woken by a signal.
-            error = yield 0.0
-
-    patient = backoff.on_exception(
-        waits, TransientError, giveup=is_hopeless, jitter=None, logger=None, raise_on_giveup=True
-    )(one_try)
-    return patient()
+            decision = rule.after(error, failures, failing_seconds)
+            if not decision.again:
+                error.give_up(decision.reason)
+                raise
+            logger.warning(
+                "Try %s failed, the next is in %.1f seconds: %s", failures, decision.wait_seconds, error
+            )
+            rest(decision.wait_seconds)
+            failing_seconds += decision.wait_seconds
+        else:
+            budget.succeeded()
+            return result

@@ -1,264 +1,358 @@
-"""Rows of one dataset from their arrival to their outcome: filling batches, holding back by key. Pure."""
+"""A batch of rows, the states of its life as one table, and the lane of a dataset that it moves in.
+
+Theory of operation
+===================
+
+A batch is cut from the rows of one dataset, sent with one POST, and followed until every row of it has its
+outcome. At any moment it is in exactly one `State`. Whatever happens to it is an `Event`; `TRANSITIONS` says
+what each event leads to, and `Batch.happened` is the only place that changes a state: it refuses an event
+that the table does not have for the state at hand.
+
+Which event an answer amounts to is decided elsewhere: `posting` reads the answers to POSTs, `confirmation`
+and `confirmation_by_list` learn outcomes, `lost_answers` looks for batches whose answer was lost, `halving`
+decides what becomes of a batch that is not stored whole. What follows from an event for rows, keys, memory
+and STATEs is the dispatcher's business.
+
+A batch in a final state never changes again. A batch that is halved goes on as two new ones, which share its
+place in the window.
+
+The picture of the table in the documentation is made from this module by `scripts/describe.py`.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+import enum
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-import msgspec
+from target_databox.delivery.attempts import Attempts
+from target_databox.delivery.rows import RowQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from target_databox.delivery.background import Hold, PendingWait, PurgeOnce, Search, Task
+    from target_databox.delivery.interfaces import DeliverySettings
+    from target_databox.delivery.rows import Row
 
-# What a row costs beside its bytes and its key: objects and places in queues (measured with tracemalloc).
-ROW_OVERHEAD_BYTES = 400
-LINE_OVERHEAD_BYTES = 33
-# {"records":[ … ]}
-FRAME = (b'{"records":[', b"]}")
-FRAME_BYTES = len(FRAME[0]) + len(FRAME[1])
-KEY_TEXT_CHARACTERS = 200
+NEVER: Final = float("inf")
 
-
-class Origin(NamedTuple):
-    """Where records came from: the tap's stream, and the SCHEMA line under which they were read."""
-
-    stream: str
-    schema: bytes
+# Own ingestions are remembered for this long before the oldest batch that may have to be told from them, and
+# no more of them than this; those of the last minute always.
+RECENT_SECONDS: Final = 3600.0
+RECENT_INGESTIONS: Final = 2000
+LAST_SECONDS: Final = 60.0
 
 
-class Row(msgspec.Struct, eq=False, gc=False):
-    """One row on its way.
+class State(enum.Enum):
+    """Where a batch is in its life."""
+
+    READY = "waits for its POST"
+    POSTED = "its POST is on the wire"
+    SEARCHED = "its answer was lost; it is looked for in the list of ingestions"
+    ACCEPTED = "it has an ingestion, whose outcome is awaited"
+    STORED = "every row is stored"
+    HALVED = "two halves go on in its place"
+    REJECTED = "its only row is rejected"
+    SUSPECT = "nobody knows which of its rows are stored, and it must not be sent again"
+    LEFT = "the run ends at a record before its rows, which stay without an outcome"
+
+
+class Event(enum.Enum):
+    """What can happen to a batch."""
+
+    SENT = "its POST starts"
+    ACCEPTED = "the POST is answered with an ingestion"
+    NOT_SENT = "the API was not reached, or said to come later (429)"
+    LOST_AND_HELD = "the answer is lost; with known keys it may be sent again"
+    LOST = "the answer is lost; without keys it must be found first"
+    FOUND = "the lost ingestion is in the list"
+    NOT_FOUND = "the lost ingestion is not in the list"
+    STORED = "its ingestion stored every row"
+    FAILED = "its ingestion failed for the first time, and sending it again is safe"
+    DIVIDED = "it is not stored whole, several rows may be why, and sending them again is safe"
+    BLAMED = "it is not stored, and has one row"
+    DOUBTED = "it is not stored whole, and sending it again is not safe"
+    PASSED = "it is not stored, and the run ends at a record before its rows"
+
+
+TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
+    (State.READY, Event.SENT): State.POSTED,
+    (State.POSTED, Event.ACCEPTED): State.ACCEPTED,
+    (State.POSTED, Event.NOT_SENT): State.READY,
+    (State.POSTED, Event.LOST_AND_HELD): State.READY,
+    (State.POSTED, Event.LOST): State.SEARCHED,
+    (State.POSTED, Event.DIVIDED): State.HALVED,
+    (State.POSTED, Event.BLAMED): State.REJECTED,
+    (State.POSTED, Event.PASSED): State.LEFT,
+    (State.SEARCHED, Event.FOUND): State.ACCEPTED,
+    (State.SEARCHED, Event.NOT_FOUND): State.READY,
+    (State.ACCEPTED, Event.STORED): State.STORED,
+    (State.ACCEPTED, Event.FAILED): State.READY,
+    (State.ACCEPTED, Event.DIVIDED): State.HALVED,
+    (State.ACCEPTED, Event.BLAMED): State.REJECTED,
+    (State.ACCEPTED, Event.DOUBTED): State.SUSPECT,
+    (State.ACCEPTED, Event.PASSED): State.LEFT,
+}
+
+
+class ImpossibleEventError(RuntimeError):
+    """Something happened to a batch that can't happen in its state."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where the rows of a stream go.
 
     Attributes:
-        key: Value of the primary key, None in a dataset without keys. Compared by value.
-        body: The encoded row, one JSON object.
-        line: The Singer line it came from, where rejected records are kept, else None.
-        origin: Where that line came from; shared by all rows read under one SCHEMA.
-        number: Place of its message in the input, from 1.
-        stretch: The stretch of input between two STATE messages that it belongs to.
-        since: When it could first be sent, in seconds.
-        older: The rows of the same key that it replaced before they were sent, oldest first. One list for all
-            of them: linked to one another they would be freed by a recursion as deep as they are many.
+        stream: The stream's name.
+        dataset_id: Its dataset.
+        title: The dataset's title.
+        is_keyed: Whether rows are ordered by key.
+        keys_are_known: Whether the dataset is known to have those keys, so that sending a row again is
+            harmless.
+        is_new: Whether this run created the dataset, so that it holds nothing yet.
+        purge: Whether to purge it before its first row.
     """
 
-    key: tuple[Hashable, ...] | None
-    body: bytes
-    number: int = 0
-    line: bytes | None = None
-    origin: Origin | None = None
-    stretch: int = 0
-    since: float = 0.0
-    older: list[Row] | None = None
-    _cost_bytes: int = 0
+    stream: str
+    dataset_id: str
+    title: str
+    is_keyed: bool
+    keys_are_known: bool = True
+    is_new: bool = False
+    purge: bool = False
 
     @property
-    def cost_bytes(self) -> int:
-        """Memory that is kept for this row alone."""
-        if not self._cost_bytes:
-            self._cost_bytes = self._summed_bytes()
-        return self._cost_bytes
+    def resends_safely(self) -> bool:
+        """Whether the same rows may be sent twice without a trace."""
+        return self.is_keyed and self.keys_are_known
 
-    def _summed_bytes(self) -> int:
-        size = len(self.body) + ROW_OVERHEAD_BYTES
-        if self.line is not None:
-            size += len(self.line) + LINE_OVERHEAD_BYTES
-        return size if self.key is None else size + key_bytes(self.key)
-
-    def replaced(self) -> Iterator[Row]:
-        """The rows that this one replaced, newest first."""
-        return reversed(self.older or ())
-
-    def replace(self, row: Row) -> None:
-        """Take the place of a row that is not sent yet, and of those that it had replaced."""
-        self.older, row.older = row.older or [], None
-        self.older.append(row)
-
-    def give_back(self) -> Row | None:
-        """The newest row that this one had replaced, which keeps the others; None when there is none."""
-        older, self.older = self.older, None
-        if not older:
-            return None
-        newest = older.pop()
-        newest.older = older or None
-        return newest
+    def __str__(self) -> str:
+        return f"stream '{self.stream}' (dataset '{self.title}', {self.dataset_id})"
 
 
-class Cut(NamedTuple):
-    """Limits of one batch."""
+@dataclass
+class Counts:
+    """What became of a stream's rows, and what it cost.
 
-    rows: int
-    body_bytes: int
-
-
-class RowQueue:
-    """The rows of a dataset that are not sent yet, and the keys that are.
-
-    A row whose key is in flight waits, and only it. A newer row takes the place of a waiting one, which is
-    kept behind it until the newer one has its outcome.
+    Attributes:
+        read: Rows taken in.
+        unknown_counts: Confirmed rows whose appended and overwritten counts were not read.
+        throttled_seconds: Time spent waiting for the request budget.
+        confirmation_seconds: Time from acceptance to outcome, summed over ingestions.
     """
 
-    def __init__(self, *, keyed: bool) -> None:
-        self.keyed = keyed
-        self._ready: OrderedDict[Hashable, Row] = OrderedDict()
-        # Keys in flight, each with the row that waits for it.
-        self._busy: dict[Hashable, Row | None] = {}
-        self._waiting = 0
-        self.ready_bytes = 0
-
-    def __len__(self) -> int:
-        """Rows to be sent, those that wait for their key included; replaced ones do not count."""
-        return len(self._ready) + self._waiting
-
-    @property
-    def ready(self) -> int:
-        """Rows that could be sent now."""
-        return len(self._ready)
+    read: int = 0
+    confirmed: int = 0
+    superseded: int = 0
+    rejected: int = 0
+    appended: int = 0
+    overwritten: int = 0
+    unknown_counts: int = 0
+    batches: int = 0
+    requests: int = 0
+    retries: int = 0
+    confirmations: int = 0
+    confirmation_seconds: float = 0.0
+    throttled_seconds: float = 0.0
 
     @property
-    def ready_since(self) -> float | None:
-        """Since when the first of them could be sent."""
-        return next(iter(self._ready.values())).since if self._ready else None
+    def open(self) -> int:
+        """Rows without an outcome."""
+        return self.read - self.confirmed - self.superseded - self.rejected
 
-    @property
-    def busy(self) -> int:
-        """Keys in flight or held."""
-        return len(self._busy)
 
-    def put_all(self, rows: Iterable[Row], now: float) -> None:
-        """Take in rows in their order, each the newest of its key."""
-        ready, busy, keyed = self._ready, self._busy, self.keyed
-        size = 0
-        for row in rows:
-            key = row.key if keyed else row
-            if key in busy:
-                self._hold_back(key, row)
-                continue
-            replaced = ready.get(key)
-            if replaced is None:
-                row.since = now
-            else:
-                row.replace(replaced)
-                row.since = replaced.since
-                size -= len(replaced.body)
-            ready[key] = row
-            size += len(row.body)
-        self.ready_bytes += size
+class Place:
+    """A batch's share of `unconfirmed_batches`, which it shares with the halves that it is cut into."""
 
-    def _hold_back(self, key: Hashable, row: Row) -> None:
-        """Let a row wait until its key is free."""
-        waiting = self._busy[key]
-        if waiting is None:
-            self._waiting += 1
-        else:
-            row.replace(waiting)
-        self._busy[key] = row
+    __slots__ = ("parts",)
 
-    def is_full(self, cut: Cut) -> bool:
-        """Whether a whole batch could be cut."""
-        return (
-            len(self._ready) >= cut.rows or self.ready_bytes + len(self._ready) + FRAME_BYTES > cut.body_bytes
-        )
+    def __init__(self) -> None:
+        self.parts = 1
 
-    def cut(self, cut: Cut) -> list[Row]:
-        """Take the next batch out, oldest rows first; their keys are in flight from here on."""
-        ready, busy = self._ready, self._busy
-        rows: list[Row] = []
-        size = FRAME_BYTES - 1
-        while ready and len(rows) < cut.rows:
-            key, row = ready.popitem(last=False)
-            # With the comma before all but the first.
-            size += len(row.body) + 1
-            if rows and size > cut.body_bytes:
-                ready[key] = row
-                ready.move_to_end(key, last=False)
-                break
-            self.ready_bytes -= len(row.body)
-            busy[key] = None
-            rows.append(row)
-        return rows
 
-    def keys(self, rows: Iterable[Row]) -> list[Hashable]:
-        """What to free when these rows have their outcome."""
-        return [self._key(row) for row in rows]
+class Batch:
+    """Rows that are sent, and get their outcome, together.
 
-    def free(self, keys: Iterable[Hashable], now: float) -> None:
-        """Let go of keys in flight; whatever waited for them is ready."""
-        for key in keys:
-            newer = self._busy.pop(key, None)
-            if newer is not None:
-                self._waiting -= 1
-                newer.since = now
-                self._ready[key] = newer
-                self.ready_bytes += len(newer.body)
+    Attributes:
+        lane: Its dataset's lane.
+        rows: Its rows, in the order of the input.
+        place: Its place in the window.
+        state: Where it is in its life; changed by `happened` alone.
+        posting: Tries of its POST.
+        asking: Tries of the question for its outcome.
+        ingestion_id: Its present ingestion, while it is accepted.
+        ingestions: How many ingestions it has had.
+        questions: How often its present ingestion was asked about in vain.
+        first_posted_at: When its first POST started; infinite before.
+        posted_after: The server's clock before its first POST that may have been carried out.
+        lost_answers: How many answers to its POST were lost, each of which it may be stored by.
+        hold: Its held keys, when such an answer was lost.
+        is_counted: Whether an ingestion before it was counted as appended and overwritten.
+    """
 
-    def restore(self, row: Row) -> None:
-        """Give back what a rejected row had replaced, while its key is still in flight.
+    __slots__ = (
+        "accepted_at", "asking", "first_posted_at", "hold", "ingestion_id", "ingestions", "is_counted",
+        "lane", "lost_answers", "place", "posted_after", "posting", "questions", "rows", "state",
+    )  # fmt: skip
 
-        It goes behind a newer row that waits for the key, or waits for it itself.
+    def __init__(self, lane: Lane, rows: list[Row], place: Place, now: float) -> None:
+        self.lane = lane
+        self.rows = rows
+        self.place = place
+        self.state = State.READY
+        self.posting = Attempts(now)
+        self.asking = Attempts(now)
+        self.ingestion_id: str | None = None
+        self.ingestions = 0
+        self.questions = 0
+        self.accepted_at = 0.0
+        self.first_posted_at = NEVER
+        self.posted_after: float | None = None
+        self.lost_answers = 0
+        self.hold: Hold | None = None
+        self.is_counted = False
+
+    def happened(self, event: Event) -> None:
+        """Move to the state that an event leads to.
+
+        Raises:
+            ImpossibleEventError: The table has no such event in the present state.
         """
-        key = self._key(row)
-        newest = self._busy[key]
-        if newest is not None:
-            newest.older = [*(row.older or ()), *(newest.older or ())] or None
-            row.older = None
+        try:
+            self.state = TRANSITIONS[self.state, event]
+        except KeyError:
+            raise ImpossibleEventError(f"{event} in {self.state} of {self.lane.destination}") from None
+
+    def age_seconds(self, now: float) -> float:
+        """Time since its acceptance, without what its questions waited for the budget."""
+        return now - self.accepted_at - self.asking.waited_seconds
+
+    def halves(self, now: float) -> tuple[Batch, Batch]:
+        """Two batches that go on in its place, the first at least as large."""
+        middle = (len(self.rows) + 1) // 2
+        self.place.parts += 1
+        return self._part(self.rows[:middle], now), self._part(self.rows[middle:], now)
+
+    def _part(self, rows: list[Row], now: float) -> Batch:
+        part = Batch(self.lane, rows, self.place, now)
+        part.hold = self.hold
+        part.is_counted = self.is_counted
+        return part
+
+
+class Lane:
+    """One stream's delivery into one dataset.
+
+    Attributes:
+        is_serial: Whether one POST at a time may be on the wire, so that a lost one can be told from others.
+        accepted: Batches whose outcome is awaited, by ingestion, oldest first.
+        recent: Own ingestions of late, by when they were accepted: a lost one must be told from them.
+        strangers: Ingestions that were there before the first row, likewise; where there are keys, only those
+            that are still pending.
+        resends: Batches that go first: halves, and those whose POST failed.
+        posting: POSTs on the wire.
+        opening: What has to be done before the first row: leftovers waited for, a purge.
+        searched: The batch whose answer was lost and that must not be sent twice.
+        search: The search for it.
+        copies: The wait for first copies, which holds keys.
+        holds: Keys held because a first copy may still land.
+        server_began_at: The server's clock when its first row came; None when that was not known.
+        is_open: Whether leftovers were waited for and the dataset is purged, if it has to be.
+        knows_all_older: Whether every ingestion of the dataset is this run's, and remembered.
+    """
+
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
+        self.is_serial = not destination.resends_safely
+        self.counts = Counts()
+        self.queue = RowQueue(keyed=destination.is_keyed)
+        self.accepted: OrderedDict[str, Batch] = OrderedDict()
+        self.recent: OrderedDict[str, float] = OrderedDict()
+        self.strangers: frozenset[str] = frozenset()
+        self.resends: deque[Batch] = deque()
+        self.posting = 0
+        self.opening: PendingWait | PurgeOnce | None = None
+        self.searched: Batch | None = None
+        self.search: Search | None = None
+        self.copies: PendingWait | None = None
+        self.holds: list[Hold] = []
+        self.server_began_at: float | None = None
+        self.is_open = destination.is_new
+        self.knows_all_older = destination.is_new
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every row has its outcome."""
+        return self.has_all_accepted and not self.accepted
+
+    @property
+    def has_all_accepted(self) -> bool:
+        """Whether no row is left that would have to be sent."""
+        return not (len(self.queue) or self.resends or self.posting or self.search)
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether anything is under way, or has to be, beside the rows."""
+        return bool(self.opening or self.search or self.copies or self.holds)
+
+    def tasks(self) -> list[Task]:
+        """What is under way beside the rows and their confirmation."""
+        return [task for task in (self.opening, self.search, self.copies) if task is not None]
+
+    def may_post(self) -> bool:
+        """Whether a POST may start now."""
+        if not self.is_open:
+            return False
+        return not (self.is_serial and (self.posting or self.search is not None))
+
+    def may_post_fresh(self) -> bool:
+        """Whether the POST of a new batch may start now; without keys halves go first."""
+        return bool(self.queue.ready) and self.may_post() and not (self.is_serial and self.resends)
+
+    def next_resend(self, now: float) -> Batch | None:
+        """The batch that goes first: the smallest of those that are due, or the one that is due earliest."""
+        due = [batch for batch in self.resends if batch.posting.due_at <= now]
+        if due:
+            return min(due, key=lambda batch: len(batch.rows))
+        return min(self.resends, key=lambda batch: batch.posting.due_at, default=None)
+
+    def fresh_due_at(self, settings: DeliverySettings, *, is_pressed: bool) -> float:
+        """When the next new batch should be cut."""
+        queue = self.queue
+        since = queue.ready_since
+        if since is None:
+            return NEVER
+        if is_pressed or queue.is_full(settings.batch_size_rows, settings.batch_size_bytes):
+            return since
+        return since + settings.batch_age_seconds
+
+    def cut(self, settings: DeliverySettings, now: float) -> Batch:
+        """Cut a new batch; its place in the window is its own."""
+        return Batch(self, self.queue.cut(settings.batch_size_rows, settings.batch_size_bytes), Place(), now)
+
+    def send_again(self, batch: Batch, due_at: float | None = None) -> None:
+        """Let a batch go first, at a time or when its next try is due anyway."""
+        if due_at is not None:
+            batch.posting.due_at = due_at
+        self.resends.append(batch)
+
+    def knows(self, ingestion_id: str) -> bool:
+        """Whether an ingestion is this run's own, or was there before its first row."""
+        return ingestion_id in self.accepted or ingestion_id in self.recent or ingestion_id in self.strangers
+
+    def remember(self, batch: Batch) -> None:
+        """Note an accepted ingestion as this run's own."""
+        if batch.ingestion_id is None:
             return
-        older = row.give_back()
-        if older is not None:
-            self._busy[key] = older
-            self._waiting += 1
+        self.accepted[batch.ingestion_id] = batch
+        self.recent[batch.ingestion_id] = batch.accepted_at
+        unresolved = [*self.resends, *([self.searched] if self.searched is not None else ())]
+        since = min([each.first_posted_at for each in unresolved], default=batch.accepted_at)
+        while self._is_forgotten(next(iter(self.recent.values())), min(since, batch.accepted_at)):
+            self.recent.popitem(last=False)
+            self.knows_all_older = False
 
-    def drop_from(self, number: int) -> list[Row]:
-        """Take out every unsent row that came at or after a place in the input.
-
-        A row from before that one of them had replaced stands in its place again.
-
-        Returns:
-            The rows taken out.
-        """
-        dropped: list[Row] = []
-        for key, row in list(self._ready.items()):
-            kept = _older_than(row, number, dropped)
-            if kept is row:
-                continue
-            self.ready_bytes -= len(row.body)
-            if kept is None:
-                del self._ready[key]
-            else:
-                kept.since = row.since
-                self._ready[key] = kept
-                self.ready_bytes += len(kept.body)
-        for key, waiting in self._busy.items():
-            if waiting is not None:
-                self._busy[key] = _older_than(waiting, number, dropped)
-                self._waiting -= self._busy[key] is None
-        return dropped
-
-    def _key(self, row: Row) -> Hashable:
-        # Without keys every row is one of its own.
-        return row.key if self.keyed else row
-
-
-def _older_than(row: Row, number: int, dropped: list[Row]) -> Row | None:
-    kept: Row | None = row
-    while kept is not None and kept.number >= number:
-        dropped.append(kept)
-        kept = kept.give_back()
-    return kept
-
-
-def key_bytes(key: Hashable) -> int:
-    """Memory that a key takes; that of a row without a key, which stands for itself, is counted with it."""
-    parts = key if isinstance(key, tuple) else ()
-    return sys.getsizeof(key) + sum(map(sys.getsizeof, parts))
-
-
-def key_text(key: tuple[Hashable, ...]) -> str:
-    """A key's values as a message shows them, cut to a readable length."""
-    text = ", ".join(str(value[-1] if isinstance(value, tuple) else value) for value in key)
-    return text if len(text) <= KEY_TEXT_CHARACTERS else f"{text[:KEY_TEXT_CHARACTERS]}…"
-
-
-def body(rows: Iterable[Row]) -> bytes:
-    """One request body: the rows as they were encoded, joined."""
-    return FRAME[0] + b",".join([row.body for row in rows]) + FRAME[1]
+    def _is_forgotten(self, accepted_at: float, since: float) -> bool:
+        age = since - accepted_at
+        return age > RECENT_SECONDS or (age > LAST_SECONDS and len(self.recent) > RECENT_INGESTIONS)

@@ -1,53 +1,98 @@
 """Decides which request starts next and what its answer means; owns no thread, clock or socket.
 
+Theory of operation
+===================
+
 A row's way: `put` → its lane's queue → `next` cuts a batch and sends it → `done` learns that it was accepted
 → `next` asks for its outcome when that is likely to be there → `done` closes its rows → `state` gives the
 STATE that is due.
 
-Every method takes the present as seconds of one monotonic clock, so that thousands of interleavings run in a
-second. The work is done in rooms of one duty each, every one of which knows only those before it:
+The work is done in rooms that do not know each other. A room says which request is due, and turns an answer
+into outcomes: values of `outcomes`. The dispatcher alone changes a batch's state, keeps the books, and tells
+who has to go on:
 
-    notes                   what is to be logged
-    course, ledger, gate    how far the run is; what is open; the way out
-    patience                whether a failed request is tried again
-    verdicts                batches that are not stored whole
-    confirmation            outcomes of accepted batches
-    recovery                leftovers, the purge, lost answers
     posting                 which batch goes out
+    confirmation            outcomes, each ingestion read by itself
+    confirmation_by_list    outcomes, many read from the list
+    opening                 leftovers of earlier runs and the purge, before the first row
+    lost_answers            held keys and searches, after an answer was lost
+    halving                 what happens to a batch that is not stored whole
+    rejections              what is rejected, and whether that ends the run
+    lifecycle, ledger       how far the run is; which rows, places, keys and STATEs are open
+    requests                the turn of every request, and of the next try
+
+Every method takes the present as seconds of one monotonic clock, so that thousands of interleavings run in a
+second. The module is long because it is the one place where all rooms meet.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_databox.api.errors import DataboxError, KeyRefusedError, RefusedError, ThrottledError
+from target_databox.api.errors import (
+    DataboxError,
+    KeyRefusedError,
+    LostAnswerError,
+    MissingError,
+    RefusedError,
+    ThrottledError,
+    TransientError,
+)
+from target_databox.api.retries import RetryRule
 from target_databox.api.shapes import Accepted, Ingestion, IngestionsPage
+from target_databox.delivery import halving
+from target_databox.delivery.awaiting import PollDelay
+from target_databox.delivery.background import PendingWait
+from target_databox.delivery.batches import NEVER, Event, Lane
 from target_databox.delivery.confirmation import Confirmation
-from target_databox.delivery.course import Course, Mode
-from target_databox.delivery.gate import Blocked, Gate
-from target_databox.delivery.lane import NEVER, Lane
+from target_databox.delivery.confirmation_by_list import ConfirmationByList
+from target_databox.delivery.errors import RejectedError
 from target_databox.delivery.ledger import Ledger
-from target_databox.delivery.model import AskOutcome, PostRows
+from target_databox.delivery.lifecycle import Lifecycle, Mode
+from target_databox.delivery.lost_answers import LostAnswers, unresolved
 from target_databox.delivery.notes import Notes
-from target_databox.delivery.patience import Patience
+from target_databox.delivery.opening import Opening
+from target_databox.delivery.outcomes import (
+    BatchAccepted,
+    BatchLost,
+    BatchNotFound,
+    BatchNotSent,
+    BatchNotStored,
+    BatchStored,
+    ListIsBlind,
+    RunFails,
+)
 from target_databox.delivery.posting import Posting
-from target_databox.delivery.recovery import Recovery
-from target_databox.delivery.status_reading import StatusReading
-from target_databox.delivery.verdicts import Verdicts
+from target_databox.delivery.rejections import Cause, Reason, Rejection, Rejections
+from target_databox.delivery.requests import (
+    BLOCKED,
+    AskOutcome,
+    Blocked,
+    PostRows,
+    Purge,
+    ReadIngestion,
+    ReadList,
+    Turns,
+    request_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from target_databox.delivery.batches import Row
-    from target_databox.delivery.model import Destination, Policy, Reject, Request, Turns
+    from target_databox.delivery.background import Hold, Task
+    from target_databox.delivery.batches import Batch, Destination
+    from target_databox.delivery.interfaces import Budget, DeliverySettings
+    from target_databox.delivery.outcomes import Outcome
+    from target_databox.delivery.requests import Request
+    from target_databox.delivery.rows import Row
 
 
 class Dispatcher:
     """All datasets of a run.
 
     Args:
-        policy: How to deliver.
-        turns: The request budget.
+        settings: How to deliver.
+        budget: Requests that the API key may still make.
         wait: Seconds to wait before another try, from the number of failed ones and what the API asked for.
 
     Attributes:
@@ -56,48 +101,24 @@ class Dispatcher:
         server_time: The server's clock, as far as it is known; None before its first answer.
     """
 
-    def __init__(self, policy: Policy, turns: Turns, *, wait: Callable[[int, float | None], float]) -> None:
-        self.policy = policy
+    def __init__(
+        self, settings: DeliverySettings, budget: Budget, *, wait: Callable[[int, float | None], float]
+    ) -> None:
+        self.settings = settings
         self.lanes: list[Lane] = []
         self.notes = Notes()
         self.server_time: float | None = None
         self._away = 0
-        self._course = course = Course(policy.shutdown_seconds)
-        self._ledger = ledger = Ledger(policy.state_interval_seconds)
-        self._gate = gate = Gate(turns, self.notes)
-        patience = Patience(course, policy.retry_seconds, wait, self.notes)
-        self._verdicts = verdicts = Verdicts(policy, self.lanes, course=course, ledger=ledger)
-        self._confirmation = confirmation = Confirmation(
-            policy,
-            self.lanes,
-            course=course,
-            ledger=ledger,
-            verdicts=verdicts,
-            gate=gate,
-            patience=patience,
-            notes=self.notes,
-        )
-        self._recovery = recovery = Recovery(
-            policy,
-            self.lanes,
-            course=course,
-            ledger=ledger,
-            confirmation=confirmation,
-            gate=gate,
-            patience=patience,
-            notes=self.notes,
-        )
-        self._posting = Posting(
-            policy,
-            self.lanes,
-            course=course,
-            ledger=ledger,
-            verdicts=verdicts,
-            confirmation=confirmation,
-            recovery=recovery,
-            gate=gate,
-            patience=patience,
-        )
+        self._lifecycle = Lifecycle(settings.shutdown_seconds)
+        self._ledger = Ledger(settings.state_interval_seconds)
+        self._rejections = Rejections(settings)
+        self._turns = Turns(budget, RetryRule(settings.retry_seconds, wait), self.notes)
+        delay = PollDelay()
+        self._confirmation = Confirmation(settings, self._turns, delay)
+        self._by_list = ConfirmationByList(settings, self._turns, delay)
+        self._opening = Opening(settings, self.notes)
+        self._lost_answers = LostAnswers(settings, self.notes)
+        self._posting = Posting(settings, self.lanes, self._turns)
 
     # Rows and STATEs come in
 
@@ -113,41 +134,43 @@ class Dispatcher:
 
     @property
     def unconfirmed_batches(self) -> int:
-        """Batches on their way, accepted or not."""
+        """Batches in the window, accepted or not."""
         return self._ledger.places
 
     @property
     def has_room(self) -> bool:
         """Whether more rows may be read."""
-        if self.held_bytes >= self.policy.unconfirmed_bytes:
+        settings = self.settings
+        if self.held_bytes >= settings.unconfirmed_bytes:
             return False
-        if self._ledger.places < self.policy.unconfirmed_batches:
+        if self._ledger.places < settings.unconfirmed_batches:
             return True
-        return not any(lane.queue.is_full(self.policy.cut) for lane in self.lanes)
+        return not any(
+            lane.queue.is_full(settings.batch_size_rows, settings.batch_size_bytes) for lane in self.lanes
+        )
 
     def open_lane(self, destination: Destination) -> Lane:
         """Add a dataset."""
         lane = Lane(destination)
-        lane.is_open = destination.is_new
-        self._confirmation.begin(lane)
+        self._by_list.begin(lane)
         self.lanes.append(lane)
         return lane
 
     def put(self, lane: Lane, rows: Sequence[Row], now: float) -> None:
         """Take in rows, in the order of the input."""
-        cutoff = self._verdicts.cutoff
+        cutoff = self._rejections.cutoff
         if cutoff is not None:
             # Where the run ends at a record, those after it are not sent; a BATCH has many on one line.
             rows = [row for row in rows if row.number <= cutoff]
         self._ledger.enter(lane, rows)
         lane.queue.put_all(rows, now)
         if len(lane.queue):
-            self._recovery.open(lane, now, self.server_time)
+            self._opening.begin(lane, now, self.server_time)
 
-    def reject(self, lane: Lane, row: Row, reason: str, code: str, message: str) -> None:
+    def reject(self, lane: Lane, row: Row, reason: Reason, code: str, message: str) -> None:
         """Take in a record that can't be sent."""
         self._ledger.enter(lane, [row])
-        self._verdicts.unsendable(lane, row, reason, code, message)
+        self._reject(lane, row, Cause(reason, code, message))
 
     def ended(self, state: bytes) -> None:
         """Take in a STATE."""
@@ -158,43 +181,43 @@ class Dispatcher:
     @property
     def error(self) -> BaseException | None:
         """Why the run ends early; None while it doesn't."""
-        return self._course.error
+        return self._lifecycle.error
 
     @property
     def cutoff(self) -> int | None:
-        """Place in the input of the record that ends the run; None while none does."""
-        return self._verdicts.cutoff
+        """Line of the record that ends the run; None while none does."""
+        return self._rejections.cutoff
 
     @property
     def deadline(self) -> float:
         """When a run that is ending stops waiting."""
-        return self._course.deadline
+        return self._lifecycle.deadline
 
     @property
     def mode(self) -> Mode:
         """What the run still does."""
-        return self._course.mode
+        return self._lifecycle.mode
 
     @property
     def is_settling(self) -> bool:
         """Whether nothing new goes out any more."""
-        return self._course.is_settling
+        return self._lifecycle.is_settling
 
     def drain(self) -> None:
         """The input has ended: everything goes out."""
-        self._course.drain()
+        self._lifecycle.drain()
 
     def settle(self, deadline: float = NEVER) -> None:
-        """Send nothing new; outcomes of what is on its way are awaited until a deadline."""
-        self._course.settle(deadline)
+        """Send nothing new; outcomes of what is in flight are awaited until a deadline."""
+        self._lifecycle.settle(deadline)
 
     def fail(self, error: BaseException, now: float) -> None:
         """End the run early; the first reason counts."""
-        self._course.fail(error, now)
+        self._lifecycle.fail(error, now)
 
     def close(self) -> None:
         """Nothing more happens; answers that still come in change nothing."""
-        self._course.close()
+        self._lifecycle.close()
 
     def is_over(self, now: float, *, can_write: bool = True) -> bool:
         """Whether there is nothing left to wait for.
@@ -203,17 +226,18 @@ class Dispatcher:
             now: The present.
             can_write: Whether rejected rows can still be written down.
         """
-        mode = self._course.mode
-        if mode is Mode.CLOSED or now >= self._course.deadline:
+        mode = self._lifecycle.mode
+        if mode is Mode.CLOSED or now >= self._lifecycle.deadline:
             return True
+        # A first copy that may still land could replace a newer row of the next run.
         if mode is Mode.RUNNING or self._away or any(lane.holds for lane in self.lanes):
             return False
-        if can_write and self._verdicts.outbox:
+        if can_write and self._rejections.outbox:
             return False
         if mode is Mode.SETTLING:
             return not self._ledger.unconfirmed
         return not self._ledger.open_rows or (
-            self._verdicts.cutoff is not None and all(lane.is_idle for lane in self.lanes)
+            self._rejections.cutoff is not None and all(lane.is_idle for lane in self.lanes)
         )
 
     # STATE and rejected rows go out
@@ -222,34 +246,34 @@ class Dispatcher:
     def output_at(self) -> float:
         """When something is to be written."""
         due_at = self._ledger.checkpoints.due_at()
-        return 0.0 if self._verdicts.outbox else NEVER if due_at is None else due_at
+        return 0.0 if self._rejections.outbox else NEVER if due_at is None else due_at
 
     def state(self, now: float, *, last: bool = False) -> bytes | None:
         """The STATE to write now, if one is due."""
-        if self._course.mode is Mode.CLOSED and not last:
+        if self._lifecycle.mode is Mode.CLOSED and not last:
             return None
         return self._ledger.checkpoints.take(now, last=last)
 
-    def rejects(self) -> list[Reject]:
+    def rejects(self) -> list[Rejection]:
         """Rejected rows to be written down; they stay open until `written`."""
-        outbox, self._verdicts.outbox = self._verdicts.outbox, []
+        outbox, self._rejections.outbox = self._rejections.outbox, []
         return outbox
 
-    def written(self, rejects: Iterable[Reject]) -> None:
+    def written(self, rejects: Iterable[Rejection]) -> None:
         """Rejected rows are on disk: that is their outcome."""
         self._ledger.close([reject.row for reject in rejects])
 
-    # Requests
+    # Requests go out
 
     @property
     def wake_at(self) -> float:
         """When to ask for a request again, after `next` gave none."""
-        return min(self._gate.wake_at, self._course.deadline)
+        return min(self._turns.wake_at, self._lifecycle.deadline)
 
     def next(self, now: float) -> Request | None:
         """The request that starts now; None when none may, see `wake_at`."""
-        self._gate.begin()
-        if self._course.mode is Mode.CLOSED or now >= self._course.deadline:
+        self._turns.begin()
+        if self._lifecycle.mode is Mode.CLOSED or now >= self._lifecycle.deadline:
             return None
         found = self._offer(now)
         if found is None or isinstance(found, Blocked):
@@ -259,34 +283,260 @@ class Dispatcher:
 
     def _offer(self, now: float) -> Request | Blocked | None:
         """What is due, outcomes first: they free places, keys and memory."""
-        found: Request | Blocked | None = self._confirmation.question(now) or self._confirmation.reading(now)
-        found = found or self._recovery.errand(now)
-        if found is not None or self._course.mode is Mode.SETTLING:
+        is_draining = self._lifecycle.mode is Mode.DRAINING
+        found: Request | Blocked | None = (
+            self._confirmation.question(now)
+            or self._by_list.request(now, is_draining=is_draining)
+            or self._task_request(now)
+        )
+        if found is not None or self._lifecycle.is_settling:
             return found
-        return self._posting.resend(now, self.server_time) or self._posting.fresh(now, self.server_time)
+        post = self._posting.resend(now, reserve=self._reserve)
+        if post is None and self._ledger.places < self.settings.unconfirmed_batches:
+            is_pressed = is_draining or self._ledger.held_bytes >= self.settings.unconfirmed_bytes
+            post = self._posting.fresh(now, reserve=self._reserve, is_pressed=is_pressed)
+            self._ledger.places += isinstance(post, PostRows)
+        if isinstance(post, PostRows):
+            self._sent(post.batch, now)
+        return post
+
+    @property
+    def _reserve(self) -> int:
+        """Requests that the outcome of everything in flight, and of one more batch, will cost."""
+        if self.settings.confirmation == "rows":
+            return self._ledger.places + 1
+        return sum(1 if self._by_list.confirms(lane) else len(lane.accepted) for lane in self.lanes) + 1
+
+    def _sent(self, batch: Batch, now: float) -> None:
+        batch.happened(Event.SENT)
+        batch.lane.posting += 1
+        if batch.first_posted_at == NEVER:
+            batch.first_posted_at = now
+            batch.lane.counts.batches += 1
+        batch.posting.started(now)
+        if not batch.lost_answers:
+            batch.posted_after = self.server_time
+
+    def _task_request(self, now: float) -> Request | Blocked | None:
+        """The question of a background task, if one is due; once nothing new goes out, only for copies."""
+        for lane in self.lanes:
+            if not lane.has_tasks:
+                continue
+            self._lost_answers.look_for_copies(lane)
+            for task in lane.tasks():
+                if task.is_away or (self._lifecycle.is_settling and task is not lane.copies):
+                    continue
+                due_at = task.attempts.due_at
+                if due_at > now:
+                    self._turns.later(due_at)
+                    continue
+                if not self._turns.lets(lane, due_at, now):
+                    return BLOCKED
+                task.started(now)
+                return request_of(lane, task)
+        return None
+
+    # Answers come in
 
     def done(self, request: Request, answer: object, now: float) -> None:
         """Take in what came of a request: the API's answer, or the error that it raised."""
         self._away -= 1
-        if self._course.mode is Mode.CLOSED:
+        if self._lifecycle.mode is Mode.CLOSED:
             return
         if isinstance(answer, ThrottledError):
-            self._gate.refused(now, answer.retry_after_seconds)
+            self._turns.refused(now, answer.retry_after_seconds)
         elif isinstance(answer, (Accepted, Ingestion, IngestionsPage, RefusedError)) or answer is None:
-            self._gate.succeeded()
-        if isinstance(answer, KeyRefusedError) or (
-            isinstance(answer, BaseException) and not isinstance(answer, DataboxError)
-        ):
-            self._course.fail(answer, now)
-        elif isinstance(request, PostRows):
-            self._posting.answered(request.batch, answer, now)
-        elif isinstance(request, AskOutcome):
-            self._confirmation.answered(request.batch, answer, now)
+            self._turns.succeeded()
+        is_strange = isinstance(answer, BaseException) and not isinstance(answer, DataboxError)
+        if isinstance(answer, KeyRefusedError) or is_strange:
+            self._lifecycle.fail(answer, now)  # type: ignore[arg-type] # both are errors
         else:
-            request.errand.is_away = False
-            if isinstance(request.errand, StatusReading):
-                self._confirmation.listed(request.errand, answer, now)
-            else:
-                self._recovery.returned(request, answer, now)
+            self._learn(self._outcomes(request, answer, now), now)
         if isinstance(answer, DataboxError):
-            self._course.say_where(answer, request.lane.destination)
+            self._lifecycle.say_where(answer, request.lane.destination)
+
+    def _outcomes(self, request: Request, answer: object, now: float) -> list[Outcome]:
+        """What an answer amounts to, as whoever asked for it says."""
+        if isinstance(request, PostRows):
+            request.lane.posting -= 1
+            return self._posting.answered(request.batch, answer, now)
+        if isinstance(request, AskOutcome):
+            return self._confirmation.answered(request.batch, answer, now)
+        if isinstance(request, ReadList) and request.task is None:
+            return self._by_list.answered(request.lane, answer, now)
+        return self._task_answered(request, answer, now)
+
+    def _learn(self, outcomes: list[Outcome], now: float) -> None:
+        """Let everybody know who has to."""
+        for outcome in outcomes:
+            if isinstance(outcome, BatchStored):
+                self._stored(outcome, now)
+            elif isinstance(outcome, BatchAccepted):
+                self._accepted(outcome, now)
+            elif isinstance(outcome, BatchNotStored):
+                self._not_stored(outcome, now)
+            elif isinstance(outcome, BatchNotSent):
+                outcome.batch.happened(Event.NOT_SENT)
+                outcome.batch.lane.send_again(outcome.batch)
+            elif isinstance(outcome, BatchLost):
+                self._lost(outcome.batch, now)
+            elif isinstance(outcome, BatchNotFound):
+                outcome.batch.happened(Event.NOT_FOUND)
+                outcome.batch.lane.send_again(outcome.batch)
+            elif isinstance(outcome, ListIsBlind):
+                self._read_one_by_one(outcome.lane)
+            else:
+                self._lifecycle.fail(outcome.error, now)
+
+    # Batches
+
+    def _accepted(self, outcome: BatchAccepted, now: float) -> None:
+        batch = outcome.batch
+        batch.happened(Event.FOUND if outcome.was_lost else Event.ACCEPTED)
+        batch.posting.succeeded()
+        self._ledger.accepted(batch, outcome.ingestion_id, now)
+        (self._by_list if self._by_list.confirms(batch.lane) else self._confirmation).accept(batch)
+
+    def _lost(self, batch: Batch, now: float) -> None:
+        batch.lost_answers += 1
+        if batch.lane.destination.resends_safely:
+            batch.happened(Event.LOST_AND_HELD)
+            self._lost_answers.hold(batch, now)
+            batch.lane.send_again(batch)
+        else:
+            batch.happened(Event.LOST)
+            self._lost_answers.search(batch, now)
+
+    def _stored(self, outcome: BatchStored, now: float) -> None:
+        batch, counts = outcome.batch, outcome.batch.lane.counts
+        batch.happened(Event.STORED)
+        if outcome.appended is None or outcome.overwritten is None:
+            counts.unknown_counts += len(batch.rows)
+        else:
+            self._count(batch, outcome.appended, outcome.overwritten)
+        self._ledger.confirm(batch, now)
+
+    def _not_stored(self, outcome: BatchNotStored, now: float) -> None:
+        batch, lane = outcome.batch, outcome.batch.lane
+        ingestion_id = batch.ingestion_id
+        event = halving.event_of(outcome, self._rejections.cutoff)
+        batch.happened(event)
+        if outcome.appended or outcome.overwritten:
+            self._count(batch, outcome.appended, outcome.overwritten)
+            batch.is_counted = True
+        self._ledger.unlist(batch)
+        if event is Event.FAILED:
+            lane.send_again(batch, now)
+        elif event is Event.DIVIDED:
+            for half in batch.halves(now):
+                lane.send_again(half)
+        elif event is Event.PASSED:
+            self._ledger.give_up_place(batch)
+        elif event is Event.BLAMED:
+            (row,) = batch.rows
+            lane.queue.restore(row)
+            self._reject(lane, row, outcome.cause)
+            self._ledger.release(batch, now)
+        else:
+            self._suspect(batch, outcome.cause, ingestion_id)
+            self._ledger.release(batch, now)
+
+    def _count(self, batch: Batch, appended: int, overwritten: int) -> None:
+        # Rows that an ingestion before this one stored, and counted, are overwritten by themselves.
+        if not batch.is_counted:
+            batch.lane.counts.appended += appended
+            batch.lane.counts.overwritten += overwritten
+
+    def _suspect(self, batch: Batch, cause: Cause, ingestion_id: str | None) -> None:
+        suspect = Cause(
+            Reason.SUSPECT, cause.code, cause.message, cause.request_id, cause.ingestion_id or ingestion_id
+        )
+        for row in batch.rows:
+            # What a suspect row had replaced can't be sent after it, nor taken for superseded: it goes along.
+            replaced, row.older = row.older or [], None
+            for each in (*replaced, row):
+                self._reject(batch.lane, each, suspect)
+
+    def _reject(self, lane: Lane, row: Row, cause: Cause) -> None:
+        lane.counts.rejected += 1
+        error = self._rejections.add(Rejection(lane.destination, row, cause))
+        if isinstance(error, RejectedError):
+            self._lifecycle.end_at_record(error)
+            for each in self.lanes:
+                each.queue.drop_from(row.number + 1)
+        elif error is not None and not self._lifecycle.is_settling:
+            self._lifecycle.stop_for(error)
+
+    def _read_one_by_one(self, lane: Lane) -> None:
+        self.notes.warning(
+            "The list of ingestions of %s does not show new ones in a page or two; reading each ingestion by "
+            "itself, as with confirmation `rows`.",
+            lane.destination,
+        )
+        for batch in lane.accepted.values():
+            self._confirmation.accept(batch)
+
+    # Background tasks
+
+    def _task_answered(
+        self, request: ReadList | ReadIngestion | Purge, answer: object, now: float
+    ) -> list[Outcome]:
+        lane, task = request.lane, request.task
+        if task is None:
+            return []
+        task.is_away = False
+        is_gone = isinstance(request, ReadIngestion) and isinstance(answer, MissingError)
+        if isinstance(answer, DataboxError) and not is_gone:
+            return self._task_failed(request, task, answer, now)
+        task.attempts.succeeded()
+        task.take(answer if isinstance(answer, (IngestionsPage, Ingestion)) else None, now)
+        if task.ended is None:
+            return []
+        if task is lane.opening:
+            self._opening.ended(lane, now)
+            return []
+        if task is lane.search:
+            return self._lost_answers.found(lane)
+        return self._copies_ended(lane, now)
+
+    def _task_failed(
+        self, request: ReadList | ReadIngestion | Purge, task: Task, error: DataboxError, now: float
+    ) -> list[Outcome]:
+        lane = request.lane
+        if isinstance(error, TransientError) and self._turns.plan(lane, task.attempts, error, now):
+            if isinstance(request, Purge) and isinstance(error, LostAnswerError):
+                # The lost one may still be carried out: the next comes after it, and the rows after that.
+                lag_is_over_at = now + self.settings.listing_lag_seconds
+                task.attempts.due_at = max(task.attempts.due_at, lag_is_over_at)
+            return []
+        if task is lane.copies and self._waits_for_copies_alone:
+            # Every row is confirmed and every STATE is due: no reason to fail.
+            finding = f"the list of ingestions can't be read ({error.happened})"
+            self._end_holds(lane, self._lost_answers.give_up(lane, finding), now)
+            return []
+        return [RunFails(error)]
+
+    def _copies_ended(self, lane: Lane, now: float) -> list[Outcome]:
+        wait = lane.copies
+        if not isinstance(wait, PendingWait):
+            return []
+        if wait.ended == "done":
+            self._end_holds(lane, self._lost_answers.landed(wait), now)
+            return []
+        finding = "ingestions that this run did not make are still pending"
+        if not self._waits_for_copies_alone:
+            return [unresolved(lane, finding)]
+        self._end_holds(lane, self._lost_answers.give_up(lane, finding), now)
+        return []
+
+    def _end_holds(self, lane: Lane, holds: list[Hold], now: float) -> None:
+        lane.copies = None
+        for hold in holds:
+            self._ledger.end_hold(lane, hold, now)
+
+    @property
+    def _waits_for_copies_alone(self) -> bool:
+        """Whether no row waits for held keys any more, only the end of the run."""
+        if self._lifecycle.mode is Mode.DRAINING:
+            return not self._ledger.open_rows
+        return self._lifecycle.is_settling

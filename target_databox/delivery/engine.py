@@ -15,20 +15,22 @@ import time
 from typing import TYPE_CHECKING
 
 from target_databox.api.limits import PAGE_SIZE
-from target_databox.delivery.batches import body
-from target_databox.delivery.lane import NEVER
+from target_databox.delivery.batches import NEVER
 from target_databox.delivery.masking import masked
-from target_databox.delivery.model import AskOutcome, PostRows, ReadIngestion, ReadList
+from target_databox.delivery.requests import AskOutcome, PostRows, ReadIngestion, ReadList
+from target_databox.delivery.rows import body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from target_databox.delivery.batches import Row
+    from target_databox.delivery.batches import Destination, Lane
     from target_databox.delivery.dispatcher import Dispatcher
-    from target_databox.delivery.lane import Lane
-    from target_databox.delivery.model import Api, Destination, Reject, Request
+    from target_databox.delivery.interfaces import Api
     from target_databox.delivery.notes import Note
+    from target_databox.delivery.rejections import Reason, Rejection
+    from target_databox.delivery.requests import Request
+    from target_databox.delivery.rows import Row
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class Engine:
         *,
         workers: int,
         write_state: Callable[[bytes], None],
-        write_rejects: Callable[[Sequence[Reject]], None],
+        write_rejects: Callable[[Sequence[Rejection]], None],
         interruptible: AbstractContextManager[None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -123,7 +125,7 @@ class Engine:
             self._minding.notify()
             self._await(lambda: self._dispatcher.has_room)
 
-    def reject(self, lane: Lane, row: Row, reason: str, code: str, message: str) -> None:
+    def reject(self, lane: Lane, row: Row, reason: Reason, code: str, message: str) -> None:
         """Take in a record that can't be sent, and return when there is room for more."""
         with self._deciding():
             self._start()
@@ -146,7 +148,7 @@ class Engine:
         """
         with self._lock:
             now = self._clock()
-            self._written_until = min(self._written_until, now + self._dispatcher.policy.shutdown_seconds)
+            self._written_until = min(self._written_until, now + self._dispatcher.settings.shutdown_seconds)
             if error is None:
                 self._dispatcher.settle(self._written_until)
             else:
@@ -227,11 +229,11 @@ class Engine:
     def _join_writer(self) -> None:
         """Wait until everything is written, or the time for it is over."""
         began_at = self._clock()
-        policy, writer = self._dispatcher.policy, self._writer
+        settings, writer = self._dispatcher.settings, self._writer
         while writer.is_alive():
             until = min(self._written_until, self._dispatcher.deadline)
             if self._dispatcher.error is not None:
-                until = min(until, began_at + policy.shutdown_seconds)
+                until = min(until, began_at + settings.shutdown_seconds)
             left = max(until, began_at) + LAST_WRITE_SECONDS - self._clock()
             if left <= 0:
                 logger.warning(
@@ -343,7 +345,7 @@ class Engine:
                 self._dispatcher.fail(error, self._clock())
                 self._caller.notify()
 
-    def _output(self) -> tuple[list[Reject] | None, bytes | None]:
+    def _output(self) -> tuple[list[Rejection] | None, bytes | None]:
         """What is due next: rejected rows before any STATE that they hold back. None when the run ends."""
         dispatcher = self._dispatcher
         while True:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from target_databox.delivery.batches import key_bytes
 from target_databox.delivery.checkpoints import Checkpoints
+from target_databox.delivery.rows import key_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
-    from target_databox.delivery.batches import Row
-    from target_databox.delivery.lane import Lane
-    from target_databox.delivery.model import Batch, Hold
+    from target_databox.delivery.background import Hold
+    from target_databox.delivery.batches import Batch, Lane
+    from target_databox.delivery.rows import Row
 
 # What a key in flight costs beside its values: places in a dictionary and a list (measured with tracemalloc).
 KEY_OVERHEAD_BYTES = 150
@@ -61,10 +61,12 @@ class Ledger:
         for stretch, count in Counter([row.stretch for row in rows]).items():
             self.checkpoints.closed(stretch, count)
 
-    def accepted(self, batch: Batch, now: float) -> None:
-        """A batch has an ingestion, whose outcome is to be learned."""
+    def accepted(self, batch: Batch, ingestion_id: str, now: float) -> None:
+        """A batch has an ingestion, whose outcome is awaited."""
+        batch.ingestion_id = ingestion_id
         batch.accepted_at = now
-        batch.was_asked = False
+        batch.ingestions += 1
+        batch.questions = 0
         batch.lane.remember(batch)
         self.unconfirmed += 1
 
@@ -105,8 +107,8 @@ class Ledger:
 
     def give_up_place(self, batch: Batch) -> None:
         """A batch needs its place in the window no longer; it is free when all of its parts say so."""
-        batch.slot.parts -= 1
-        self.places -= batch.slot.parts == 0
+        batch.place.parts -= 1
+        self.places -= batch.place.parts == 0
 
 
 def _held_bytes(keys: Iterable[Hashable]) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from target_databox.api.shapes import ApiProblem
-    from target_databox.delivery.batches import Row
+    from target_databox.delivery.rows import Row
 
 MASK: Final = "***"
 # A value may be cut short where it is quoted; shorter pieces than this could be anything.

@@ -12,9 +12,8 @@ import msgspec
 
 from target_databox.api.errors import DatasetError
 from target_databox.api.titles import title_problem
-from target_databox.delivery.batches import Cut, RowQueue
-from target_databox.delivery.lane import Lane
-from target_databox.delivery.model import Destination
+from target_databox.delivery.batches import Destination, Lane
+from target_databox.delivery.rows import RowQueue
 from target_databox.failures import EXPLAINED
 from target_databox.interrupts import Interrupted
 from target_databox.messages import InputError
@@ -27,7 +26,8 @@ from target_databox.target import TargetDatabox
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from target_databox.delivery.batches import Row
+    from target_databox.delivery.rejections import Reason
+    from target_databox.delivery.rows import Row
     from target_databox.messages import UnreadableRecordError
     from target_databox.records.columns import Column
     from target_databox.settings.reading import Settings
@@ -72,14 +72,14 @@ class PreviewLane(Lane):
         reasons: Records that would be rejected, by reason.
     """
 
-    def __init__(self, destination: Destination, key_columns: tuple[str, ...], cut: Cut) -> None:
+    def __init__(self, destination: Destination, key_columns: tuple[str, ...], settings: Settings) -> None:
         super().__init__(destination)
         self.key_columns = key_columns
         self.data_types: dict[str, str | None] = {}
         self.filled: dict[str, int] = {}
         self.guesses: dict[str, Guess] = {}
         self.reasons: dict[str, _Reason] = {}
-        self._cut = cut
+        self._limits = settings.batch_size_rows, settings.batch_size_bytes
         # The delivery's own queue cuts the batches; by key it would depend on how fast Databox is.
         self._batch = RowQueue(keyed=False)
 
@@ -95,7 +95,7 @@ class PreviewLane(Lane):
         """Count a row, and learn from its values."""
         self.counts.read += 1
         self._batch.put_all((row,), 0.0)
-        while self._batch.is_full(self._cut):
+        while self._batch.is_full(*self._limits):
             self._send()
         for name, value in _decode(row.body).items():
             if value is None:
@@ -123,7 +123,7 @@ class PreviewLane(Lane):
             self._send()
 
     def _send(self) -> None:
-        rows = self._batch.cut(self._cut)
+        rows = self._batch.cut(*self._limits)
         self._batch.free(self._batch.keys(rows), 0.0)
         self.counts.batches += 1
 
@@ -141,13 +141,9 @@ class PreviewEngine:
         for row in rows:
             cast("PreviewLane", lane).take(row)
 
-    def reject(self, lane: Lane, row: Row, reason: str, code: str, message: str) -> None:  # noqa: ARG002 -- as Engine
+    def reject(self, lane: Lane, row: Row, reason: Reason, code: str, message: str) -> None:  # noqa: ARG002 -- as Engine
         """Take in a record that can't be sent."""
-        cast("PreviewLane", lane).refuse(row.number, reason, message)
-
-    def flush(self, lane: Lane) -> None:
-        """Close a batch early, as a SCHEMA that comes again does."""
-        cast("PreviewLane", lane).close_batch()
+        cast("PreviewLane", lane).refuse(row.number, reason.value, message)
 
     def state(self, value: bytes) -> None:
         """Take in a STATE, which a preview never writes."""
@@ -203,7 +199,7 @@ class PreviewLoader:
             is_keyed=bool(keys),
             purge=settings.load_method == "overwrite",
         )
-        lane = PreviewLane(destination, keys, Cut(settings.batch_size_rows, settings.batch_size_bytes))
+        lane = PreviewLane(destination, keys, settings)
         self.engine.lanes.append(lane)
         return lane
 

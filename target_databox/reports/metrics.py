@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from target_databox.api.exchanges import Exchange
-    from target_databox.delivery.lane import Lane
+    from target_databox.delivery.batches import Lane
 
 
 class Figure(str, enum.Enum):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from target_databox.delivery.batches import Row
-    from target_databox.delivery.lane import Lane
-    from target_databox.delivery.model import Counts, Reject, Verdict
+    from target_databox.delivery.batches import Counts, Lane
+    from target_databox.delivery.rejections import Cause, Rejection
+    from target_databox.delivery.rows import Row
 
 logger = logging.getLogger("target-databox")
 
@@ -18,8 +18,6 @@ logger = logging.getLogger("target-databox")
 MOST_REASONS: Final = 50
 RECORDS_TOLD: Final = 5
 LONGEST_KEY_CHARACTERS: Final = 60
-# Our own words hold no values. The API's may, so they are in the rejects file alone.
-_OWN_REASONS: Final = frozenset({"map", "schema", "key", "encoding", "size"})
 
 
 class CountError(RuntimeError):
@@ -32,11 +30,11 @@ class Rejections:
     def __init__(self) -> None:
         self._groups: dict[str, dict[str, tuple[int, list[str]]]] = {}
 
-    def add(self, rejects: Iterable[Reject]) -> None:
+    def add(self, rejects: Iterable[Rejection]) -> None:
         """Take in rejected records."""
         for reject in rejects:
             groups = self._groups.setdefault(reject.destination.stream, {})
-            reason = _reason(reject.verdict)
+            reason = _reason(reject.cause)
             if reason not in groups and len(groups) >= MOST_REASONS:
                 reason = "other reasons"
             count, told = groups.get(reason, (0, []))
@@ -103,16 +101,11 @@ def _counted(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
 
 
-def _reason(verdict: Verdict) -> str:
-    if verdict.reason in _OWN_REASONS:
-        return f"{verdict.reason} ({verdict.message.rstrip('.')})"
-    said = {
-        "refused": "refused by Databox",
-        "rejected": "rejected by Databox",
-        "failed": "not processed by Databox",
-        "suspect": "suspect, perhaps not stored by Databox",
-    }.get(verdict.reason, verdict.reason)
-    return f"{said} ({verdict.code})" if verdict.code else said
+def _reason(cause: Cause) -> str:
+    if cause.reason.is_ours:
+        return f"{cause.reason.value} ({cause.message.rstrip('.')})"
+    # The API's words may quote a row, so they are in the rejects file alone.
+    return f"{cause.reason.words} ({cause.code})" if cause.code else cause.reason.words
 
 
 def _name(row: Row) -> str:

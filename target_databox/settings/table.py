@@ -203,7 +203,8 @@ TABLE: Final[tuple[Setting, ...]] = (
         Number(zero=True),
         300,
         "Retry time",
-        "How long one request is tried again while its failures are transient.",
+        "How long one request is tried again while its failures are transient. A wait that would end later "
+        "is not begun, also one that `Retry-After` asks for (429 excepted).",
     ),
     Setting(
         "confirmation",

@@ -9,8 +9,9 @@ import pytest
 
 from target_databox.api.errors import RefusedError
 from target_databox.api.shapes import Accepted, ApiProblem, Ingestion, IngestionStatus
-from target_databox.delivery.batches import Cut, Row
-from target_databox.delivery.model import AskOutcome, PostRows, ReadList, Verdict
+from target_databox.delivery.rejections import Cause, Reason
+from target_databox.delivery.requests import AskOutcome, PostRows, ReadList
+from target_databox.delivery.rows import Row
 from tests.delivering import (
     EPOCH,
     FACTS,
@@ -28,7 +29,8 @@ from tests.delivering import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from target_databox.delivery.model import Reject, Request
+    from target_databox.delivery.rejections import Rejection
+    from target_databox.delivery.requests import Request
 
 KEYLESS = destination(is_keyed=False)
 BAD_VALUE = "Bad value. (field amount)"
@@ -40,10 +42,10 @@ def refusal(*problems: ApiProblem) -> RefusedError:
     return RefusedError("It was refused.", **FACTS, status=422, problems=problems)
 
 
-def play(scene: Scene, answer: Callable[[Any], object]) -> tuple[list[list[int]], list[Reject]]:
+def play(scene: Scene, answer: Callable[[Any], object]) -> tuple[list[list[int]], list[Rejection]]:
     """Answer every request until the run is over; returns the POSTs by their rows, and what was rejected."""
     posts: list[list[int]] = []
-    rejects: list[Reject] = []
+    rejects: list[Rejection] = []
     scene.dispatcher.drain()
     while not scene.dispatcher.is_over(scene.now):
         request: Request | None = scene.dispatcher.next(scene.now)
@@ -61,7 +63,7 @@ def play(scene: Scene, answer: Callable[[Any], object]) -> tuple[list[list[int]]
     return posts, rejects
 
 
-def play_in_turn(scene: Scene, answer: Callable[[Any], object]) -> tuple[list[list[int]], list[Reject]]:
+def play_in_turn(scene: Scene, answer: Callable[[Any], object]) -> tuple[list[list[int]], list[Rejection]]:
     """As `play`, one batch after another: nothing else is posted while an outcome is awaited."""
     may_post = scene.lane.may_post
     scene.lane.may_post = lambda: may_post() and not (scene.lane.posting or scene.lane.accepted)  # type: ignore[method-assign]
@@ -92,83 +94,83 @@ def stored_part(rows: int) -> Ingestion:
 @pytest.mark.parametrize(
     ("rows", "changes", "of_rows", "of_outcome", "verdict"),
     [
-        (1, {}, refused(), None, Verdict("refused", "invalid_input", BAD_VALUE, "r9", None, 400)),
-        (1, {}, refusal(), None, Verdict("refused", None, "the API gave no reason", status=422)),
+        (1, {}, refused(), None, Cause(Reason.REFUSED, "invalid_input", BAD_VALUE, "r9", None, 400)),
+        (1, {}, refusal(), None, Cause(Reason.REFUSED, None, "the API gave no reason", status=422)),
         (
             1,
             {},
             refusal(ApiProblem(None, None, "a", None), ApiProblem("bad_row", None, None, None)),
             None,
-            Verdict("refused", "bad_row", "bad_row", status=422),
+            Cause(Reason.REFUSED, "bad_row", "bad_row", status=422),
         ),
         (
             1,
             {},
             refusal(ApiProblem(None, "Too long.", None, None)),
             None,
-            Verdict("refused", None, "Too long.", status=422),
+            Cause(Reason.REFUSED, None, "Too long.", status=422),
         ),
         (
             1,
             {},
             None,
             lambda rows: stored(rows, rejected=rows),
-            Verdict("rejected", None, "1 of 1 rows of the ingestion were rejected", "r", "i"),
+            Cause(Reason.REJECTED, None, "1 of 1 rows of the ingestion were rejected", "r", "i"),
         ),
         (
             1,
             {},
             None,
             lambda rows: stored(rows, rejected=rows, errors=(PROBLEM,)),
-            Verdict("rejected", "invalid_input", BAD_VALUE, "r", "i"),
+            Cause(Reason.REJECTED, "invalid_input", BAD_VALUE, "r", "i"),
         ),
-        (1, {}, None, failed, Verdict("failed", None, "the ingestion failed", "r", "i2")),
+        (1, {}, None, failed, Cause(Reason.FAILED, None, "the ingestion failed", "r", "i2")),
         (
             1,
             {},
             None,
             lambda rows: replace(failed(rows), errors=(PROBLEM,)),
-            Verdict("failed", "invalid_input", BAD_VALUE, "r", "i2"),
+            Cause(Reason.FAILED, "invalid_input", BAD_VALUE, "r", "i2"),
         ),
-        (1, {"to": KEYLESS}, None, failed, Verdict("failed", None, "the ingestion failed", "r", "i2")),
+        (1, {"to": KEYLESS}, None, failed, Cause(Reason.FAILED, None, "the ingestion failed", "r", "i2")),
         (
             1,
             {"confirmation": "status"},
             None,
             None,
-            Verdict("failed", None, "the ingestion failed", None, "i2"),
+            Cause(Reason.FAILED, None, "the ingestion failed", None, "i2"),
         ),
         (
             2,
             {"to": KEYLESS, "confirmation": "status"},
             None,
             None,
-            Verdict("suspect", None, "the ingestion failed", None, "i1"),
+            Cause(Reason.SUSPECT, None, "the ingestion failed", None, "i1"),
         ),
         (
             2,
             {"to": KEYLESS},
             None,
             stored_part,
-            Verdict("suspect", "invalid_input", BAD_VALUE, "r", "i1"),
+            Cause(Reason.SUSPECT, "invalid_input", BAD_VALUE, "r", "i1"),
         ),
         (
             2,
             {"to": KEYLESS},
             None,
             lambda rows: stored(rows, rejected=1, errors=(PROBLEM,)),
-            Verdict("suspect", "invalid_input", BAD_VALUE, "r", "i"),
+            Cause(Reason.SUSPECT, "invalid_input", BAD_VALUE, "r", "i"),
         ),
     ],
 )
 def test_rejects_carry_their_evidence(
-    rows: int, changes: dict[str, Any], of_rows: object, of_outcome: Any, verdict: Verdict
+    rows: int, changes: dict[str, Any], of_rows: object, of_outcome: Any, verdict: Cause
 ) -> None:
     """A rejected row keeps what the API said of it, to which request, and of which ingestion."""
     scene = Scene(**changes)
     scene.put(*range(rows))
     _, rejects = play(scene, posting(lambda _: of_rows, of_outcome))
-    assert [(each.row.number, each.verdict) for each in rejects] == [
+    assert [(each.row.number, each.cause) for each in rejects] == [
         (number, verdict) for number in range(1, rows + 1)
     ]
 
@@ -205,27 +207,27 @@ def test_rejects_carry_their_evidence(
 )
 def test_the_end_is_explained(changes: dict[str, Any], of_rows: object, of_outcome: Any, words: str) -> None:
     """Without a rejects file the error names the record, with its key if it has one, and what was said."""
-    scene = Scene(keeps_rejects=False, **changes)
+    scene = Scene(rejects_path=None, **changes)
     scene.put("a")
     play(scene, posting(lambda _: of_rows, of_outcome))
     key = "" if "to" in changes else ", key a,"
-    start = f"Record 1{key} of stream 'orders' (dataset 'Orders', d1) {words}. Rows before it"
+    start = f"Line 1{key} of stream 'orders' (dataset 'Orders', d1) {words}. Rows before it"
     assert str(scene.dispatcher.error).startswith(start)
 
 
 def test_records_that_never_left_are_explained() -> None:
     """A record that can't be sent ends the run without a rejects file; of two in one line it is the first."""
-    scene = Scene(keeps_rejects=False)
+    scene = Scene(rejects_path=None)
     bad = Row(None, b"", number=7, line=b"{}")
-    scene.dispatcher.reject(scene.lane, bad, "schema", "schema", "It is no number.")
+    scene.dispatcher.reject(scene.lane, bad, Reason.SCHEMA, "schema", "It is no number.")
     first = scene.dispatcher.error
     assert str(first).startswith(
-        "Record 7 of stream 'orders' (dataset 'Orders', d1) was rejected (schema: It is no number). "
+        "Line 7 of stream 'orders' (dataset 'Orders', d1) was rejected (schema: It is no number). "
     )
-    scene.dispatcher.reject(scene.lane, Row(None, b"", number=7), "key", "key_null", "It is null.")
+    scene.dispatcher.reject(scene.lane, Row(None, b"", number=7), Reason.KEY, "key_null", "It is null.")
     assert scene.dispatcher.error is first
-    scene.dispatcher.reject(scene.lane, Row(None, b"", number=3), "key", "key_null", "It is null.")
-    assert "Record 3 of" in str(scene.dispatcher.error)
+    scene.dispatcher.reject(scene.lane, Row(None, b"", number=3), Reason.KEY, "key_null", "It is null.")
+    assert "Line 3 of" in str(scene.dispatcher.error)
 
 
 def test_records_that_never_left_are_kept() -> None:
@@ -234,10 +236,10 @@ def test_records_that_never_left_are_kept() -> None:
     for number in (1, 2):
         assert scene.dispatcher.error is None
         row = Row(None, b"", number=number)
-        scene.dispatcher.reject(scene.lane, row, "key", "key_null", "It is null.")
+        scene.dispatcher.reject(scene.lane, row, Reason.KEY, "key_null", "It is null.")
     assert str(scene.dispatcher.error).startswith("2 records were rejected, more than rejects_limit (1)")
     (first, _) = scene.dispatcher.rejects()
-    assert first.verdict == Verdict("key", "key_null", "It is null.")
+    assert first.cause == Cause(Reason.KEY, "key_null", "It is null.")
 
 
 def test_both_halves_are_sent() -> None:
@@ -271,7 +273,7 @@ def test_whole_rejection_blames_no_row(to: Any, bad: set[int]) -> None:
     answers = posting(lambda rows: seen.append(rows), outcome)
     _, rejects = play_in_turn(scene, answers)
     assert {each.row.number for each in rejects} == bad
-    assert {each.verdict.reason for each in rejects} == {"rejected"}
+    assert {each.cause.reason.value for each in rejects} == {"rejected"}
     assert scene.lane.counts.confirmed == 4 - len(bad)
     assert scene.lane.counts.appended == 4 - len(bad)
     assert scene.state() == b"4"
@@ -291,7 +293,7 @@ def test_rows_are_judged_by_their_own_outcome() -> None:
 
 def costs(bad: set[int], **changes: Any) -> int:
     """Requests that a hundred rows cost beyond two, where a batch with some of them is refused."""
-    scene = Scene(cut=Cut(100, 1_000_000))
+    scene = Scene(batch_size_rows=100, batch_size_bytes=1_000_000)
     scene.put(*range(100), state=True)
     refusing = posting(lambda rows: refused(**changes) if bad.intersection(rows) else None, stored)
     requests = []
@@ -327,7 +329,7 @@ def test_many_refused_rows_cost_twice_at_most() -> None:
 
 def test_size_blames_no_half() -> None:
     """Where a batch is refused for its size, halves are sent as they are, and the smaller ones are taken."""
-    scene = Scene(cut=Cut(100, 1_000_000))
+    scene = Scene(batch_size_rows=100, batch_size_bytes=1_000_000)
     scene.put(*range(100))
     posts, rejects = play(scene, posting(lambda rows: refused(413) if len(rows) > 30 else None, stored))
     assert sorted(len(rows) for rows in posts) == [25, 25, 25, 25, 50, 50, 100]
@@ -381,7 +383,10 @@ def test_refused_half_may_be_partly_stored(outcome: Ingestion, status: int) -> N
         ),
     )
     assert posts == [[1, 2, 3, 4], [1, 2], [3, 4]]
-    assert [(each.row.number, each.verdict.reason) for each in rejects] == [(1, "suspect"), (2, "suspect")]
+    assert [(each.row.number, each.cause.reason.value) for each in rejects] == [
+        (1, "suspect"),
+        (2, "suspect"),
+    ]
     assert scene.lane.counts.confirmed == 2
 
 
@@ -410,7 +415,7 @@ def test_halves_keep_the_hold() -> None:
 @pytest.mark.parametrize("step", [2, 3, 5, 9, 12])
 def test_bad_rows_everywhere_are_found(to: Any, step: int) -> None:
     """Many bad rows in the first batch of a dataset are found."""
-    scene = Scene(to=to, cut=Cut(100, 1_000_000))
+    scene = Scene(to=to, batch_size_rows=100, batch_size_bytes=1_000_000)
     scene.put(*range(100))
     bad = set(range(1, 101, step))
     _, rejects = play(scene, posting(lambda rows: refused() if bad.intersection(rows) else None, stored))
@@ -432,13 +437,13 @@ def test_halves_go_first_without_keys(to: Any, *, is_sent: bool) -> None:
 
 def test_rows_after_the_end_are_left() -> None:
     """Where the run ends at a record, a refused batch is halved only for rows that came before that one."""
-    scene = Scene(cut=Cut(2, 1_000_000), keeps_rejects=False)
+    scene = Scene(batch_size_rows=2, batch_size_bytes=1_000_000, rejects_path=None)
     scene.put("a", "b", "bad", "c", "d", "e", "a", "b")
     newer, ending, after = (scene.next(PostRows) for _ in range(3))
     assert [numbers(each) for each in (newer, ending, after)] == [[7, 8], [3, 4], [5, 6]]
     scene.done(ending, refused())
     scene.done(scene.next(PostRows), refused())
-    assert "Record 3," in str(scene.dispatcher.error)
+    assert "Line 3," in str(scene.dispatcher.error)
     assert numbers(scene.next(PostRows)) == [4]
     scene.done(after, refused())
     scene.none()
@@ -471,7 +476,7 @@ def test_failed_ingestions_are_halved() -> None:
 
 def test_rows_of_the_last_line_are_delivered() -> None:
     """Where a line that brought many rows ends the run, a refused batch is halved for the others of it."""
-    scene = Scene(cut=Cut(2, 1_000_000), keeps_rejects=False)
+    scene = Scene(batch_size_rows=2, batch_size_bytes=1_000_000, rejects_path=None)
     lines = [(1, "a"), (2, "bad"), (2, "b"), (3, "c")]
     rows = [Row((key,), b'{"id":1}', number=number) for number, key in lines]
     scene.dispatcher.put(scene.lane, rows, scene.now)

@@ -1,4 +1,4 @@
-"""How far a run is: whether rows still come in, whether anything new goes out, and why it ends early."""
+"""How far a run is: whether rows come in, whether anything new goes out, and why it ends early. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import enum
 from typing import TYPE_CHECKING
 
 from target_databox.api.errors import KeyRefusedError
+from target_databox.delivery.batches import NEVER
 from target_databox.delivery.errors import LoadingError
-from target_databox.delivery.lane import NEVER
 
 if TYPE_CHECKING:
     from target_databox.api.errors import DataboxError
-    from target_databox.delivery.model import Destination
+    from target_databox.delivery.batches import Destination
 
 
 class Mode(enum.Enum):
@@ -19,15 +19,15 @@ class Mode(enum.Enum):
 
     RUNNING = "rows come in and go out"
     DRAINING = "no more rows come in; everything goes out"
-    SETTLING = "nothing new goes out; what is on its way gets its outcome"
+    SETTLING = "nothing new goes out; what is in flight gets its outcome"
     CLOSED = "nothing more happens"
 
 
-class Course:
-    """A run's way from its first row to its end; it never goes back.
+class Lifecycle:
+    """The run's lifecycle; it only moves forward.
 
     Args:
-        shutdown_seconds: How long a run that fails waits for what is on its way.
+        shutdown_seconds: How long a run that fails waits for what is in flight.
 
     Attributes:
         error: Why the run ends early; None while it doesn't.
@@ -52,7 +52,7 @@ class Course:
             self.mode = Mode.DRAINING
 
     def settle(self, deadline: float = NEVER) -> None:
-        """Send nothing new; outcomes of what is on its way are awaited until a deadline."""
+        """Send nothing new; outcomes of what is in flight are awaited until a deadline."""
         if self.mode is not Mode.CLOSED:
             self.mode = Mode.SETTLING
             self.deadline = min(self.deadline, deadline)
@@ -65,7 +65,7 @@ class Course:
         self.settle(now + self._shutdown_seconds)
 
     def stop_for(self, error: BaseException) -> None:
-        """End the run early without haste: what is on its way gets its outcome."""
+        """End the run early without haste: what is in flight gets its outcome."""
         self._blame(error)
         self.settle()
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from target_databox.api.shapes import IngestionEntry, IngestionsPage, IngestionStatus
-from target_databox.delivery.batches import Row
-from target_databox.delivery.lane import Lane
-from target_databox.delivery.model import Batch, Destination, Slot
-from target_databox.delivery.status_reading import StatusReading
+from target_databox.delivery.batches import Batch, Destination, Lane, Place
+from target_databox.delivery.confirmation_by_list import LONGEST_INTERVAL_SECONDS, ListReading
+from target_databox.delivery.rows import Row
 
 DELAY_SECONDS = 0.5
 
@@ -15,7 +14,7 @@ def lane_with(*accepted_at: float) -> Lane:
     """A dataset with one unconfirmed batch for each time of acceptance."""
     lane = Lane(Destination("orders", "1", "orders", is_keyed=True))
     for number, at in enumerate(accepted_at):
-        batch = Batch(lane, [Row((number,), b"{}")], Slot(), at)
+        batch = Batch(lane, [Row((number,), b"{}")], Place(), at)
         batch.accepted_at, batch.ingestion_id = at, f"i{number}"
         lane.accepted[f"i{number}"] = batch
     return lane
@@ -23,34 +22,34 @@ def lane_with(*accepted_at: float) -> Lane:
 
 def test_few_batches_wait_for_more() -> None:
     """While more batches may come, a reading waits for some to be worth its request."""
-    reading = StatusReading(lane_with(10.0, 11.0), lag_seconds=30, timeout_seconds=600)
+    reading = ListReading(lane_with(10.0, 11.0).accepted, lag_seconds=30, timeout_seconds=600)
     reading._read_at = 10.4
-    assert reading.due_at(DELAY_SECONDS) == 10.4 + StatusReading.LONGEST_INTERVAL_SECONDS
+    assert reading.due_at(DELAY_SECONDS) == 10.4 + LONGEST_INTERVAL_SECONDS
 
 
 def test_last_batches_wait_for_nothing() -> None:
     """When no more batches will come, the reading is due as soon as the newest one should be done."""
-    reading = StatusReading(lane_with(10.0, 11.0), lag_seconds=30, timeout_seconds=600)
+    reading = ListReading(lane_with(10.0, 11.0).accepted, lag_seconds=30, timeout_seconds=600)
     reading._read_at = 10.4
     assert reading.due_at(DELAY_SECONDS, is_last=True) == 11.0 + DELAY_SECONDS
 
 
 def test_nothing_unconfirmed_needs_no_reading() -> None:
     """Without an unconfirmed batch the list is not read."""
-    assert StatusReading(lane_with(), lag_seconds=30, timeout_seconds=600).due_at(
+    assert ListReading(lane_with().accepted, lag_seconds=30, timeout_seconds=600).due_at(
         DELAY_SECONDS, is_last=True
     ) == float("inf")
 
 
 def test_endless_list_is_left_in_time() -> None:
     """A list that has no end is left when an ingestion's time would be up."""
-    reading = StatusReading(lane_with(10.0, 11.0), lag_seconds=30, timeout_seconds=60)
+    reading = ListReading(lane_with(10.0, 11.0).accepted, lag_seconds=30, timeout_seconds=60)
     now = reading.due_at(DELAY_SECONDS)
     pages = 0
     while not pages or reading.is_walking:
-        page = reading.reading().page
+        page = reading.page()
         pages, now = pages + 1, now + 1.0
         strangers = tuple(IngestionEntry(f"{page}-{each}", None, IngestionStatus.DONE) for each in range(99))
         own = IngestionEntry("i0", None, IngestionStatus.PENDING)
-        reading.listed(IngestionsPage((own, *strangers), page, 100, 10**9), now, due={"i0", "i1"})
+        reading.read(IngestionsPage((own, *strangers), page, 100, 10**9), now, due={"i0", "i1"})
     assert 50 < pages < 70

@@ -9,10 +9,9 @@ import pytest
 
 from target_databox.api.errors import MissingError, RefusedError
 from target_databox.api.shapes import IngestionEntry, IngestionsPage, IngestionStatus
-from target_databox.delivery.batches import Cut
+from target_databox.delivery.batches import RECENT_INGESTIONS
 from target_databox.delivery.errors import UnconfirmedError
-from target_databox.delivery.lane import RECENT_INGESTIONS
-from target_databox.delivery.model import AskOutcome, PostRows, Purge, ReadIngestion, ReadList
+from target_databox.delivery.requests import AskOutcome, PostRows, Purge, ReadIngestion, ReadList
 from tests.delivering import (
     EPOCH,
     FACTS,
@@ -28,7 +27,8 @@ from tests.delivering import (
 )
 
 if TYPE_CHECKING:
-    from target_databox.delivery.model import Destination, Request
+    from target_databox.delivery.batches import Destination
+    from target_databox.delivery.requests import Request
 
 DONE, PENDING, FAILED = IngestionStatus.DONE, IngestionStatus.PENDING, IngestionStatus.FAILED
 KEYLESS = destination(is_keyed=False)
@@ -116,7 +116,7 @@ def test_waiting_to_search_is_no_failure() -> None:
     scene = Scene(to=KEYLESS, retry_seconds=60.0)
     scene.put(1, 2, 3, 4)
     scene.done(scene.next(PostRows), lost())
-    scene.turns.free_at = 3600.0
+    scene.budget.free_at = 3600.0
     scene.done(scene.wait().wait().next(ReadList), listing())
     assert scene.now == 3600
     scene.done(lose(scene, scene.next(PostRows)), listing())
@@ -149,7 +149,7 @@ def test_halves_keep_own_ingestions_in_mind() -> None:
     waiting = scene.next(PostRows).batch
     scene.lane.resends.append(waiting)
     scene.put(9)
-    other = scene.lane.cut(scene.dispatcher.policy, scene.now)
+    other = scene.lane.cut(scene.dispatcher.settings, scene.now)
     other.ingestion_id, other.accepted_at = "other", scene.now
     scene.lane.remember(other)
     assert scene.lane.knows("i1")
@@ -159,7 +159,7 @@ def test_few_own_ingestions_are_remembered() -> None:
     """Of own ingestions that are older than a minute no more than two thousand are remembered."""
     scene = Scene(to=KEYLESS)
     scene.put(1)
-    batch = scene.lane.cut(scene.dispatcher.policy, 0.0)
+    batch = scene.lane.cut(scene.dispatcher.settings, 0.0)
     for number in range(RECENT_INGESTIONS + 500):
         batch.ingestion_id, batch.accepted_at = f"i{number}", number * 0.5
         scene.lane.remember(batch)
@@ -169,7 +169,12 @@ def test_few_own_ingestions_are_remembered() -> None:
 
 def test_stuck_leftover_holds_no_key() -> None:
     """An ingestion that was pending before the run and stays so for ever keeps no key from being let go."""
-    scene = Scene(to=destination(is_new=False), confirmation_timeout_seconds=60.0, cut=Cut(1, 1000))
+    scene = Scene(
+        to=destination(is_new=False),
+        confirmation_timeout_seconds=60.0,
+        batch_size_rows=1,
+        batch_size_bytes=1000,
+    )
     scene.put(1)
     while scene.lane.opening is not None:
         request = scene.dispatcher.next(scene.now)
@@ -186,10 +191,10 @@ def test_stuck_leftover_holds_no_key() -> None:
 
 def test_hidden_ingestion_is_read_by_itself() -> None:
     """With `status`, an ingestion that the whole list doesn't show within its lag is read by itself."""
-    scene = Scene(confirmation="status", cut=Cut(1, 1000))
+    scene = Scene(confirmation="status", batch_size_rows=1, batch_size_bytes=1000)
     scene.put(1, state=True)
     scene.accept(scene.next(PostRows))
-    while scene.lane.status is not None:
+    while scene.dispatcher._by_list.confirms(scene.lane):
         scene.done(scene.wait().next(ReadList), listing(("other", 1.0, DONE)))
     assert 30 < scene.now < 60
     scene.done(scene.next(AskOutcome), stored(1))
@@ -198,7 +203,9 @@ def test_hidden_ingestion_is_read_by_itself() -> None:
 
 def test_unread_page_ends_no_patience() -> None:
     """With `status`, an ingestion on a page that is still to be read is not taken for unconfirmed."""
-    scene = Scene(confirmation="status", confirmation_timeout_seconds=5.0, cut=Cut(1, 1000))
+    scene = Scene(
+        confirmation="status", confirmation_timeout_seconds=5.0, batch_size_rows=1, batch_size_bytes=1000
+    )
     scene.put(1)
     scene.accept(scene.next(PostRows))
     while scene.wait().now < 5:
@@ -213,12 +220,12 @@ def test_unread_page_ends_no_patience() -> None:
 @pytest.mark.parametrize("confirmation", ["rows", "status"])
 def test_budget_teaches_no_delay(confirmation: str) -> None:
     """After a question that waited an hour for the budget, the next one is asked as early as before."""
-    scene = Scene(confirmation=confirmation, cut=Cut(1, 1000))
+    scene = Scene(confirmation=confirmation, batch_size_rows=1, batch_size_bytes=1000)
     kind: type[Request] = AskOutcome if confirmation == "rows" else ReadList
     answers = [stored(1)] * 2 if confirmation == "rows" else [listing((f"i{at}", 0.0, DONE)) for at in (1, 2)]
     scene.put(1)
     scene.accept(scene.next(PostRows))
-    scene.turns.free_at = 3600.0
+    scene.budget.free_at = 3600.0
     scene.done(scene.wait().wait().next(kind), answers[0])
     scene.put(2)
     scene.accept(scene.next(PostRows))
@@ -358,7 +365,7 @@ def test_old_leftovers_are_not_looked_for() -> None:
 
 def test_old_copies_are_not_looked_for() -> None:
     """For a first copy the list is read back to a little before its request, for clocks that differ."""
-    scene = Scene(cut=Cut(1, 1000))
+    scene = Scene(batch_size_rows=1, batch_size_bytes=1000)
     scene.put(1)
     scene.done(scene.next(PostRows), lost())
     scene.put(1)
@@ -375,7 +382,7 @@ def test_old_copies_are_not_looked_for() -> None:
 
 def test_copies_of_different_times_are_looked_for_apart() -> None:
     """Keys of a batch whose answer was lost later do not keep those of an earlier one waiting."""
-    scene = Scene(cut=Cut(1, 1000))
+    scene = Scene(batch_size_rows=1, batch_size_bytes=1000)
     scene.put(1, 2)
     first, second = scene.next(PostRows), scene.next(PostRows)
     scene.done(first, lost())

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_databox.api.errors import KeyRefusedError, RefusedError
-from target_databox.delivery.course import Course, Mode
+from target_databox.delivery.batches import NEVER
 from target_databox.delivery.errors import LoadingError
-from target_databox.delivery.lane import NEVER
+from target_databox.delivery.lifecycle import Lifecycle, Mode
 from tests.delivering import FACTS, destination
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ KEY = KeyRefusedError("No.", **FACTS, status=401)
     ("steps", "error", "mode", "deadline"),
     [
         ([], None, Mode.RUNNING, NEVER),
-        ([Course.drain], None, Mode.DRAINING, NEVER),
-        ([Course.settle, Course.drain], None, Mode.SETTLING, NEVER),
+        ([Lifecycle.drain], None, Mode.DRAINING, NEVER),
+        ([Lifecycle.settle, Lifecycle.drain], None, Mode.SETTLING, NEVER),
         ([lambda it: it.settle(50.0), lambda it: it.settle(70.0)], None, Mode.SETTLING, 50.0),
         ([lambda it: it.fail(FIRST, 100.0)], FIRST, Mode.SETTLING, 120.0),
         ([lambda it: it.settle(110.0), lambda it: it.fail(FIRST, 100.0)], FIRST, Mode.SETTLING, 110.0),
@@ -55,14 +55,14 @@ KEY = KeyRefusedError("No.", **FACTS, status=401)
             120.0,
         ),
         ([lambda it: it.fail(KEY, 100.0)], KEY, Mode.CLOSED, NEVER),
-        ([Course.close, lambda it: it.settle(50.0), Course.drain], None, Mode.CLOSED, NEVER),
+        ([Lifecycle.close, lambda it: it.settle(50.0), Lifecycle.drain], None, Mode.CLOSED, NEVER),
     ],
 )
 def test_ends_have_one_reason(
-    steps: list[Callable[[Course], object]], error: Exception | None, mode: Mode, deadline: float
+    steps: list[Callable[[Lifecycle], object]], error: Exception | None, mode: Mode, deadline: float
 ) -> None:
     """The first reason counts, but one that keeps rows back weighs more than a rejected record."""
-    course = Course(20.0)
+    course = Lifecycle(20.0)
     for step in steps:
         step(course)
     assert (course.error, course.mode, course.deadline) == (error, mode, deadline)
@@ -71,7 +71,7 @@ def test_ends_have_one_reason(
 
 def test_errors_name_the_stream_once() -> None:
     """The error of the API that ends the run is told with its stream; another one changes nothing."""
-    course = Course(20.0)
+    course = Lifecycle(20.0)
     error, other = (RefusedError(words, **FACTS) for words in ("It is gone.", "Another."))
     course.fail(error, 0.0)
     course.say_where(other, destination())

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_databox.api.shapes import IngestionEntry, IngestionsPage, IngestionStatus
-from target_databox.delivery.survey import Survey, order
+from target_databox.delivery.listing import ListWalk, order
 
 SIZE = 20
 
@@ -26,7 +26,7 @@ def page(entries: list[IngestionEntry], number: int, *, counted: bool = True) ->
     return IngestionsPage(part, number, SIZE, len(entries) if counted else None)
 
 
-def walk(survey: Survey, entries: list[IngestionEntry], *, counted: bool = True) -> int:
+def walk(survey: ListWalk, entries: list[IngestionEntry], *, counted: bool = True) -> int:
     """Read what a walk asks for; returns the number of pages."""
     pages = 0
     while (number := survey.page()) is not None:
@@ -66,7 +66,7 @@ def test_everything_recent_is_seen(count: int, shown: str, since: int, counted: 
         entries.reverse()
     elif shown == "arbitrary":
         random.Random(count).shuffle(entries)  # noqa: S311
-    survey = Survey(float(since))
+    survey = ListWalk(float(since))
     walk(survey, entries, counted=counted)
     assert {f"i{float(at)}" for at in range(since, count)} <= survey.entries.keys()
 
@@ -74,7 +74,7 @@ def test_everything_recent_is_seen(count: int, shown: str, since: int, counted: 
 @pytest.mark.parametrize("count", [1, 45])
 def test_missing_time_stamps_hide_nothing(count: int) -> None:
     """Where no entry has a time stamp that can be read, every page is read."""
-    survey = Survey(5.0)
+    survey = ListWalk(5.0)
     entries = [IngestionEntry(f"i{number}", None, IngestionStatus.DONE) for number in range(count)]
     walk(survey, entries)
     assert len(survey.entries) == count
@@ -83,23 +83,23 @@ def test_missing_time_stamps_hide_nothing(count: int) -> None:
 def test_newest_first_needs_few_pages() -> None:
     """Where the newest come first, a walk ends with the page that reaches back far enough."""
     entries = [entry(float(at)) for at in range(1000, 0, -1)]
-    assert walk(Survey(990.5), entries) == 1
+    assert walk(ListWalk(990.5), entries) == 1
 
 
 def test_oldest_first_starts_at_the_end() -> None:
     """Where the oldest come first, a later walk starts with the last page."""
     entries = [entry(float(at)) for at in range(1000)]
-    first = Survey(990.5)
+    first = ListWalk(990.5)
     assert walk(first, entries) == 2
-    assert walk(Survey(995.5, before=first), entries) == 1
+    assert walk(ListWalk(995.5, before=first), entries) == 1
 
 
 def test_no_order_needs_every_page() -> None:
     """Where no order shows, every page is read, or as many as are allowed."""
     entries = [entry(float(at)) for at in range(1000)]
     random.Random(1).shuffle(entries)  # noqa: S311
-    assert walk(Survey(990.5), entries) == math.ceil(1000 / SIZE)
-    survey = Survey(990.5, most_pages=7)
+    assert walk(ListWalk(990.5), entries) == math.ceil(1000 / SIZE)
+    survey = ListWalk(990.5, most_pages=7)
     assert walk(survey, entries) == 7
     assert survey.is_cut_short
 
@@ -116,9 +116,9 @@ def test_whole_list_is_read_without_since(is_reversed: bool) -> None:
     entries = [entry(float(at)) for at in range(100)]
     if is_reversed:
         entries.reverse()
-    first = Survey()
+    first = ListWalk()
     assert walk(first, entries) == 5
-    again = Survey(before=first)
+    again = ListWalk(before=first)
     assert walk(again, entries) == 5
     assert len(again.entries) == 100
     assert not again.is_cut_short
@@ -127,9 +127,9 @@ def test_whole_list_is_read_without_since(is_reversed: bool) -> None:
 def test_newest_first_starts_at_the_beginning() -> None:
     """Where the newest come first, a later walk starts with the first page, however many there were."""
     entries = [entry(float(at)) for at in range(1000, 0, -1)]
-    first = Survey(990.5)
+    first = ListWalk(990.5)
     walk(first, entries)
-    again = Survey(995.5, before=first)
+    again = ListWalk(995.5, before=first)
     assert again.page() == 1
     assert walk(again, entries) == 1
 
@@ -137,9 +137,9 @@ def test_newest_first_starts_at_the_beginning() -> None:
 def test_changed_order_hides_nothing() -> None:
     """A list whose order is no longer what it was is read from its beginning after all."""
     entries = [entry(float(at)) for at in range(100)]
-    first = Survey(90.5)
+    first = ListWalk(90.5)
     walk(first, entries)
-    again = Survey(90.5, before=first)
+    again = ListWalk(90.5, before=first)
     walk(again, entries[::-1])
     assert {f"i{float(at)}" for at in range(91, 100)} <= again.entries.keys()
 
@@ -147,7 +147,7 @@ def test_changed_order_hides_nothing() -> None:
 def test_contradictions_are_remembered() -> None:
     """A list that showed two orders is read to its end, even where it shows one again."""
     pages = [range(20), range(100, 80, -1), [at - 0.5 for at in range(100, 80, -1)], range(60, 40, -1)]
-    survey = Survey(90.2)
+    survey = ListWalk(90.2)
     walk(survey, [entry(float(at)) for stamps in pages for at in stamps])
     assert "i99.5" in survey.entries
 
@@ -155,19 +155,19 @@ def test_contradictions_are_remembered() -> None:
 def test_last_page_may_hold_one() -> None:
     """A last page with a single entry, which shows no order, doesn't spoil what is known of it."""
     entries = [entry(float(at)) for at in range(41)]
-    first = Survey(30.5)
+    first = ListWalk(30.5)
     walk(first, entries)
-    assert walk(Survey(30.5, before=first), entries) == 2
+    assert walk(ListWalk(30.5, before=first), entries) == 2
 
 
 def test_short_page_is_the_last() -> None:
     """Where the entries are not counted, a page that isn't full ends the walk."""
-    assert walk(Survey(), [entry(float(at)) for at in range(25)], counted=False) == 2
+    assert walk(ListWalk(), [entry(float(at)) for at in range(25)], counted=False) == 2
 
 
 def test_pages_may_hold_one() -> None:
     """Pages of one entry are counted right."""
-    survey = Survey()
+    survey = ListWalk()
     survey.read(IngestionsPage((entry(1.0),), 1, 1, 2))
     assert survey.page() == 2
 
@@ -176,7 +176,7 @@ def test_equal_stamps_are_not_cut() -> None:
     """Entries as old as `since` matter, so a page that ends with one is not the last."""
     newest = [entry(float(at)) for at in range(40, 20, -1)]
     twin = IngestionEntry("twin", 21.0, IngestionStatus.DONE)
-    survey = Survey(21.0)
+    survey = ListWalk(21.0)
     walk(survey, [*newest, twin, *(entry(float(at)) for at in range(20, 0, -1))])
     assert "twin" in survey.entries
 
@@ -184,7 +184,7 @@ def test_equal_stamps_are_not_cut() -> None:
 @pytest.mark.parametrize("counted", [True, False])
 def test_pages_may_be_smaller_than_asked(counted: bool) -> None:
     """A server that shows fewer entries on a page than it was asked for hides nothing by that."""
-    survey = Survey()
+    survey = ListWalk()
     ids = set()
     while (number := survey.page()) is not None:
         entries = tuple(entry(float(at)) for at in range(25)[(number - 1) * 5 : number * 5])
@@ -196,7 +196,7 @@ def test_pages_may_be_smaller_than_asked(counted: bool) -> None:
 
 def test_server_without_pages_ends_walk() -> None:
     """A list that is the same on every page is read a few times, and not for ever."""
-    survey = Survey()
+    survey = ListWalk()
     entries = tuple(entry(float(at)) for at in range(SIZE))
     while (number := survey.page()) is not None:
         survey.read(IngestionsPage(entries, number, SIZE, None))
@@ -208,9 +208,9 @@ def test_server_without_pages_ends_walk() -> None:
 def test_shifting_pages_hide_nothing(appears_at: int, count: int) -> None:
     """An entry that another one moves to a page that was read already is seen all the same."""
     stamps = [float(at) for at in range(count)]
-    first = Survey(45.0)
+    first = ListWalk(45.0)
     walk(first, [entry(at) for at in stamps])
-    again = Survey(45.0, before=first)
+    again = ListWalk(45.0, before=first)
     read = 0
     while (number := again.page()) is not None:
         if read == appears_at:
@@ -226,7 +226,7 @@ def test_dropped_entries_hide_nothing(dropped_at: int) -> None:
     """An entry that moves to a page that was read already, since one before it is dropped, is seen."""
     stamps = [float(at) for at in range(100)]
     random.Random(3).shuffle(stamps)  # noqa: S311
-    survey = Survey(45.0)
+    survey = ListWalk(45.0)
     read = 0
     while (number := survey.page()) is not None:
         if read == dropped_at:
@@ -239,9 +239,9 @@ def test_dropped_entries_hide_nothing(dropped_at: int) -> None:
 
 def test_uncounted_list_may_grow() -> None:
     """A list that isn't counted and has grown since it was walked is read to its new end."""
-    first = Survey()
+    first = ListWalk()
     walk(first, [entry(float(at)) for at in range(25)], counted=False)
-    again = Survey(before=first)
+    again = ListWalk(before=first)
     walk(again, [entry(float(at)) for at in range(95)], counted=False)
     assert len(again.entries) == 95
 
@@ -249,7 +249,7 @@ def test_uncounted_list_may_grow() -> None:
 @pytest.mark.parametrize(("counted", "pages"), [(0, 1), (None, 1), (2 * SIZE, 2)])
 def test_empty_lists_end_walks(counted: int | None, pages: int) -> None:
     """A list that shows nothing is read once, or as often as its own count makes pages."""
-    survey = Survey()
+    survey = ListWalk()
     while (number := survey.page()) is not None:
         survey.read(IngestionsPage((), number, SIZE, counted))
         assert survey.pages_read <= pages

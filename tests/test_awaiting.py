@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_databox.delivery.polling import FIRST_SECONDS, PollDelay
+from target_databox.delivery.awaiting import FIRST_SECONDS, PollDelay
 
 
 def test_delay_doubles_until_learned() -> None:

@@ -27,7 +27,7 @@ def order(entries: tuple[IngestionEntry, ...]) -> Order:
     return "newest-first" if known == sorted(known, reverse=True) else "unknown"
 
 
-class Survey:
+class ListWalk:
     """One walk over the list, until everything that is not older than `since` has been seen.
 
     Pages may shift while they are read: an entry that appears moves those behind it to the next page, one
@@ -40,7 +40,7 @@ class Survey:
     """
 
     def __init__(
-        self, since: float | None = None, *, most_pages: int | None = None, before: Survey | None = None
+        self, since: float | None = None, *, most_pages: int | None = None, before: ListWalk | None = None
     ) -> None:
         self._since = since
         self._most_pages = most_pages

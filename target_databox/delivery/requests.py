@@ -1,0 +1,177 @@
+"""What can be asked of the API, whose question it is, and when it may start. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from target_databox.api.errors import ThrottledError
+from target_databox.delivery.background import IngestionDetail, ListPage
+from target_databox.delivery.batches import NEVER
+
+if TYPE_CHECKING:
+    from target_databox.api.errors import TransientError
+    from target_databox.api.retries import RetryRule
+    from target_databox.delivery.attempts import Attempts
+    from target_databox.delivery.background import Task
+    from target_databox.delivery.batches import Batch, Lane
+    from target_databox.delivery.interfaces import Budget
+    from target_databox.delivery.notes import Notes
+
+# At most one line about failures in this time; a server that is down fails every request.
+QUIET_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class PostRows:
+    """Send a batch."""
+
+    lane: Lane
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class AskOutcome:
+    """Read the ingestion of a batch."""
+
+    lane: Lane
+    batch: Batch
+    ingestion_id: str
+
+
+@dataclass(frozen=True)
+class ReadList:
+    """Read a page of the list of ingestions, for a background task; without one to confirm batches."""
+
+    lane: Lane
+    task: Task | None
+    page: int
+
+
+@dataclass(frozen=True)
+class ReadIngestion:
+    """Read an ingestion for a background task."""
+
+    lane: Lane
+    task: Task
+    ingestion_id: str
+
+
+@dataclass(frozen=True)
+class Purge:
+    """Purge a dataset."""
+
+    lane: Lane
+    task: Task
+
+
+Request: TypeAlias = PostRows | AskOutcome | ReadIngestion | ReadList | Purge
+
+
+def request_of(lane: Lane, task: Task) -> ReadList | ReadIngestion | Purge:
+    """The request that asks a task's question."""
+    question = task.question()
+    if isinstance(question, ListPage):
+        return ReadList(lane, task, question.page)
+    if isinstance(question, IngestionDetail):
+        return ReadIngestion(lane, task, question.ingestion_id)
+    return Purge(lane, task)
+
+
+class Blocked:
+    """A request is due, and the budget says later."""
+
+
+BLOCKED: Final = Blocked()
+
+
+class Turns:
+    """Gives requests their turn, and plans another one for those that failed and may succeed later.
+
+    Args:
+        budget: Requests that the API key may still make.
+        rule: Whether and when a request that failed is tried again.
+        notes: What is to be logged.
+
+    Attributes:
+        wake_at: When something may be due again, as far as those who asked since `begin` know.
+    """
+
+    def __init__(self, budget: Budget, rule: RetryRule, notes: Notes) -> None:
+        self.wake_at = NEVER
+        self._budget = budget
+        self._rule = rule
+        self._notes = notes
+        self._blocked_since: float | None = None
+        self._noted_at = float("-inf")
+        self._unnoted = 0
+
+    def begin(self) -> None:
+        """A new look at what is due begins."""
+        self.wake_at = NEVER
+
+    def later(self, at: float) -> None:
+        """Something is due at a time."""
+        self.wake_at = min(self.wake_at, at)
+
+    def lets(self, lane: Lane, due_at: float, now: float, reserve: int = 0) -> bool:
+        """Whether a request may start now; it has its turn if so.
+
+        Args:
+            lane: The dataset that pays for it, and to which the wait is put down.
+            due_at: Since when it has been due.
+            now: The present.
+            reserve: Further requests that the budget must be able to pay for.
+        """
+        at = self._budget.take(now, reserve)
+        if at > 0:
+            self.later(at)
+            if self._blocked_since is None:
+                self._blocked_since = now
+            return False
+        if self._blocked_since is not None:
+            lane.counts.throttled_seconds += now - max(self._blocked_since, due_at)
+            self._blocked_since = None
+        lane.counts.requests += 1
+        return True
+
+    def refused(self, now: float, retry_after_seconds: float | None) -> None:
+        """A request was answered with 429."""
+        warning = self._budget.refused(now, retry_after_seconds)
+        if warning is not None:
+            self._notes.warning("%s", warning)
+
+    def succeeded(self) -> None:
+        """A request was answered otherwise."""
+        self._budget.succeeded()
+
+    def plan(self, lane: Lane, attempts: Attempts, error: TransientError, now: float) -> bool:
+        """Plan another try of a request; False when it has failed for too long."""
+        if isinstance(error, ThrottledError):
+            # The budget knows how long to wait, and waiting for it is no failure.
+            attempts.throttled(now)
+            return True
+        failing_seconds = attempts.failed(now)
+        decision = self._rule.after(error, attempts.tries, failing_seconds)
+        # Also where the run ends: until then an outcome is asked for, as long as there is time to shut down.
+        attempts.due_at = now + decision.wait_seconds
+        if not decision.again:
+            error.give_up(decision.reason)
+            return False
+        lane.counts.retries += 1
+        self._note(lane, error, decision.wait_seconds, now)
+        return True
+
+    def _note(self, lane: Lane, error: TransientError, wait_seconds: float, now: float) -> None:
+        if now - self._noted_at < QUIET_SECONDS:
+            self._unnoted += 1
+            return
+        more = f" ({self._unnoted} other requests failed since the last such line)" if self._unnoted else ""
+        self._notes.warning(
+            "A request for %s will be tried again in %.1f s: %s%s",
+            lane.destination,
+            wait_seconds,
+            error.happened,
+            more,
+        )
+        self._noted_at, self._unnoted = now, 0
