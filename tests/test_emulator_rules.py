@@ -157,3 +157,19 @@ def test_doomed_places_are_rejected() -> None:
     """A row that a planned fault dooms is rejected with the fault's reason."""
     result = judgement([{"a": 1}, {"a": 2}], (), {}, {1: "Planned."}, Assumptions())
     assert [(each.place, each.reason) for each in result.rejected] == [(1, "Planned.")]
+
+
+def test_bad_row_may_reject_all() -> None:
+    """With `rejection_scope` ingestion, one bad row rejects the good ones too, and leaves no column."""
+    columns = {"c": Column("number", declared=True)}
+    rows = ({"c": 1, "new": 1}, {"c": "x"}, {"c": 2})
+    assert [place for place, _ in judged(*rows, columns=columns).taken] == [0, 2]
+    result = judged(*rows, columns=columns, rejection_scope="ingestion")
+    assert (result.taken, result.repeated, result.columns) == ([], 0, columns)
+    assert [(each.place, each.field) for each in result.rejected] == [(0, None), (1, "c"), (2, None)]
+
+
+def test_good_rows_are_taken_whatever_the_scope() -> None:
+    """Without a bad row, `rejection_scope` ingestion changes nothing."""
+    rows = ({"id": 1}, {"id": 2}, {"id": 1})
+    assert judged(*rows, keys=("id",)) == judged(*rows, keys=("id",), rejection_scope="ingestion")

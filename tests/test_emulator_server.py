@@ -545,6 +545,17 @@ def test_planned_rows_are_rejected(call: Client) -> None:
     assert [row["n"] for _, _, row in call.emulator.store.rejections()] == [1, 3]
 
 
+def test_one_bad_row_may_reject_all(make_client: Any) -> None:
+    """With `rejection_scope` ingestion, the detail says success, rejects every row, and nothing is stored."""
+    client = make_client(rejection_scope="ingestion")
+    dataset_id = client.dataset(keys=["id"])
+    ingestion_id = client.post_rows(dataset_id, {"id": 1}, {"v": 1}, {"id": 2})
+    client.emulator.store.finish_processing()
+    detail = client("GET", f"/v1/datasets/{dataset_id}/ingestions/{ingestion_id}", word="success")
+    assert list(detail["metrics"]["ingestionMetrics"].values()) == [3, 0, 0, 3]
+    assert client.emulator.store.rows(dataset_id) == []
+
+
 def test_port_in_use_is_reported(emulator: Emulator) -> None:
     """A port that is taken is an error at the start, and stopping twice does no harm."""
     other = Emulator(port=emulator.port)

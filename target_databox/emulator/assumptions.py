@@ -66,6 +66,9 @@ class Assumptions:
     missing_key: Literal["rejected", "kept"] = _switch(
         "rejected", "What becomes of a row without one of its key columns, or with a null there."
     )
+    rejection_scope: Literal["row", "ingestion"] = _switch(
+        "row", "Whether a bad row is rejected alone, or with its whole ingestion, of which nothing is stored then."
+    )
     processing_order: Literal["any", "acceptance"] = _switch(
         "any", "Whether ingestions of one dataset are processed in the order in which they were accepted."
     )

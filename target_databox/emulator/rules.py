@@ -107,7 +107,19 @@ def judgement(
             if assumptions.repeated_key == "last":
                 places[key] = place
     result.taken += [(place, key) for key, place in places.items()]
+    if result.rejected and assumptions.rejection_scope == "ingestion":
+        return _rejected_whole(len(rows), result.rejected, columns)
     return result
+
+
+def _rejected_whole(count: int, bad: Sequence[Rejection], columns: Mapping[str, Column]) -> Judgement:
+    """Every row rejected, the good ones too, as if nothing had been sent."""
+    reasons = {each.place: each for each in bad}
+    rejected = [
+        reasons.get(place) or Rejection(place, "Another row of the same request was rejected.")
+        for place in range(count)
+    ]
+    return Judgement(rejected=rejected, columns=dict(columns))
 
 
 def row_key(row: Mapping[str, Any], keys: Sequence[str]) -> str:
