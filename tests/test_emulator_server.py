@@ -216,6 +216,25 @@ def test_undocumented_routes_may_be_missing(make_client: Any) -> None:
     client("GET", "/v1/accounts/123456/datasets", status=404)
 
 
+@pytest.mark.parametrize(
+    ("switches", "keyless", "keyed"),
+    [
+        ({}, [], ["id"]),
+        ({"no_keys": "null"}, None, ["id"]),
+        ({"keys_field": "missing"}, "missing", "missing"),
+        ({"keys_field": "missing", "no_keys": "null"}, "missing", "missing"),
+    ],
+)
+def test_keys_of_a_dataset_follow_their_switches(
+    make_client: Any, switches: dict[str, Any], keyless: Any, keyed: Any
+) -> None:
+    """The record of a dataset without keys has an empty list, null or no field at all."""
+    client = make_client(**switches)
+    for keys, shown in ((None, keyless), ([], keyless), (["id"], keyed)):
+        detail = client("GET", f"/v1/datasets/{client.dataset(keys=keys)}")
+        assert detail.get("primaryKeys", "missing") == shown
+
+
 def test_ingestion_takes_its_way(make_client: Any) -> None:
     """The detail has no metrics until the rows are processed, then it has counts that add up."""
     client = make_client(processing_seconds_min=60.0, processing_seconds_max=60.0)

@@ -118,6 +118,12 @@ class Assumptions:
     dataset_detail: Literal["available", "missing"] = _switch(
         "available", "Whether the undocumented routes of the official CLI exist."
     )
+    no_keys: Literal["empty", "null"] = _switch(
+        "empty", "What `primaryKeys` is on the record of a dataset without keys: an empty list, or null."
+    )
+    keys_field: Literal["present", "missing"] = _switch(
+        "present", "Whether the record of a dataset has `primaryKeys` at all; keys or none, it may be missing."
+    )
     data_source_status: Literal["success", "processing"] = _switch(
         "success", "The `status` in the answer to the creation of a data source; both words are documented."
     )

@@ -278,8 +278,11 @@ def _dataset(call: Call) -> Answer:
             {"name": name, "dataType": each.type or "string"} for name, each in dataset.columns.items()
         ],
     }
-    if dataset.keys is not None:  # nobody told this emulator the keys of a dataset that it adopted
-        answer["primaryKeys"] = list(dataset.keys)
+    assumptions = call.store.assumptions
+    # Nobody told this emulator the keys of a dataset that it adopted.
+    if dataset.keys is not None and assumptions.keys_field == "present":
+        none = None if assumptions.no_keys == "null" else []
+        answer["primaryKeys"] = list(dataset.keys) or none
     return answer
 
 
