@@ -120,6 +120,14 @@ class Loader:
             purge=settings.load_method == "overwrite" and not dataset.created,
         )
         logger.info("Loading %s.", destination)
+        if not sink.load_keys and settings.load_method == "upsert" and not dataset.created:
+            logger.warning(
+                "Appending to %s, which was there before, since the stream has no keys: rows that it holds "
+                "already will be there twice. To load each row once, name the stream's keys in primary_keys "
+                "or set keyless_streams to hash, and choose another dataset with dataset_titles: keys of a "
+                "dataset can't be changed.",
+                destination,
+            )
         return self.engine.open(destination)
 
     def finish(self, failure: BaseException | None) -> None:

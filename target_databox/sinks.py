@@ -18,6 +18,7 @@ from target_databox.api.limits import MAX_REQUEST_ROWS
 from target_databox.delivery.rejections import Reason
 from target_databox.delivery.rows import FRAME_BYTES, Origin, Row
 from target_databox.records.columns import columns as columns_of
+from target_databox.records.row_hash import ROW_HASH, with_row_hash
 from target_databox.records.rows import BadRecordError, RowEncoder
 from target_databox.records.validation import RecordValidator, SchemaError, refers_elsewhere
 
@@ -139,14 +140,17 @@ class DatasetSink(Sink):
         super().__init__(target, stream_name, schema, key_properties)
         self._target = target
         settings = target.settings
-        self.load_keys = settings.keys_of(stream_name, self.key_properties)
-        self.columns: tuple[Column, ...] = columns_of(
+        keys = settings.keys_of(stream_name, self.key_properties)
+        columns = columns_of(
             self.schema,
-            key_properties=self.load_keys,
+            key_properties=keys,
             column_types=settings.column_types_for(stream_name),
             boolean_format=settings.boolean_format,
             flattening=settings.flattening,
         )
+        is_hashed = settings.hashes_rows and not keys
+        self.load_keys = (ROW_HASH,) if is_hashed else keys
+        self.columns: tuple[Column, ...] = with_row_hash(columns) if is_hashed else columns
         self.encoder = RowEncoder(
             self.schema,
             self.columns,
@@ -154,6 +158,8 @@ class DatasetSink(Sink):
             column_types=settings.column_types_for(stream_name),
             boolean_format=settings.boolean_format,
             flattening=settings.flattening,
+            # What `add_record_metadata` adds is another in every run.
+            unhashed=_properties(self.schema) - _properties(self.original_schema) if is_hashed else None,
         )
         self._largest_row_bytes = settings.batch_size_bytes - FRAME_BYTES
         self._keeps_lines = settings.rejects_path is not None
@@ -253,6 +259,10 @@ class DatasetSink(Sink):
 
     def process_batch(self, context: dict[str, Any]) -> None:
         """Nothing: batches are cut and confirmed by the delivery, which every row has gone to already."""
+
+
+def _properties(schema: dict[str, Any]) -> set[str]:
+    return {*schema.get("properties", ())}
 
 
 def _misfit(error: Exception, *, is_json: bool) -> str:

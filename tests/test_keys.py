@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -197,3 +198,187 @@ def test_keys_come_from_meltano(command: Command, tmp_path: Path, config: str) -
     assert run.code == 0, run.log
     assert keys_of(command) == ("id",)
     assert keys_of(command, "a.b") == ()
+
+
+# keyless_streams
+
+LINES = (
+    schema(keys=[], at=TEXT, text=TEXT, amount=NUMBER),
+    record(at="2024-01-01T00:00:00Z", text="a", amount=1),
+    record(amount=1.0, text="a", at="2024-01-01T00:00:00Z"),
+    record(at="2024-01-01T00:00:00Z", text="a"),
+    record(at="2024-01-01T00:00:00Z", text="a", amount=None),
+    record(at="2024-01-01T00:00:00Z", text="a", amount=1.5),
+    state(done=1),
+)
+
+
+def test_hash_makes_equal_rows_one(command: Command) -> None:
+    """Equal rows are one in any order of their columns, and loading them again changes nothing."""
+    run = twice(command, *LINES, keyless_streams="hash")
+    rows = command.rows()
+    assert keys_of(command) == ("_row_hash",)
+    assert sorted(str(row.get("amount")) for row in rows) == ["1.0", "1.5", "None"]
+    assert all(re.fullmatch("[0-9a-f]{32}", row["_row_hash"]) for row in rows)
+    assert run.states == [{"done": 1}]
+    assert "superseded 2 + rejected 0 (appended 0, overwritten 3;" in run.log
+    assert not run.told("WARNING")
+
+
+def test_hash_counts_every_column(command: Command) -> None:
+    """Columns of objects, arrays, and columns that the schema doesn't list count, as they are sent."""
+    columns = {"at": TEXT, "paid": {"type": ["string", "boolean"]}, "ship": {"type": "object"}}
+    records = [
+        record(at="31.01.2024", paid=True, ship={"city": "Rome"}, extra=[1, 2]),
+        record(at="31.01.2024", paid="true", extra=[1.0, 2], ship={"city": "Rome", "zip": None}),
+        record(at="31.01.2024", paid=True, ship={"city": "Oslo"}, extra=[1, 2]),
+        record(at="31.01.2024", paid=True, ship={"city": "Rome"}, extra=[2, 1]),
+        record(at="01.02.2024", paid=True, ship={"city": "Rome"}, extra=[1, 2]),
+    ]
+    types = {"orders": {"at": "datetime:%d.%m.%Y"}}
+    twice(command, schema(keys=[], **columns), *records, keyless_streams="hash", column_types=types)
+    assert len(command.rows()) == 4
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_added_metadata_is_not_hashed(command: Command, own: bool) -> None:
+    """What add_record_metadata adds is another in every run and doesn't count; a source's own column does."""
+    columns = {"text": TEXT, **({"_sdc_sequence": NUMBER} if own else {})}
+    values = [{"text": "a", **({"_sdc_sequence": number} if own else {})} for number in (1, 2)]
+    records = [record(**each) for each in values]
+    settings: dict[str, Any] = {"keyless_streams": "hash", "add_record_metadata": True}
+    twice(command, schema(keys=[], **columns), *records, **settings)
+    assert len(command.rows()) == (2 if own else 1)
+    assert all(row["_sdc_received_at"] for row in command.rows())
+
+
+def test_hash_leaves_streams_with_keys_alone(command: Command) -> None:
+    """Only streams without keys are hashed, and those whose keys primary_keys takes away."""
+    messages = (schema(), schema("a", []), schema("b"), record(id=1), record("a", id=1), record("b", id=1))
+    twice(command, *messages, keyless_streams="hash", primary_keys={"b": []})
+    assert [keys_of(command, title) for title in ("orders", "a", "b")] == [
+        ("id",),
+        ("_row_hash",),
+        ("_row_hash",),
+    ]
+    assert command.rows() == [{"id": 1}]
+    assert len(command.rows("b")) == 1
+
+
+def test_append_only_hashes_nothing(command: Command) -> None:
+    """`append-only` has no keys, whatever keyless_streams says."""
+    twice(command, schema(keys=[]), record(id=1), keyless_streams="hash", load_method="append-only")
+    assert command.rows() == [{"id": 1}, {"id": 1}]
+    assert keys_of(command) == ()
+
+
+def test_overwrite_hashes(command: Command) -> None:
+    """With `overwrite` the rows of the run replace the dataset's, equal ones once."""
+    messages = (schema(keys=[]), record(id=1), record(id=1))
+    twice(command, *messages, keyless_streams="hash", load_method="overwrite")
+    assert [row["id"] for row in command.rows()] == [1]
+
+
+@pytest.mark.parametrize("arguments", [(), DRY])
+def test_own_column_of_that_name_is_refused(command: Command, arguments: tuple[str, ...]) -> None:
+    """A stream that has a column `_row_hash` is refused at its SCHEMA, with a setting that works."""
+    messages = (schema(keys=[], _row_hash=TEXT, id=NUMBER), record(_row_hash="x", id=1))
+    run = command.run(*messages, arguments=arguments, keyless_streams="hash")
+    told = (
+        "Line 1 of the input is a SCHEMA of stream 'orders' that can't be loaded: it has a column _row_hash "
+        "itself, which keyless_streams hash would add. Make it the key with primary_keys, rename it with a "
+        "stream map, or set keyless_streams to append."
+    )
+    assert run.code == 1
+    assert told in (run.out.decode() if arguments else "\n".join(run.errors))
+    twice(command, *messages, keyless_streams="hash", primary_keys={"orders": ["_row_hash"]})
+    assert command.rows() == [{"_row_hash": "x", "id": 1}]
+
+
+def test_record_with_that_column_is_rejected(command: Command, tmp_path: Path) -> None:
+    """A record that brings the column unannounced is kept as rejected, and the others load."""
+    path = tmp_path / "rejects.singer"
+    messages = (schema(keys=[]), record(id=1), record(id=2, _row_hash="x"), record(id=3), state(done=1))
+    run = command.run(*messages, keyless_streams="hash", rejects_path=str(path))
+    assert (run.code, run.states) == (1, [{"done": 1}])
+    assert sorted(row["id"] for row in command.rows()) == [1, 3]
+    assert "'_row_hash' itself" in path.read_text()
+
+
+def test_schema_change_keeps_hashes(command: Command) -> None:
+    """A column that a tap adds later changes no row that leaves it null, in a run and from run to run."""
+    later = schema(keys=[], id=NUMBER, name=TEXT, city=TEXT)
+    first = (schema(keys=[]), record(id=1, name="a"), record(id=2, name="b"))
+    second = (later, record(id=1, name="a", city=None), record(id=2, name="b", city="Rome"))
+    assert command.run(*first, *second, keyless_streams="hash").code == 0
+    assert command.run(*second, *first, keyless_streams="hash").code == 0
+    assert sorted((row["id"], row.get("city")) for row in command.rows() if row["id"] == 1) == [(1, None)]
+    assert sorted(str(row.get("city")) for row in command.rows() if row["id"] == 2) == ["None", "Rome"]
+
+
+def test_keys_that_come_later_are_an_error(command: Command) -> None:
+    """A stream that is hashed and then names keys would change the dataset's: that ends the run."""
+    run = command.run(schema(keys=[]), record(id=1), schema(), record(id=2), keyless_streams="hash")
+    assert run.code == 1
+    assert run.errors[-1].startswith(
+        "Line 3 of the input changes the key properties of stream 'orders' from _row_hash to id: "
+    )
+    assert [row["id"] for row in command.rows()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fit"),
+    [
+        ({}, {"keyless_streams": "hash"}, {"keyless_streams": "append"}),
+        ({"keyless_streams": "hash"}, {}, {"keyless_streams": "hash"}),
+        ({"keyless_streams": "hash"}, {"primary_keys": {"orders": ["id"]}}, {"keyless_streams": "hash"}),
+    ],
+)
+def test_datasets_made_otherwise_are_refused(
+    command: Command, first: dict[str, Any], second: dict[str, Any], fit: dict[str, Any]
+) -> None:
+    """A dataset of the other kind is an error that names the settings, and with them the run succeeds."""
+    messages = (schema(keys=[]), record(id=1))
+    assert command.run(*messages, **first).code == 0
+    refused = command.run(*messages, **second)
+    assert refused.code == 1
+    (error,) = refused.errors
+    assert 'primary_keys ({"orders": []}), keyless_streams or load_method.' in error
+    assert command.run(*messages, **{**second, "primary_keys": {"orders": []}, **fit}).code == 0
+
+
+def test_appending_again_is_warned_of(command: Command) -> None:
+    """Rows without keys that go to a dataset of an earlier run are appended, and a warning says so."""
+    messages = (schema(keys=[]), schema("keyed"), record(id=1), record("keyed", id=1))
+    first = command.run(*messages)
+    assert not first.told("WARNING")
+    second = command.run(*messages)
+    dataset = command.emulator.store.dataset_titled("orders").id
+    assert second.told("WARNING") == [
+        f"Appending to stream 'orders' (dataset 'orders', {dataset}), which was there before, since the "
+        "stream has no keys: rows that it holds already will be there twice. To load each row once, name "
+        "the stream's keys in primary_keys or set keyless_streams to hash, and choose another dataset with "
+        "dataset_titles: keys of a dataset can't be changed."
+    ]
+    assert len(command.rows()) == 2
+    for method in ("append-only", "overwrite"):
+        chosen = command.run(schema(keys=[]), record(id=1), load_method=method)
+        assert (chosen.code, chosen.told("WARNING")) == (0, [])
+
+
+def test_dry_run_shows_hashed_streams(command: Command) -> None:
+    """A dry run shows the hash as key and column, and hints at no keys that would be missing."""
+    run = command.run(*LINES, arguments=DRY, keyless_streams="hash")
+    shown = [" ".join(line.split()) for line in run.out.decode().splitlines()]
+    assert "orders → dataset 'orders', keys _row_hash, upsert" in shown
+    assert "_row_hash string 5 key" in shown
+    assert "has no keys" not in run.out.decode()
+    hinted = command.run(*LINES, arguments=DRY).out.decode()
+    assert 'primary_keys ({"orders": ["…"]}), or set keyless_streams to hash' in hinted
+
+
+def test_check_refuses_other_words(command: Command) -> None:
+    """`--check` refuses a word that keyless_streams does not know."""
+    run = command.run(arguments=("--check",), keyless_streams="hsh")
+    assert run.code == 1
+    assert "keyless_streams must be append or hash, not 'hsh'." in run.out.decode()

@@ -147,7 +147,7 @@ def test_streams_without_keys_or_dates_are_hinted_at(preview: Preview) -> None:
     assert printed(run)[0] == "orders → dataset 'orders', no keys, upsert"
     assert (
         "- orders has no keys: every run appends what it reads, also what is there already. Name its keys in "
-        'primary_keys ({"orders": ["…"]}).'
+        'primary_keys ({"orders": ["…"]}), or set keyless_streams to hash, which makes equal rows one.'
     ) in printed(run)
     assert "- orders has no date column: Databox shows a metric over time by one." in printed(run)
     chosen = preview(schema(keys=[], text=TEXT), record(text="a"), load_method="append-only")

@@ -413,7 +413,7 @@ def test_other_keys_are_an_error(emulator: Emulator, run_on: Callable[..., Run])
         "stream would have no "
         "primary keys. A dataset's keys can't be changed: choose another dataset with "
         "dataset_titles or dataset_ids, or give the stream the dataset's keys with primary_keys "
-        '({"s": ["a", "b"]}) or load_method.'
+        '({"s": ["a", "b"]}), keyless_streams or load_method.'
     )
     assert (error.stream, error.wanted, error.found) == ("s", (), ("a", "b"))
 

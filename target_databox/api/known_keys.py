@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
-from target_databox.api.errors import DatasetError, KeyRefusedError, LostAnswerError, RefusedError
+from target_databox.api.errors import (
+    DatasetError,
+    KeyRefusedError,
+    KeysDifferError,
+    LostAnswerError,
+    RefusedError,
+)
 
 if TYPE_CHECKING:
     from target_databox.api.client import DataboxClient
@@ -13,6 +20,8 @@ if TYPE_CHECKING:
 # A route that may not be there is not worth all of retry_seconds.
 DETAIL_TRIES: Final = 3
 WRONG_KEY_STATUS: Final = 401
+# Added by keyless_streams hash; no tap has it.
+HASH_COLUMN: Final = "_row_hash"
 
 
 def known_keys(
@@ -66,3 +75,24 @@ def check_existence(client: DataboxClient, patience: Patience, stream: str, data
             f"The dataset {dataset_id} of the stream {stream!r} can't be used: {error.happened}. Correct "
             "dataset_ids, or remove the stream there to have its dataset found by title."
         ) from error
+
+
+def keys_differ(
+    stream: str, dataset_id: str, *, wanted: tuple[str, ...], found: tuple[str, ...]
+) -> KeysDifferError:
+    """The error for a dataset that has other keys than the stream would have; it says how they would fit."""
+    entry = json.dumps({stream: [] if found == (HASH_COLUMN,) else list(found)}, ensure_ascii=False)
+    return KeysDifferError(
+        f"The dataset {dataset_id} of the stream {stream!r} has {_keys_text(found)}, and the stream would "
+        f"have {_keys_text(wanted)}. A dataset's keys can't be changed: choose another dataset with "
+        "dataset_titles or dataset_ids, or give the stream the dataset's keys with primary_keys "
+        f"({entry}), keyless_streams or load_method.",
+        stream=stream,
+        dataset_id=dataset_id,
+        wanted=wanted,
+        found=found,
+    )
+
+
+def _keys_text(keys: tuple[str, ...]) -> str:
+    return f"the primary keys {', '.join(keys)}" if keys else "no primary keys"

@@ -6,7 +6,6 @@ was lost or another run was faster: the list is read again, and of several with 
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,11 +17,10 @@ from target_databox.api.errors import (
     DatasetError,
     DataSourceError,
     KeyRefusedError,
-    KeysDifferError,
     MissingError,
     RefusedError,
 )
-from target_databox.api.known_keys import WRONG_KEY_STATUS, check_existence, known_keys
+from target_databox.api.known_keys import WRONG_KEY_STATUS, check_existence, keys_differ, known_keys
 from target_databox.api.shapes import DataSource
 from target_databox.api.titles import named, title_problem, with_title
 
@@ -344,16 +342,7 @@ class Resources:
             )
             return ResolvedDataset(dataset_id, title, created=False, keys=None, keys_known=False)
         if set(keys) != set(wanted):
-            raise KeysDifferError(
-                f"The dataset {dataset_id} of the stream {stream!r} has {_keys_text(keys)}, and the stream "
-                f"would have {_keys_text(wanted)}. A dataset's keys can't be changed: choose another dataset "
-                "with dataset_titles or dataset_ids, or give the stream the dataset's keys with primary_keys "
-                f"({json.dumps({stream: list(keys)}, ensure_ascii=False)}) or load_method.",
-                stream=stream,
-                dataset_id=dataset_id,
-                wanted=wanted,
-                found=keys,
-            )
+            raise keys_differ(stream, dataset_id, wanted=wanted, found=keys)
         return ResolvedDataset(dataset_id, title, created=False, keys=keys, keys_known=True)
 
     def _claim(self, stream: str, dataset_id: str) -> None:
@@ -388,7 +377,3 @@ class Resources:
 
 def _told(accounts: Iterable[Account]) -> str:
     return ", ".join(f'{account.id} "{account.name}"' for account in accounts) or "none"
-
-
-def _keys_text(keys: tuple[str, ...]) -> str:
-    return f"the primary keys {', '.join(keys)}" if keys else "no primary keys"

@@ -20,9 +20,10 @@ from target_databox.records.conversions import (
     require_encodable,
     text,
 )
+from target_databox.records.row_hash import ROW_HASH, row_hash, with_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from target_databox.records.columns import BooleanFormat, Column, Path
     from target_databox.records.conversions import Converter
@@ -95,6 +96,8 @@ class RowEncoder:
         column_types: Type by column name; values of these columns are converted.
         boolean_format: How booleans go out, alone and in arrays. Inside JSON text they stay JSON's.
         flattening: How objects become columns.
+        unhashed: For a stream whose key is the hash of its rows: the columns that don't count in it. None
+            for any other stream.
 
     Attributes:
         key_columns: Names of the columns that make up the key.
@@ -112,12 +115,14 @@ class RowEncoder:
         column_types: Mapping[str, str] | None = None,
         boolean_format: BooleanFormat = "text",
         flattening: Flattening | None = None,
+        unhashed: Collection[str] | None = None,
     ) -> None:
         flattening = flattening or Flattening()
         overrides = column_types or {}
+        self._unhashed = unhashed
         self.key_columns = key_columns(columns, key_properties)
         self.unlisted: set[str] = set()
-        self._only_key = self.key_columns[0] if len(self.key_columns) == 1 else None
+        self._only_key = self.key_columns[0] if len(self.key_columns) == 1 and unhashed is None else None
         self._buffer = bytearray()
         self._flattening = flattening
         self._booleans = _BOOLEANS[boolean_format]
@@ -186,6 +191,8 @@ class RowEncoder:
         if self._only_key is not None:
             value = row.get(self._only_key)
             return Row((value if type(value) in _PLAIN_KEYS else self._key_value(row, self._only_key),), body)
+        if self._unhashed is not None:
+            return _hashed(row, body, self._unhashed)
         if not self.key_columns:
             return Row(None, body)
         values = [row.get(name) for name in self.key_columns]
@@ -304,6 +311,16 @@ class RowEncoder:
             except ConversionError as problem:
                 return _bad(name, problem)
         return BadRecordError("unencodable", "The record can't be written as JSON.")
+
+
+def _hashed(row: Mapping[str, Any], body: bytes, unhashed: Collection[str]) -> Row:
+    """The row with its hash, which is its key."""
+    if ROW_HASH in row:
+        raise BadRecordError(
+            "column_clash", f"The record has a column '{ROW_HASH}' itself, which keyless_streams hash adds."
+        )
+    digits = row_hash(row, unhashed)
+    return Row((digits,), with_hash(body, digits))
 
 
 def _clash(column: str) -> BadRecordError:

@@ -137,7 +137,8 @@ def _hints(settings: Settings, lanes: Sequence[PreviewLane]) -> list[str]:
         if not lane.key_columns and settings.load_method != "append-only":
             hints.append(
                 f"{stream} has no keys: every run appends what it reads, also what is there already. Name "
-                f"its keys in primary_keys ({json.dumps({stream: ['…']}, ensure_ascii=False)})."
+                f"its keys in primary_keys ({json.dumps({stream: ['…']}, ensure_ascii=False)}), or "
+                "set keyless_streams to hash, which makes equal rows one."
             )
         is_dated = DATETIME in lane.data_types.values()
         for name, guess in lane.guesses.items():

@@ -62,6 +62,7 @@ class Settings:
     dataset_ids: Mapping[str, str]
     dataset_titles: Mapping[str, str]
     primary_keys: Mapping[str, list[str]]
+    keyless_streams: Literal["append", "hash"]
     load_method: Literal["upsert", "append-only", "overwrite"]
     column_types: Mapping[str, str]
     schema_declaration: bool
@@ -137,6 +138,11 @@ class Settings:
         if self.load_method == "append-only":
             return ()
         return tuple(self.primary_keys.get(stream, key_properties))
+
+    @property
+    def hashes_rows(self) -> bool:
+        """Whether the key of a row is its hash where the stream has no keys."""
+        return self.keyless_streams == "hash" and self.load_method != "append-only"
 
     def unused(self, columns: Mapping[str, Collection[str]]) -> list[str]:
         """Entries of `column_types` for columns that their stream does not have, misspelt ones perhaps.

@@ -106,13 +106,23 @@ TABLE: Final[tuple[Setting, ...]] = (
         "its `key_properties` say; `[]` for none.",
     ),
     Setting(
+        "keyless_streams",
+        Choice(("append", "hash")),
+        "append",
+        "Streams without keys",
+        "What becomes of streams without keys. `append`: every run appends its rows. `hash`: the column "
+        "`_row_hash` is added and is the key, 32 hexadecimal digits over all columns: equal rows are one, "
+        "and loading rows again changes nothing.",
+    ),
+    Setting(
         "load_method",
         Choice(("upsert", "append-only", "overwrite")),
         "upsert",
         "Load method",
-        "`upsert`: a row with a known key replaces the older one; see `primary_keys`. `append-only`: a "
-        "dataset without keys, whatever `primary_keys` says. `overwrite`: the dataset is purged once, before "
-        "the stream's first row of the run, then as `upsert`; such a run writes no STATE.",
+        "`upsert`: a row with a known key replaces the older one; see `primary_keys` and "
+        "`keyless_streams`. `append-only`: a dataset without keys, whatever these two say. `overwrite`: the "
+        "dataset is purged once, before the stream's first row of the run, then as `upsert`; such a run "
+        "writes no STATE.",
     ),
     Setting(
         "column_types",
