@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from target_databox.emulator import Emulator
+    from tests.conftest import EmulatorMaker
 
 # In one process: Meltano is installed once for all of them.
 pytestmark = [pytest.mark.meltano, pytest.mark.timeout(400), pytest.mark.xdist_group("meltano")]
@@ -66,7 +69,8 @@ def newcomer(meltano: str, repository: Path, tmp_path_factory: pytest.TempPathFa
     said(project, meltano, *add)
     said(project, meltano, "config", "set", "target-databox", "_pip_url", str(repository))
     renamed = ("--plugin-type", "loader", "--inherit-from", "target-databox", "--no-install")
-    said(project, meltano, "add", "target-databox--eu", *renamed)
+    for name in ("target-databox--eu", "target-databox-us"):
+        said(project, meltano, "add", name, *renamed)
     path = project / "meltano.yml"
     configuration = yaml.safe_load(path.read_text(encoding="utf-8"))
     configuration["plugins"]["extractors"] = taps(repository)
@@ -103,6 +107,84 @@ def said(project: Path, *command: str, code: int = 0, **variables: str) -> str:
     )
     assert run.returncode == code, run.stdout[-4000:]
     return run.stdout
+
+
+#: A tap of two streams that waits, before it reads its files, until another run of it has got as far.
+TAP = """#!{python}
+import json, os, pathlib, sys, time
+
+def read(option):
+    at = sys.argv.index(option) + 1 if option in sys.argv else 0
+    return json.loads(pathlib.Path(sys.argv[at]).read_text()) if at else {{}}
+
+def say(**message):
+    print(json.dumps(message), flush=True)
+
+SCHEMA = {{"type": "object", "properties": {{"id": {{"type": "integer"}}, "stream": {{"type": "string"}}}}}}
+if "--discover" in sys.argv:
+    metadata = [{{"breadcrumb": [], "metadata": {{"inclusion": "available"}}}}]
+    streams = [
+        {{"tap_stream_id": name, "stream": name, "schema": SCHEMA, "metadata": metadata}}
+        for name in ("orders", "customers")
+    ]
+    say(streams=streams)
+    sys.exit()
+meeting = pathlib.Path(os.environ["MEETING"])
+(meeting / str(os.getpid())).touch()
+deadline = time.monotonic() + 20
+while len(list(meeting.iterdir())) < 2:
+    if time.monotonic() > deadline:
+        sys.exit("no other run came")
+    time.sleep(0.02)
+catalog, state = read("--catalog"), read("--state")
+bookmarks = dict(state.get("bookmarks", {{}}))
+for entry in catalog["streams"]:
+    name = entry["stream"]
+    if any(not each["breadcrumb"] and each["metadata"].get("selected") for each in entry["metadata"]):
+        say(type="SCHEMA", stream=name, schema=SCHEMA, key_properties=[])
+        newest = bookmarks.get(name, 0)
+        for number in range(newest + 1, int(os.environ["NEWEST"]) + 1):
+            say(type="RECORD", stream=name, record={{"id": number, "stream": name}})
+        bookmarks[name] = int(os.environ["NEWEST"])
+        say(type="STATE", value={{"bookmarks": bookmarks}})
+"""
+
+
+@pytest.fixture
+def shop(newcomer: Path, tmp_path: Path) -> Path:
+    """The newcomer's project with the README's extractors, one inherited for each stream."""
+    project = tmp_path / "shop"
+    shutil.copytree(newcomer, project, symlinks=True)
+    tap = project / "tap-shop.py"
+    tap.write_text(TAP.format(python=sys.executable), encoding="utf-8")
+    tap.chmod(0o755)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    extractors = yaml.safe_load(recipe)["plugins"]["extractors"]
+    extractors[0] |= {
+        "namespace": "tap_shop",
+        "executable": "./tap-shop.py",
+        "capabilities": ["catalog", "discover", "state"],
+    }
+    path = project / "meltano.yml"
+    configuration = yaml.safe_load(path.read_text(encoding="utf-8"))
+    configuration["plugins"]["extractors"] = extractors
+    path.write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
+    return project
+
+
+def recipe_runs() -> list[list[str]]:
+    """The README's runs that are to go on side by side."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    runs = re.findall(r"^meltano (run tap-shop--\w+ target-databox) &$", readme, re.MULTILINE)
+    assert len(runs) == 2
+    return [run.split() for run in runs]
+
+
+def account(loader: str, emulator: Emulator) -> dict[str, str]:
+    """The variables with which Meltano's loader reaches an emulator as if it were an account."""
+    prefix = loader.upper().replace("-", "_")
+    return {f"{prefix}_API_URL": emulator.url, f"{prefix}_API_KEY": emulator.api_key}
 
 
 def source_rows(project: Path, stream: str) -> list[dict[str, Any]]:
@@ -167,9 +249,8 @@ def test_trial_never_reaches_the_account(
     said(newcomer, meltano, "config", "set", "target-databox", "api_url", emulator.url)
     said(newcomer, meltano, "config", "set", "target-databox", "api_key", emulator.api_key)
     database = tmp_path / "trial.sqlite"
-    prefix = loader.upper().replace("-", "_")
     trial = (EMULATOR, "run", "--database", str(database), "--", meltano, "run", "tap-jsonl", loader)
-    said(newcomer, *trial, **{f"{prefix}_API_URL": emulator.url, f"{prefix}_API_KEY": emulator.api_key})
+    said(newcomer, *trial, **account(loader, emulator))
     assert stored_rows(database, "seattle_weather")
     assert len(emulator.log) == 0
 
@@ -183,22 +264,91 @@ def test_variables_reach_the_target(meltano: str, newcomer: Path, emulator: Emul
         "REQUESTS_PER_SECOND": "1000.5",
         "BATCH_SIZE_ROWS": "50",
         "SCHEMA_DECLARATION": "false",
+        "PRIMARY_KEYS": '{"seattle_weather": ["date", "weather"]}',
+        "KEYLESS_STREAMS": "hash",
     }
     named = {f"TARGET_DATABOX_{name}": value for name, value in variables.items()}
     said(newcomer, meltano, "run", "--full-refresh", "tap-jsonl", "target-databox", **named)
     dataset = emulator.store.dataset_titled("From variables")
+    assert dataset.keys == ("date", "weather")
     assert max(each.received for each in emulator.store.history(dataset.id)) == 50
 
 
-@pytest.mark.parametrize("loader", ["target-databox", "target-databox--eu"])
+@pytest.mark.parametrize("loader", ["target-databox", "target-databox--eu", "target-databox-us"])
 def test_check_tells_of_the_account(meltano: str, newcomer: Path, emulator: Emulator, loader: str) -> None:
     """The loader's `check` command, renamed or not, looks at the configured account and creates nothing."""
-    said(
-        newcomer, meltano, "config", "set", "target-databox", "column_types", '{"a.b": {"amount": "number"}}'
-    )
-    named = {"TARGET_DATABOX_API_URL": emulator.url, "TARGET_DATABOX_API_KEY": emulator.api_key}
-    renamed = {"TARGET_DATABOX__EU_API_URL": emulator.url, "TARGET_DATABOX__EU_API_KEY": emulator.api_key}
-    told = said(newcomer, meltano, "invoke", f"{loader}:check", **named, **renamed)
+    objects = {"column_types": '{"a.b": {"amount": "number"}}', "primary_keys": '{"a.b": ["id"], "c": []}'}
+    for name, value in objects.items():
+        said(newcomer, meltano, "config", "set", "target-databox", name, value)
+    told = said(newcomer, meltano, "invoke", f"{loader}:check", **account(loader, emulator))
     assert "Emulated account" in told
     assert emulator.api_key not in told
     assert emulator.store.data_sources() == []
+
+
+def test_parallel_runs_load_their_own_streams(
+    meltano: str, shop: Path, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Of two runs side by side each loads its stream alone and moves its own bookmark, three times."""
+    for number in (1, 2, 3):
+        newest = number * 50
+        meeting = tmp_path / f"meeting-{number}"
+        meeting.mkdir()
+        variables = {
+            "TARGET_DATABOX_API_URL": emulator.url,
+            "TARGET_DATABOX_API_KEY": emulator.api_key,
+            "MEETING": str(meeting),
+            "NEWEST": str(newest),
+        }
+        with ThreadPoolExecutor() as pool:
+            runs = [pool.submit(said, shop, meltano, *run, **variables) for run in recipe_runs()]
+            for run in runs:
+                run.result()
+        for stream in ("orders", "customers"):
+            rows = emulator.store.rows(emulator.store.dataset_titled(stream).id)
+            assert sorted(row["id"] for row in rows) == list(range(1, newest + 1))
+            assert {row["stream"] for row in rows} == {stream}
+            told = said(shop, meltano, "state", "get", f"dev:tap-shop--{stream}-to-target-databox")
+            value = json.loads(next(line for line in told.splitlines() if line.startswith("{")))
+            assert value["singer_state"] == {"bookmarks": {stream: newest}}
+
+
+@pytest.mark.parametrize(
+    ("loader", "command"),
+    [
+        ("target-databox", ("invoke", "target-databox:check")),
+        ("target-databox", ("run", "--full-refresh", *PAIR)),
+        ("target-databox--eu", ("invoke", "target-databox--eu:check")),
+        ("target-databox-us", ("run", "--full-refresh", "tap-jsonl", "target-databox-us")),
+    ],
+)
+def test_misspelt_variables_are_refused(
+    meltano: str, newcomer: Path, emulator: Emulator, loader: str, command: tuple[str, ...]
+) -> None:
+    """A variable that neither Meltano nor the loader knows ends a run and a check alike."""
+    named = account(loader, emulator)
+    told = said(newcomer, meltano, *command, code=1, TARGET_DATABOX_BATCH_SIZE_ROW="5", **named)
+    assert (
+        "TARGET_DATABOX_BATCH_SIZE_ROW is not a setting of target-databox; did you mean "
+        "TARGET_DATABOX_BATCH_SIZE_ROWS?"
+    ) in told
+    assert len(emulator.log) == 0
+
+
+def test_emulator_in_dotenv_counts(
+    meltano: str, newcomer: Path, emulator: Emulator, make_emulator: EmulatorMaker
+) -> None:
+    """With the emulator's variables in the project's .env a run loads there, not into the account."""
+    trial, path = make_emulator(), newcomer / ".env"
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    path.write_text(
+        f"{before}\nTARGET_DATABOX_EMULATOR_URL={trial.url}\nTARGET_DATABOX_EMULATOR_KEY={trial.api_key}\n",
+        encoding="utf-8",
+    )
+    try:
+        named = account("target-databox", emulator)
+        said(newcomer, meltano, "run", "--full-refresh", *PAIR, **named)
+    finally:
+        path.write_text(before, encoding="utf-8")
+    assert trial.store.dataset_titled("seattle_weather")
+    assert len(emulator.log) == 0
