@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from target_databox.api.errors import error_of_answer
-from target_databox.api.shapes import Accepted, ApiProblem
+from target_databox.api.shapes import Accepted, ApiProblem, Ingestion, IngestionStatus
 from target_databox.delivery.masking import masked
 from target_databox.delivery.rows import Row
 
@@ -56,6 +56,17 @@ def test_errors_are_masked_everywhere() -> None:
         "POST /v1/datasets/d1/data was answered with status 422 (bad_row: Row with mail *** is bad, field "
         "mail, request id r1)"
     )
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [("lovelace", "lovelace"), ("bad: ada@example.com", "bad: ***"), ("no value", "no value"), (None, None)],
+)
+def test_status_sentences_are_masked(word: str | None, shown: str | None) -> None:
+    """A status that is a sentence may quote a row; one that is a word is kept."""
+    answer = masked(Ingestion("i", IngestionStatus.UNKNOWN, None, 1, 1, 0, 0, (), "r", word), [ROW])
+    assert isinstance(answer, Ingestion)
+    assert answer.word == shown
 
 
 def test_other_answers_pass() -> None:

@@ -460,3 +460,7 @@ def test_clean_text_is_safe_to_log() -> None:
         assert transport.clean("") is None
         assert transport.clean(None) is None
         assert transport.clean(7) == "7"
+        deep: list[object] = []
+        for _ in range(100_000):
+            deep = [deep]
+        assert transport.clean(deep) is None

@@ -95,8 +95,7 @@ class DataboxClient:
 
     def timezones(self) -> tuple[str, ...]:
         """IANA names of the time zones that Databox supports (D; the field is O)."""
-        answer = self._ask("GET", "/v1/accounts/timezones", answers.TIMEZONES)
-        return tuple(line.timezone for line in answer.timezones)
+        return answers.timezones(self._ask("GET", "/v1/accounts/timezones", answers.TIMEZONES))
 
     def data_sources(self, account_id: int) -> tuple[DataSource, ...]:
         """All data sources of an account; the list has no pages (D)."""
@@ -182,7 +181,8 @@ class DataboxClient:
         route = "/v1/datasets/{datasetId}/ingestions/{ingestionId}"
         answer = self._ask("GET", route, answers.INGESTION, dataset_id, ingestion_id)
         problems, request_id = self._problems(answer.errors), self._transport.clean(answer.request_id)
-        return answers.ingestion(answer, ingestion_id, problems, request_id)
+        word = answers.word_of(answer.status, self._transport.clean)
+        return answers.ingestion(answer, ingestion_id, problems, request_id, word)
 
     def ingestions(
         self, dataset_id: str, page: int = FIRST_PAGE, page_size: int = PAGE_SIZE
@@ -197,7 +197,7 @@ class DataboxClient:
         route = "/v1/datasets/{datasetId}/ingestions"
         query = {"page": page, "pageSize": page_size}
         answer = self._ask("GET", route, answers.INGESTIONS, dataset_id, query=query)
-        return answers.ingestions_page(answer, page, page_size)
+        return answers.ingestions_page(answer, page, page_size, self._transport.clean)
 
     def _ask(
         self,
@@ -213,8 +213,8 @@ class DataboxClient:
         reply = self._transport.exchange(method, route, path, target, body)
         if 200 <= reply.status < 300:
             try:
-                return decoder.decode(reply.payload)
-            except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+                return answers.read(decoder, reply.payload)
+            except ValueError as exc:
                 raise self._unreadable(method, path, reply.status, reply.payload) from exc
         problems, request_id = self._told_by(reply.payload)
         raise error_of_answer(

@@ -22,11 +22,12 @@ PAGE_SIZE: Final = 100  # 3: the default `pageSize` of the list of ingestions; a
 MIN_TITLE_CHARACTERS: Final = 1  # A: an empty title is allowed (D) but can't be found again
 MAX_TITLE_CHARACTERS: Final = 255  # A: nothing is documented; the manners of comparable APIs
 
-# The status of an ingestion *event*. D: `success`; 3: `processing`; O: `completed`, `failed`; the rest A.
-# A word that is in none of the three sets is pending until the caller's time is up.
+# The status of an ingestion *event*. D: `success`; 3: `processing`; O: `completed`, `failed`, in v2 `purged`;
+# the rest A. Another word is done where its counts add up to the rows sent, else pending until the caller's
+# time is up.
 PENDING_WORDS: Final = frozenset({"processing", "pending", "queued", "running", "in_progress", "accepted"})
 DONE_WORDS: Final = frozenset({"success", "completed"})
-FAILED_WORDS: Final = frozenset({"failed", "error"})
+FAILED_WORDS: Final = frozenset({"failed", "error", "purged", "cancelled", "canceled", "aborted"})
 
 COLUMN_TYPES: Final = ("string", "number", "datetime")  # O: `dataType` of a column; there is no boolean
 ACCOUNT_TYPES: Final = ("organization", "agency", "client")  # D: `accountType`

@@ -12,6 +12,7 @@ class IngestionStatus(enum.Enum):
 
     On the detail of an ingestion `DONE` is only the status of the request (D): processing is over when the
     metrics are there as well. On a line of the list it is the status of the ingestion itself (D).
+    `UNKNOWN` is any other word, or none: only the counts can say that processing is over.
     """
 
     PENDING = "pending"
@@ -110,6 +111,7 @@ class Ingestion:
         rejected: Rows that were not stored.
         errors: What the API says is wrong with it (O).
         request_id: The API's name of the request that read it.
+        word: The status as it came, for messages: printable and short; None when there was none.
     """
 
     id: str
@@ -121,15 +123,24 @@ class Ingestion:
     rejected: int | None
     errors: tuple[ApiProblem, ...]
     request_id: str | None
+    word: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class IngestionEntry:
-    """A line of a dataset's list of ingestions (D). `timestamp` is epoch seconds or None."""
+    """A line of a dataset's list of ingestions (D).
+
+    Attributes:
+        id: The ingestion's id.
+        timestamp: Epoch seconds, or None when it is missing or unreadable.
+        status: That of the ingestion itself (D).
+        word: The status as it came, for messages: printable and short; None when there was none.
+    """
 
     id: str
     timestamp: float | None
     status: IngestionStatus
+    word: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

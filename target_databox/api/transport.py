@@ -97,7 +97,11 @@ class Transport:
         """What the API said, fit for a log: one line, at most 300 characters, the key masked; or None."""
         if text is None or text == "":
             return None
-        line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+        try:
+            said = str(text)
+        except RecursionError:  # lists in lists in lists
+            return None
+        line = " ".join("".join(c if c.isprintable() else " " for c in said).split())
         line = line.replace(self._key, MASK)
         return line if len(line) <= MAX_TEXT_CHARACTERS else line[: MAX_TEXT_CHARACTERS - 1] + "…"
 

@@ -38,8 +38,13 @@ def masked(answer: object, rows: Iterable[Row]) -> object:
                 answer.happened = answer.happened.replace(said, mask(said))
         answer.problems = _without(answer.problems, mask)
         answer.args = (answer.message,)
-    elif isinstance(answer, (Accepted, Ingestion)) and answer.errors:
+    elif isinstance(answer, Accepted) and answer.errors:
         return replace(answer, errors=_without(answer.errors, _Mask(rows)))
+    elif isinstance(answer, Ingestion) and (answer.errors or " " in (answer.word or "")):
+        mask = _Mask(rows)
+        # A status of one word quotes no row; it would only be hidden where a row happens to hold it as well.
+        word = mask(answer.word) if answer.word and " " in answer.word else answer.word
+        return replace(answer, errors=_without(answer.errors, mask), word=word)
     return answer
 
 
