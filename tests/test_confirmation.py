@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_databox.api.errors import MissingError, RefusedError
-from target_databox.api.shapes import Ingestion, IngestionStatus
+from target_databox.api.shapes import Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.awaiting import GROWTH, PROBE_SECONDS
 from target_databox.delivery.errors import LoadingError, UnconfirmedError
 from target_databox.delivery.requests import AskOutcome, PostRows, ReadList
@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from target_databox.delivery.requests import Request
 
 DONE, PENDING, FAILED = IngestionStatus.DONE, IngestionStatus.PENDING, IngestionStatus.FAILED
+UNKNOWN = IngestionStatus.UNKNOWN
+SLOW = "raise confirmation_timeout_seconds if Databox is slow"
+COUNTLESS = f"{SLOW}, or set `confirmation: status` if it gives no counts"
+WORDLESS = f"{SLOW}, or set `confirmation: rows`, which goes by counts and not by words"
 
 
-def ingestion(status: IngestionStatus, *counts: int | None) -> Ingestion:
-    """An ingestion with its rows received, appended, overwritten and rejected."""
+def ingestion(status: IngestionStatus, *counts: int | None, word: str | None = None) -> Ingestion:
+    """An ingestion with its rows received, appended, overwritten and rejected, and its status word."""
     received, appended, overwritten, rejected = counts
-    return Ingestion("i", status, EPOCH, received, appended, overwritten, rejected, (), "r")
+    return Ingestion("i", status, EPOCH, received, appended, overwritten, rejected, (), "r", word)
+
+
+def listed(status: IngestionStatus, word: str | None) -> IngestionsPage:
+    """A list with one ingestion."""
+    return IngestionsPage((IngestionEntry("i1", EPOCH, status, word),), 1, 100, 1)
 
 
 def accepted(scene: Scene, batches: int = 1) -> list[str]:
@@ -66,7 +75,9 @@ def test_counts_are_those_of_the_record() -> None:
         (DONE, 4, 4, 0, 1),
         (DONE, 5, 4, 1, 0),
         (PENDING, 4, 4, 0, 0),
-        (IngestionStatus.UNKNOWN, 4, 4, 0, 0),
+        (UNKNOWN, 4, 3, 0, 0),
+        (UNKNOWN, 0, 0, 0, 0),
+        (UNKNOWN, None, None, None, None),
     ],
 )
 def test_success_needs_every_count(counts: Any) -> None:
@@ -81,39 +92,91 @@ def test_success_needs_every_count(counts: Any) -> None:
     assert scene.state() == b"4"
 
 
+BY_LIST = {"confirmation": "status"}
+MISFIT = "counts that don't add up to the 4 rows sent (received {}, appended {}, overwritten {}, rejected {})"
+
+
 @pytest.mark.parametrize(
-    ("changes", "kind", "answer", "finding"),
+    ("changes", "answer", "finding", "advice"),
     [
-        ({}, AskOutcome, unready(), "its record has no counts yet"),
-        ({}, AskOutcome, stored(3), "its record has counts that don't add up to the 4 rows sent"),
+        ({}, unready(), "its record has no counts that can be read", COUNTLESS),
+        ({}, ingestion(DONE, 4, 4, None, 0), "its record has no counts that can be read", COUNTLESS),
+        ({}, stored(3), f"its record has {MISFIT.format(3, 3, 0, 0)}", SLOW),
+        ({}, ingestion(DONE, 4, 1, 2, 0), f"its record has {MISFIT.format(4, 1, 2, 0)}", SLOW),
+        ({}, ingestion(PENDING, 4, 4, 0, 0, word="queued"), "its record shows it as queued", SLOW),
+        ({}, ingestion(PENDING, None, None, None, None), "its record shows it as pending", SLOW),
         (
             {},
-            AskOutcome,
-            MissingError("Not yet.", **FACTS, status=404),
-            "Databox does not know the ingestion",
+            ingestion(UNKNOWN, 4, 3, 0, 0, word="Archived"),
+            f"its record shows it with the unknown status 'Archived', and has {MISFIT.format(4, 3, 0, 0)}",
+            SLOW,
         ),
         (
-            {"confirmation": "status"},
-            ReadList,
-            listing(("i1", 0.0, PENDING)),
-            "the list of ingestions shows it as pending",
+            {},
+            ingestion(UNKNOWN, None, None, None, None, word="Archived"),
+            "its record shows it with the unknown status 'Archived', and has no counts that can be read",
+            COUNTLESS,
         ),
         (
-            {"confirmation": "status", "listing_lag_seconds": 1000.0},
-            ReadList,
+            {},
+            ingestion(UNKNOWN, None, None, None, None),
+            "its record shows it without a status, and has no counts that can be read",
+            COUNTLESS,
+        ),
+        ({}, MissingError("Not yet.", **FACTS, status=404), "Databox does not know the ingestion", SLOW),
+        (BY_LIST, listed(PENDING, None), "the list of ingestions shows it as pending", SLOW),
+        (BY_LIST, listed(PENDING, "running"), "the list of ingestions shows it as running", SLOW),
+        (
+            BY_LIST,
+            listed(UNKNOWN, "Archived"),
+            "the list of ingestions shows it with the unknown status 'Archived'",
+            WORDLESS,
+        ),
+        (BY_LIST, listed(UNKNOWN, None), "the list of ingestions shows it without a status", WORDLESS),
+        (
+            {**BY_LIST, "listing_lag_seconds": 1000.0},
             listing(),
             "the list of ingestions does not show its outcome",
+            SLOW,
         ),
     ],
 )
-def test_giving_up_says_why(
-    changes: dict[str, Any], kind: type[Request], answer: object, finding: str
-) -> None:
+def test_giving_up_says_why(changes: dict[str, Any], answer: object, finding: str, advice: str) -> None:
     """An ingestion without an outcome ends the run with what is known of it, and no STATE passes its rows."""
     scene = Scene(**changes)
     accepted(scene)
-    start = "Ingestion i1 of stream 'orders' (dataset 'Orders', d1) is unconfirmed after 600 s"
-    assert gives_up(scene, kind, answer).startswith(f"{start}: {finding}. Its rows")
+    assert gives_up(scene, ReadList if changes else AskOutcome, answer) == (
+        f"Ingestion i1 of stream 'orders' (dataset 'Orders', d1) is unconfirmed after 600 s: {finding}. Its "
+        f"rows may or may not be stored, so no STATE passes them; run again, or {advice}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"), [("Archived", "with the unknown status 'Archived'"), (None, "without a status")]
+)
+def test_counts_outweigh_unknown_words(word: str | None, shown: str) -> None:
+    """An ingestion of unknown status is done when its counts add up, rejected rows too, with one warning."""
+    scene = Scene()
+    accepted(scene, 3)
+    for _ in range(2):
+        scene.done(scene.after(1).next(AskOutcome), ingestion(UNKNOWN, 4, 3, 1, 0, word=word))
+    scene.done(scene.next(AskOutcome), ingestion(UNKNOWN, 4, 3, 0, 1, word=word))
+    assert scene.lane.counts.confirmed == 8
+    assert isinstance(scene.next(PostRows), PostRows)  # what holds the rejected row is looked for
+    assert [text for level, text in scene.said() if level == "warning"] == [
+        f"Databox shows an ingestion of stream 'orders' (dataset 'Orders', d1) {shown}. It counts as "
+        "processed, like others of that kind, since its counts add up to the rows sent."
+    ]
+
+
+def test_endless_words_are_told_of_a_few_times() -> None:
+    """An API with a new word for every ingestion gets five warnings, and its rows are confirmed."""
+    scene = Scene()
+    accepted(scene, 9)
+    for number in range(9):
+        scene.done(scene.after(1).next(AskOutcome), ingestion(UNKNOWN, 4, 4, 0, 0, word=f"word {number}"))
+    assert scene.state() == b"36"
+    assert len(scene.said()) == 5
 
 
 def test_one_is_asked_about_first() -> None:

@@ -212,6 +212,33 @@ def test_versions_arrive_in_order(make_emulator: EmulatorMaker, tmp_path: Path) 
     assert by_key(command) == newest(messages)
 
 
+@pytest.mark.parametrize("word", ["Archived", " STORED away", "succeeded"])
+def test_unknown_words_go_by_counts(make_emulator: EmulatorMaker, tmp_path: Path, word: str) -> None:
+    """A status word that nobody knows is done when the counts add up, with one warning that names it."""
+    command = Command(tmp_path, make_emulator(done_word=word))
+    rows = [record(id=number) for number in range(50)]
+    run = command.run(schema(), *rows, state(at=1), batch_size_rows=10)
+    assert (run.code, run.states) == (0, [{"at": 1}]), run.log
+    assert len(command.rows()) == 50
+    assert run.log.count(f"with the unknown status '{word.strip()}'") == 1
+
+
+def test_unknown_words_of_lists_are_named(make_emulator: EmulatorMaker, tmp_path: Path) -> None:
+    """With `confirmation` by status such a word is pending, and the error names it with what to do."""
+    command = Command(tmp_path, make_emulator(done_word="Archived"))
+    run = command.run(
+        schema(),
+        record(id=1),
+        state(at=1),
+        confirmation="status",
+        confirmation_timeout_seconds=2.5,
+        shutdown_seconds=0.1,
+    )
+    assert (run.code, run.out) == (1, b"")
+    assert "the list of ingestions shows it with the unknown status 'Archived'" in run.errors[-1]
+    assert "set `confirmation: rows`" in run.errors[-1]
+
+
 def test_throttled_run_completes(command: Command) -> None:
     """429 answers, with and without Retry-After, empty or a page, delay the run and change nothing else."""
     command.emulator.faults.add("*", every=4, status=429, headers={"Retry-After": "0"})

@@ -64,9 +64,10 @@ def test_errors_are_masked_everywhere() -> None:
 )
 def test_status_sentences_are_masked(word: str | None, shown: str | None) -> None:
     """A status that is a sentence may quote a row; one that is a word is kept."""
-    answer = masked(Ingestion("i", IngestionStatus.UNKNOWN, None, 1, 1, 0, 0, (), "r", word), [ROW])
-    assert isinstance(answer, Ingestion)
-    assert answer.word == shown
+    for errors in ((), (ApiProblem(None, "Odd.", None, None),)):
+        answer = masked(Ingestion("i", IngestionStatus.UNKNOWN, None, 1, 1, 0, 0, errors, "r", word), [ROW])
+        assert isinstance(answer, Ingestion)
+        assert answer.word == shown
 
 
 def test_other_answers_pass() -> None:

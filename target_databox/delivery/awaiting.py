@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from target_databox.api.shapes import IngestionStatus
 from target_databox.delivery.errors import UnconfirmedError
 from target_databox.delivery.outcomes import BatchNotStored, RunFails
 from target_databox.delivery.rejections import Cause, Reason, said
 
 if TYPE_CHECKING:
-    from target_databox.api.shapes import Ingestion
+    from target_databox.api.shapes import Ingestion, IngestionEntry
     from target_databox.delivery.batches import Batch
     from target_databox.delivery.outcomes import Outcome
 
@@ -22,6 +23,8 @@ PATIENCE = 1.5
 # From here on the first ingestion is not waited for before others are asked about: it may be stuck.
 PROBE_SECONDS = 5.0
 LONGEST_STEP_SECONDS = 30.0
+
+SLOW: Final = "raise confirmation_timeout_seconds if Databox is slow"
 
 
 class PollDelay:
@@ -75,7 +78,7 @@ def learn(delay: PollDelay, batch: Batch, now: float) -> None:
 
 
 def still_pending(
-    delay: PollDelay, batch: Batch, finding: str, now: float, timeout_seconds: float
+    delay: PollDelay, batch: Batch, finding: str, advice: str, now: float, timeout_seconds: float
 ) -> list[Outcome]:
     """Learn from a batch that was asked about in vain; the run fails when its time is up."""
     age = batch.age_seconds(now)
@@ -88,7 +91,7 @@ def still_pending(
             UnconfirmedError(
                 f"Ingestion {batch.ingestion_id} of {batch.lane.destination} is unconfirmed after "
                 f"{timeout_seconds:g} s: {finding}. Its rows may or may not be stored, so no STATE passes "
-                "them; run again, or raise confirmation_timeout_seconds if Databox is slow."
+                f"them; run again, or {advice}."
             )
         )
     ]
@@ -101,3 +104,10 @@ def failure(batch: Batch, ingestion: Ingestion | None, *, is_nothing_stored: boo
     code, message = said(problems, "the ingestion failed")
     cause = Cause(Reason.FAILED, code, message, request_id, batch.ingestion_id)
     return BatchNotStored(batch, cause, is_nothing_stored=is_nothing_stored, may_pass=True)
+
+
+def shown(one: Ingestion | IngestionEntry) -> str:
+    """How Databox shows an ingestion, as a clause with its status word."""
+    if one.status is not IngestionStatus.UNKNOWN:
+        return f"as {one.word or 'pending'}"
+    return "without a status" if one.word is None else f"with the unknown status '{one.word}'"

@@ -10,12 +10,12 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from target_databox.api.errors import MissingError, TransientError
 from target_databox.api.shapes import Ingestion, IngestionStatus
 from target_databox.delivery.attempts import Attempts
-from target_databox.delivery.awaiting import failure, learn, still_pending
+from target_databox.delivery.awaiting import SLOW, failure, learn, shown, still_pending
 from target_databox.delivery.batches import NEVER
 from target_databox.delivery.outcomes import BatchNotStored, BatchStored, RunFails
 from target_databox.delivery.rejections import Cause, Reason, said
@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     from target_databox.delivery.awaiting import PollDelay
     from target_databox.delivery.batches import Batch
     from target_databox.delivery.interfaces import DeliverySettings
+    from target_databox.delivery.notes import Notes
     from target_databox.delivery.outcomes import Outcome
     from target_databox.delivery.requests import Blocked, Turns
+
+# An API that has a new word for every ingestion is told of so often, and no more.
+MOST_NOTED_WORDS: Final = 5
+COUNTLESS: Final = f"{SLOW}, or set `confirmation: status` if it gives no counts"
 
 
 class Confirmation:
@@ -36,9 +41,10 @@ class Confirmation:
         settings: How long to try.
         turns: Where every request gets its turn.
         delay: When to ask.
+        notes: What is to be logged.
     """
 
-    def __init__(self, settings: DeliverySettings, turns: Turns, delay: PollDelay) -> None:
+    def __init__(self, settings: DeliverySettings, turns: Turns, delay: PollDelay, notes: Notes) -> None:
         self._settings = settings
         self._turns = turns
         self._delay = delay
@@ -47,6 +53,8 @@ class Confirmation:
         self._again: list[tuple[float, int, Batch]] = []
         self._order = itertools.count()
         self._probe: Batch | None = None
+        self._notes = notes
+        self._noted_words: set[str | None] = set()
 
     def accept(self, batch: Batch) -> None:
         """Take in a batch that has an ingestion."""
@@ -90,7 +98,7 @@ class Confirmation:
             return self._judge(batch, answer, now)
         if isinstance(answer, MissingError):
             batch.asking.succeeded()
-            return self._still_pending(batch, "Databox does not know the ingestion", now)
+            return self._still_pending(batch, "Databox does not know the ingestion", SLOW, now)
         return [RunFails(answer)] if isinstance(answer, BaseException) else []
 
     def _judge(self, batch: Batch, ingestion: Ingestion, now: float) -> list[Outcome]:
@@ -102,16 +110,14 @@ class Confirmation:
             self._learn(batch, now)
             return [failure(batch, ingestion, is_nothing_stored=stored == 0)]
         adds_up = (
-            ingestion.status is IngestionStatus.DONE
-            and stored is not None
+            stored is not None
             and ingestion.rejected is not None
             and ingestion.received == sent == stored + ingestion.rejected
         )
-        if not adds_up:
-            counts = (
-                f"counts that don't add up to the {sent} rows sent" if stored is not None else "no counts yet"
-            )
-            return self._still_pending(batch, f"its record has {counts}", now)
+        if not adds_up or ingestion.status is IngestionStatus.PENDING:
+            return self._still_pending(batch, *_finding(ingestion, sent), now)
+        if ingestion.status is IngestionStatus.UNKNOWN:
+            self._note_word(batch, ingestion)
         self._learn(batch, now)
         appended, overwritten = ingestion.appended or 0, ingestion.overwritten or 0
         if not ingestion.rejected:
@@ -134,9 +140,34 @@ class Confirmation:
         learn(self._delay, batch, now)
         self._probe = None
 
-    def _still_pending(self, batch: Batch, finding: str, now: float) -> list[Outcome]:
+    def _note_word(self, batch: Batch, ingestion: Ingestion) -> None:
+        if ingestion.word in self._noted_words or len(self._noted_words) >= MOST_NOTED_WORDS:
+            return
+        self._noted_words.add(ingestion.word)
+        self._notes.warning(
+            "Databox shows an ingestion of %s %s. It counts as processed, like others of that kind, since "
+            "its counts add up to the rows sent.",
+            batch.lane.destination,
+            shown(ingestion),
+        )
+
+    def _still_pending(self, batch: Batch, finding: str, advice: str, now: float) -> list[Outcome]:
         age, timeout = batch.age_seconds(now), self._settings.confirmation_timeout_seconds
-        failures = still_pending(self._delay, batch, finding, now, timeout)
+        failures = still_pending(self._delay, batch, finding, advice, now, timeout)
         if not failures:
             self._ask_again(batch, now + self._delay.again(age, timeout) - age)
         return failures
+
+
+def _finding(ingestion: Ingestion, sent: int) -> tuple[str, str]:
+    """Why an ingestion's own record does not confirm its rows yet, and what to do where it never does."""
+    record = f"its record shows it {shown(ingestion)}"
+    if ingestion.status is IngestionStatus.PENDING:
+        return record, SLOW
+    counts = (ingestion.received, ingestion.appended, ingestion.overwritten, ingestion.rejected)
+    what, advice = "no counts that can be read", COUNTLESS
+    if None not in counts:
+        each = "received {}, appended {}, overwritten {}, rejected {}".format(*counts)
+        what, advice = f"counts that don't add up to the {sent} rows sent ({each})", SLOW
+    is_done = ingestion.status is IngestionStatus.DONE
+    return f"its record has {what}" if is_done else f"{record}, and has {what}", advice

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from target_databox.api.errors import DataboxError, TransientError
 from target_databox.api.shapes import IngestionsPage, IngestionStatus
 from target_databox.delivery.attempts import Attempts
-from target_databox.delivery.awaiting import failure, learn, still_pending
+from target_databox.delivery.awaiting import SLOW, failure, learn, shown, still_pending
 from target_databox.delivery.background import CLOCK_TOLERANCE_SECONDS
 from target_databox.delivery.batches import NEVER
 from target_databox.delivery.listing import ListWalk
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MOST_BATCHES: Final = 20
 LONGEST_INTERVAL_SECONDS: Final = 2.0
 SHORTEST_INTERVAL_SECONDS: Final = 0.05
+WORDLESS: Final = f"{SLOW}, or set `confirmation: rows`, which goes by counts and not by words"
 
 
 class ListReading:
@@ -235,7 +236,9 @@ class ConfirmationByList:
                 learn(self._delay, batch, now)
                 outcomes.append(failure(batch, None, is_nothing_stored=False))
             elif entry.id in expected:
-                outcomes += self._still_pending(batch, "the list of ingestions shows it as pending", now)
+                advice = WORDLESS if entry.status is IngestionStatus.UNKNOWN else SLOW
+                finding = f"the list of ingestions shows it {shown(entry)}"
+                outcomes += self._still_pending(batch, finding, advice, now)
         return outcomes
 
     def _judge_unlisted(self, lane: Lane, judged: list[Outcome], now: float) -> list[Outcome]:
@@ -245,9 +248,9 @@ class ConfirmationByList:
         for batch in lane.accepted.values():
             if batch not in done and batch.age_seconds(now) >= timeout:
                 finding = "the list of ingestions does not show its outcome"
-                outcomes += self._still_pending(batch, finding, now)
+                outcomes += self._still_pending(batch, finding, SLOW, now)
         return outcomes
 
-    def _still_pending(self, batch: Batch, finding: str, now: float) -> list[Outcome]:
+    def _still_pending(self, batch: Batch, finding: str, advice: str, now: float) -> list[Outcome]:
         timeout = self._settings.confirmation_timeout_seconds
-        return still_pending(self._delay, batch, finding, now, timeout)
+        return still_pending(self._delay, batch, finding, advice, now, timeout)

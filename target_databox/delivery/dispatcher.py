@@ -114,7 +114,7 @@ class Dispatcher:
         self._rejections = Rejections(settings)
         self._turns = Turns(budget, RetryRule(settings.retry_seconds, wait), self.notes)
         delay = PollDelay()
-        self._confirmation = Confirmation(settings, self._turns, delay)
+        self._confirmation = Confirmation(settings, self._turns, delay, self.notes)
         self._by_list = ConfirmationByList(settings, self._turns, delay)
         self._opening = Opening(settings, self.notes)
         self._lost_answers = LostAnswers(settings, self.notes)

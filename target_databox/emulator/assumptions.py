@@ -67,7 +67,8 @@ class Assumptions:
         "rejected", "What becomes of a row without one of its key columns, or with a null there."
     )
     rejection_scope: Literal["row", "ingestion"] = _switch(
-        "row", "Whether a bad row is rejected alone, or with its whole ingestion, of which nothing is stored then."
+        "row",
+        "Whether a bad row is rejected alone, or with its whole ingestion, of which nothing is stored then.",
     )
     processing_order: Literal["any", "acceptance"] = _switch(
         "any", "Whether ingestions of one dataset are processed in the order in which they were accepted."
@@ -122,7 +123,8 @@ class Assumptions:
         "empty", "What `primaryKeys` is on the record of a dataset without keys: an empty list, or null."
     )
     keys_field: Literal["present", "missing"] = _switch(
-        "present", "Whether the record of a dataset has `primaryKeys` at all; keys or none, it may be missing."
+        "present",
+        "Whether the record of a dataset has `primaryKeys` at all; keys or none, it may be missing.",
     )
     data_source_status: Literal["success", "processing"] = _switch(
         "success", "The `status` in the answer to the creation of a data source; both words are documented."
