@@ -161,16 +161,24 @@ def test_datasets_are_created(client: DataboxClient, http: Http) -> None:
     [
         ({"primaryKeys": ["b", "a"], "dataSourceId": 7}, ("b", "a"), 7),
         ({"primaryKeys": []}, (), None),
-        ({"primaryKeys": None, "dataSourceId": "7"}, None, None),
+        ({"primaryKeys": None, "dataSourceId": "7"}, (), None),
+        ({"primaryKeys": None, "errors": [{"message": "No."}]}, None, None),
         ({}, None, None),
+        ({"errors": [{"message": "No."}]}, None, None),
         ({"primaryKeys": [{"name": "a"}]}, None, None),
+        ({"primaryKeys": [""]}, None, None),
+        ({"primaryKeys": ["a", None]}, None, None),
+        ({"primaryKeys": {}}, None, None),
+        ({"primaryKeys": False}, None, None),
+        ({"primaryKeys": 0}, None, None),
+        ({"primaryKeys": ""}, None, None),
         ({"primaryKeys": "a", "dataSourceId": True}, None, None),
     ],
 )
 def test_details_tell_what_they_tell(
     client: DataboxClient, http: Http, told: Any, keys: Any, source: Any
 ) -> None:
-    """The undocumented detail is taken for what is certain in it: null keys are no knowledge."""
+    """The undocumented detail is taken for what is certain in it: null keys are none, odd ones not known."""
     http.get(f"{URL}/v1/datasets/d", json={**ENVELOPE, "id": "d", **told})
     assert client.dataset("d") == DatasetDetail("d", keys, source)
 

@@ -427,7 +427,8 @@ def test_other_keys_are_an_error(emulator: Emulator, run_on: Callable[..., Run])
         {"status": 500},
         {"status": 200, "body": "<html>"},
         {"status": 200, "body": '{"id": "x"}'},
-        {"status": 200, "body": '{"primaryKeys": null}'},
+        {"status": 200, "body": '{"primaryKeys": "id"}'},
+        {"status": 200, "body": '{"primaryKeys": [null]}'},
         {"drop": "before"},
     ],
 )
@@ -452,6 +453,19 @@ def test_unknown_keys_are_a_warning(
         "with keys; after a lost answer they are recovered as without keys."
     ]
     assert asked(emulator).count("dataset") <= 3
+
+
+def test_null_keys_are_none(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A dataset whose keys are null has none: a stream without keys loads, one with keys is refused."""
+    first = run_on(emulator).dataset("s", "S")
+    emulator.faults.add("dataset", status=200, body='{"id": "x", "primaryKeys": null}')
+    assert run_on(emulator).dataset("s", "S") == ResolvedDataset(
+        first.id, "S", created=False, keys=(), keys_known=True
+    )
+    with pytest.raises(
+        KeysDifferError, match="has no primary keys, and the stream would have the primary keys"
+    ):
+        run_on(emulator).dataset("s", "S", primary_keys=["id"])
 
 
 def test_wrong_keys_end_everything(emulator: Emulator, run_on: Callable[..., Run]) -> None:

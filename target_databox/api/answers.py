@@ -117,7 +117,7 @@ class NewDataset(Envelope, rename="camel", kw_only=True):
 class DatasetDetailAnswer(Envelope, rename="camel", kw_only=True):
     """The detail of a dataset (O): undocumented, so nothing is demanded."""
 
-    primary_keys: Any = None
+    primary_keys: Any = msgspec.UNSET
     data_source_id: Any = None
 
 
@@ -342,6 +342,8 @@ def _text(value: object) -> str | None:
 
 def _keys(answer: DatasetDetailAnswer) -> tuple[str, ...] | None:
     keys = answer.primary_keys
+    if keys is None and not answer.errors:
+        return ()
     is_list_of_names = isinstance(keys, list) and all(isinstance(key, str) and key for key in keys)
     return tuple(keys) if is_list_of_names else None
 

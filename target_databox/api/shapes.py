@@ -72,8 +72,8 @@ class DatasetDetail:
 
     Attributes:
         id: The dataset's id.
-        primary_keys: Its keys, empty when it has none; None when the API doesn't tell: null or
-            absent, since nothing is documented that would make a null mean "no keys".
+        primary_keys: Its keys, empty when it has none: an empty list, or null, as in the request that creates
+            a dataset (D). None when the API doesn't tell: the field is missing, or is anything else.
         data_source_id: Its data source, or None when the API doesn't tell.
     """
 
