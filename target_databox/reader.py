@@ -29,19 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-databox")
 
-# What the SDK takes out of records where `add_record_metadata` is off.
-METADATA: Final = frozenset(
-    f"_sdc_{name}"
-    for name in (
-        "extracted_at",
-        "received_at",
-        "batched_at",
-        "deleted_at",
-        "sequence",
-        "table_version",
-        "sync_started_at",
-    )
-)
 # What comes of a line that is no JSON object, has no record, or no stream of the short cuts.
 _NO_PLAIN_RECORD: Final = (*UNREADABLE, LookupError, TypeError)
 
@@ -127,7 +114,6 @@ class LineReader(GenericSingerReader[bytes]):
                     decoded["type"] == "RECORD"
                     and type(record) is dict
                     and "rejected" not in decoded
-                    and METADATA.isdisjoint(record)
                 )
             except _NO_PLAIN_RECORD:
                 is_plain = False

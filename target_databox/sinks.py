@@ -20,6 +20,7 @@ from target_databox.delivery.rows import FRAME_BYTES, Origin, Row
 from target_databox.records.columns import columns as columns_of
 from target_databox.records.row_hash import ROW_HASH, with_row_hash
 from target_databox.records.rows import BadRecordError, RowEncoder
+from target_databox.records.schemas import SchemaReader
 from target_databox.records.validation import RecordValidator, SchemaError, refers_elsewhere
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ class DatasetSink(Sink):
         schema: dict[str, Any],
         key_properties: Sequence[str] | None,
     ) -> None:
+        # What `add_record_metadata` adds: columns that the stream does not have itself.
+        self._metadata: tuple[str, ...] = ()
         super().__init__(target, stream_name, schema, key_properties)
         self._target = target
         settings = target.settings
@@ -176,27 +179,49 @@ class DatasetSink(Sink):
         if not self.validate_schema:
             return None
         try:
-            return _Validator(self.schema)
+            # As the tap sent it: what we add to it is no reason to reject a record.
+            return _Validator(self.original_schema)
         except SchemaError as error:
             try:
                 # The SDK's would fetch what a schema refers to.
-                if refers_elsewhere(self.schema):
+                if refers_elsewhere(self.original_schema):
                     raise
-                return _SlowValidator(self.schema)
+                return _SlowValidator(self.original_schema)
             except (InvalidJSONSchema, re.error, RecursionError):
                 raise error from None
+
+    def _add_sdc_metadata_to_schema(self) -> None:
+        """Add the columns of `add_record_metadata` that the stream does not have itself."""
+        own, named = self.schema, SchemaReader(self.schema).properties(self.schema)[0]
+        self.schema = {"properties": {}}
+        super()._add_sdc_metadata_to_schema()
+        added = {name: each for name, each in self.schema["properties"].items() if name not in named}
+        self._metadata = tuple(added)
+        self.schema = {**own, "properties": {**own["properties"], **added}}
+
+    def _remove_sdc_metadata_from_schema(self) -> None:
+        """Keep them: what a source calls `_sdc_…` are columns like any other."""
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         """Take in a record that came by way of the SDK.
 
         Args:
             record: After stream maps, not yet validated.
-            context: `line`, `number` and `origin` of its message.
+            context: `line`, `number` and `origin` of its message, and the `message` itself.
         """
-        self.take(record, context["line"], context["number"], context["origin"])
+        self.take(
+            record, context["line"], context["number"], context["origin"], message=context.get("message")
+        )
 
     def take(
-        self, record: dict[str, Any], line: bytes, number: int, origin: Origin, *, is_json: bool = False
+        self,
+        record: dict[str, Any],
+        line: bytes,
+        number: int,
+        origin: Origin,
+        *,
+        is_json: bool = False,
+        message: dict[str, Any] | None = None,
     ) -> None:
         """Make a row of a record and keep it until the lines at hand are read.
 
@@ -206,6 +231,7 @@ class DatasetSink(Sink):
             number: The message's place in the input.
             origin: Where it came from.
             is_json: Whether it is as it was decoded, and no stream map was at work.
+            message: The whole message, for `add_record_metadata`.
         """
         validator = self._validator
         if validator is not None:
@@ -215,6 +241,8 @@ class DatasetSink(Sink):
             except _MISFITS as error:
                 self.reject(line, number, origin, Reason.SCHEMA, "schema", _misfit(error, is_json=is_json))
                 return
+        if self._metadata and message is not None:
+            record = self._with_metadata(record, message)
         try:
             row = self.encoder.encode(record, is_json=is_json)
         except BadRecordError as error:
@@ -234,6 +262,12 @@ class DatasetSink(Sink):
             )
             return
         self._rows.append(Row(row.key, row.body, number, line if self._keeps_lines else None, origin))
+
+    def _with_metadata(self, record: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+        """A record with the columns of `add_record_metadata` that neither it nor its stream has itself."""
+        added: dict[str, Any] = {}
+        self._add_sdc_metadata_to_record(added, message, {})
+        return {**record, **{name: added[name] for name in self._metadata if name not in record}}
 
     def reject(
         self, line: bytes, number: int, origin: Origin, reason: Reason, code: str, message: str

@@ -44,7 +44,7 @@ from target_databox.messages import (
     state_value,
     stream_of,
 )
-from target_databox.reader import METADATA, LineReader
+from target_databox.reader import LineReader
 from target_databox.records.columns import ColumnError
 from target_databox.records.validation import SchemaError
 from target_databox.settings.about import CONFIG_JSONSCHEMA
@@ -216,12 +216,12 @@ class TargetDatabox(Target):
         stream = message_dict.get("stream")
         if not isinstance(stream, str):
             raise InputError("is a RECORD that names no stream.")
-        if stream in self.short_cuts and METADATA.isdisjoint(record):
+        if stream in self.short_cuts:
             sink, origin = self.short_cuts[stream]
             sink.take(record, line, self.message_reader.number, origin, is_json=True)
             return
         maps, number = self._maps(stream), self.message_reader.number
-        context = {"line": line, "number": number, "origin": self._origins[stream]}
+        context = {"line": line, "number": number, "origin": self._origins[stream], "message": message_dict}
         for stream_map in maps:
             sink = self._sink(stream_map.stream_alias)
             try:
@@ -231,10 +231,6 @@ class TargetDatabox(Target):
                 continue
             if mapped_record is None:
                 continue
-            if sink.include_sdc_metadata_properties:
-                sink._add_sdc_metadata_to_record(mapped_record, message_dict, context)
-            else:
-                sink._remove_sdc_metadata_from_record(mapped_record)
             sink.process_record(mapped_record, context)
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
@@ -298,7 +294,6 @@ class TargetDatabox(Target):
             len(maps) == 1
             and isinstance(maps[0], SameRecordTransform)
             and not self.settings.add_record_metadata
-            and METADATA.isdisjoint(maps[0].raw_schema["properties"])
         )
 
     def _maps(self, stream: str) -> Sequence[StreamMap]:
