@@ -178,13 +178,20 @@ def declaration(message: Mapping[str, Any]) -> tuple[str, dict[str, Any], list[s
         InputError: One of them is missing or makes no sense.
     """
     stream, schema = stream_of(message), message.get("schema")
-    if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
-        raise InputError(f"is a SCHEMA of stream '{stream}' without properties.")
+    if schema is True:  # a schema that fits everything
+        schema = {}
+    if not isinstance(schema, dict):
+        raise InputError(
+            f"is a SCHEMA of stream '{stream}' whose schema is not an object. Ask the tap for a JSON Schema."
+        )
     keys = message.get("key_properties")
     keys = [] if keys is None else keys
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        raise InputError(f"is a SCHEMA of stream '{stream}' whose key_properties are no list of names.")
-    return stream, schema, keys
+    if not isinstance(keys, list) or not all(isinstance(key, str) and key.strip() for key in keys):
+        raise InputError(
+            f"is a SCHEMA of stream '{stream}' whose key_properties are not a list of names. Ask the tap for "
+            "the names of properties, or for an empty list where the stream has no keys."
+        )
+    return stream, schema, list(dict.fromkeys(keys))
 
 
 def state_value(line: bytes) -> bytes:

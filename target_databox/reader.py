@@ -110,11 +110,7 @@ class LineReader(GenericSingerReader[bytes]):
                 decoded = decode(line)
                 record = decoded["record"]
                 short_cut = short_cuts[decoded["stream"]]
-                is_plain = (
-                    decoded["type"] == "RECORD"
-                    and type(record) is dict
-                    and "rejected" not in decoded
-                )
+                is_plain = decoded["type"] == "RECORD" and type(record) is dict and "rejected" not in decoded
             except _NO_PLAIN_RECORD:
                 is_plain = False
             if is_plain:

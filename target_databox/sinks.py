@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 import threading
@@ -17,19 +18,23 @@ from singer_sdk.sinks.core import BaseJSONSchemaValidator, JSONSchemaValidator
 from target_databox.api.limits import MAX_REQUEST_ROWS
 from target_databox.delivery.rejections import Reason
 from target_databox.delivery.rows import FRAME_BYTES, Origin, Row
+from target_databox.records.columns import ColumnError
 from target_databox.records.columns import columns as columns_of
+from target_databox.records.modern import textual
 from target_databox.records.row_hash import ROW_HASH, with_row_hash
 from target_databox.records.rows import BadRecordError, RowEncoder
 from target_databox.records.schemas import SchemaReader
-from target_databox.records.validation import RecordValidator, SchemaError, refers_elsewhere
+from target_databox.records.validation import InvalidSchemaError, RecordValidator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from target_databox.delivery.batches import Lane
     from target_databox.records.columns import Column
     from target_databox.target import TargetDatabox
 
+
+logger = logging.getLogger("target-databox")
 
 # What validators raise, for values that no JSON text holds or that are nested too deeply, too.
 _MISFITS = (InvalidRecord, ValueError, TypeError, ArithmeticError, RecursionError)
@@ -142,17 +147,25 @@ class DatasetSink(Sink):
         self._metadata: tuple[str, ...] = ()
         super().__init__(target, stream_name, schema, key_properties)
         self._target = target
+        # For records that fit but for numbers where their schema has text; made when one comes.
+        self._lenient: BaseJSONSchemaValidator | None = None
         settings = target.settings
         keys = settings.keys_of(stream_name, self.key_properties)
         columns = columns_of(
             self.schema,
             key_properties=keys,
+            tap_keys=target.tap_keys(stream_name),
             column_types=settings.column_types_for(stream_name),
             boolean_format=settings.boolean_format,
             flattening=settings.flattening,
         )
         is_hashed = settings.hashes_rows and not keys
         self.load_keys = (ROW_HASH,) if is_hashed else keys
+        if not (columns or self.key_properties or self.load_keys or _named(self.schema)):
+            raise ColumnError(
+                "it names neither properties nor keys. Ask the tap for them, or name the stream's keys in "
+                "primary_keys."
+            )
         self.columns: tuple[Column, ...] = with_row_hash(columns) if is_hashed else columns
         self.encoder = RowEncoder(
             self.schema,
@@ -174,25 +187,14 @@ class DatasetSink(Sink):
         """The validator of this stream's records; None when `validate_records` is off.
 
         Raises:
-            SchemaError: No validator understands the schema, or it refers to another document.
+            SchemaError: No validator understands the schema.
         """
-        if not self.validate_schema:
-            return None
-        try:
-            # As the tap sent it: what we add to it is no reason to reject a record.
-            return _Validator(self.original_schema)
-        except SchemaError as error:
-            try:
-                # The SDK's would fetch what a schema refers to.
-                if refers_elsewhere(self.original_schema):
-                    raise
-                return _SlowValidator(self.original_schema)
-            except (InvalidJSONSchema, re.error, RecursionError):
-                raise error from None
+        # As the tap sent it: what we add to it is no reason to reject a record.
+        return _validator(self.original_schema) if self.validate_schema else None
 
     def _add_sdc_metadata_to_schema(self) -> None:
         """Add the columns of `add_record_metadata` that the stream does not have itself."""
-        own, named = self.schema, SchemaReader(self.schema).properties(self.schema)[0]
+        own, named = self.schema, _named(self.schema)
         self.schema = {"properties": {}}
         super()._add_sdc_metadata_to_schema()
         added = {name: each for name, each in self.schema["properties"].items() if name not in named}
@@ -233,18 +235,19 @@ class DatasetSink(Sink):
             is_json: Whether it is as it was decoded, and no stream map was at work.
             message: The whole message, for `add_record_metadata`.
         """
-        validator = self._validator
+        validator, fits = self._validator, False
         if validator is not None:
             try:
-                if not validator.is_valid(record):  # type: ignore[attr-defined] # both of ours have it
-                    validator.validate(record)
+                fits = validator.is_valid(record)  # type: ignore[attr-defined] # both of ours have it
+                if not fits:
+                    self._require_fit_as_text(record)
             except _MISFITS as error:
                 self.reject(line, number, origin, Reason.SCHEMA, "schema", _misfit(error, is_json=is_json))
                 return
         if self._metadata and message is not None:
             record = self._with_metadata(record, message)
         try:
-            row = self.encoder.encode(record, is_json=is_json)
+            row = self.encoder.encode(record, is_json=is_json, fits=fits)
         except BadRecordError as error:
             reason = Reason.KEY if error.code.startswith("key_") else Reason.ENCODING
             self.lacked_key = reason is Reason.KEY
@@ -262,6 +265,26 @@ class DatasetSink(Sink):
             )
             return
         self._rows.append(Row(row.key, row.body, number, line if self._keeps_lines else None, origin))
+
+    def _require_fit_as_text(self, record: dict[str, Any]) -> None:
+        """Make sure that a record fits its schema once numbers and booleans are text where it has text.
+
+        Raises:
+            InvalidRecord: It does not.
+        """
+        validator = self._lenient
+        if validator is None:
+            validator = self._lenient = _validator(textual(self.original_schema))
+        if not validator.is_valid(record):  # type: ignore[attr-defined] # both of ours have it
+            validator.validate(record)
+        if self.stream_name not in self._target.streams_with_texts:
+            self._target.streams_with_texts.add(self.stream_name)
+            logger.warning(
+                "Stream '%s' has numbers or booleans where its schema has text (%s). They are loaded as "
+                "text; for columns to calculate with, set column_types.",
+                self.stream_name,
+                _problem(self._validator, record),
+            )
 
     def _with_metadata(self, record: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
         """A record with the columns of `add_record_metadata` that neither it nor its stream has itself."""
@@ -297,6 +320,36 @@ class DatasetSink(Sink):
 
 def _properties(schema: dict[str, Any]) -> set[str]:
     return {*schema.get("properties", ())}
+
+
+def _validator(schema: dict[str, Any]) -> BaseJSONSchemaValidator:
+    """The fast validator, or one that knows more regular expressions.
+
+    Raises:
+        SchemaError: Neither understands the schema.
+    """
+    try:
+        return _Validator(schema)
+    except InvalidSchemaError as error:
+        try:
+            return _SlowValidator(schema)
+        except (InvalidJSONSchema, re.error, RecursionError):
+            raise error from None
+
+
+def _named(schema: dict[str, Any]) -> Collection[str]:
+    """The properties that a schema names, at its top or by reference."""
+    return SchemaReader(schema).properties(schema)[0]
+
+
+def _problem(validator: BaseJSONSchemaValidator | None, record: dict[str, Any]) -> str:
+    """Why a record does not fit, without its values."""
+    try:
+        if validator is not None:
+            validator.validate(record)
+    except InvalidRecord as error:
+        return error.error_message
+    return ""
 
 
 def _misfit(error: Exception, *, is_json: bool) -> str:

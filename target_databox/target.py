@@ -8,7 +8,6 @@ Long because it is one class of the SDK's with the command around it; what needs
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 import signal
@@ -46,13 +45,14 @@ from target_databox.messages import (
 )
 from target_databox.reader import LineReader
 from target_databox.records.columns import ColumnError
+from target_databox.records.modern import modern
 from target_databox.records.validation import SchemaError
 from target_databox.settings.about import CONFIG_JSONSCHEMA
 from target_databox.settings.errors import SettingsError
 from target_databox.settings.files import config_of
 from target_databox.settings.reading import Settings, settings_of_run
 from target_databox.sinks import DatasetSink, Stopped
-from target_databox.stream_maps import UNFIT, UnmappedError, mapped
+from target_databox.stream_maps import UNFIT, UnmappedError, mapped, register
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,6 +128,8 @@ class TargetDatabox(Target):
         self._origins: dict[str, Origin] = {}
         # Streams whose records need nothing but to be taken as they are.
         self.short_cuts: dict[str, tuple[DatasetSink, Origin]] = {}
+        # Streams of which it was said that numbers of theirs are loaded as text.
+        self.streams_with_texts: set[str] = set()
         self._is_warned_of_versions = False
         if self.settings.emulated:
             logger.warning(
@@ -152,6 +154,11 @@ class TargetDatabox(Target):
         """Whether nothing more needs to be read."""
         return self.engine.is_stopping
 
+    def tap_keys(self, alias: str) -> list[str] | None:
+        """The key properties that the tap sends for a stream, by the alias that the stream has here."""
+        declared = self._declared.get(self._sources.get(alias, ""))
+        return declared[1] if declared else None
+
     # Messages
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
@@ -160,15 +167,17 @@ class TargetDatabox(Target):
             return
         # Rows are handed over in the order of the input; the order of versions is kept by key.
         self.hand_over()
+        self._declared[stream] = schema, keys
         try:
-            # The SDK adds columns to the schema that it is given.
-            self._declared[stream] = copy.deepcopy(schema), keys
+            self._declare(stream, schema, keys)
         except RecursionError:
             raise InputError(f"is a SCHEMA of stream '{stream}' that is nested too deeply.") from None
+
+    def _declare(self, stream: str, schema: dict[str, Any], keys: list[str]) -> None:
         self.short_cuts.pop(stream, None)
         self._origins[stream] = Origin(stream, self.message_reader.line)
         try:
-            self.mapper.register_raw_stream_schema(stream, schema, keys)
+            register(self.mapper, stream, modern(schema), keys)
         except UNFIT as error:
             raise InputError(
                 f"is a SCHEMA of stream '{stream}' to which stream_maps do not fit: {error}"

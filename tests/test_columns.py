@@ -16,10 +16,17 @@ from target_databox.records.columns import (
     ColumnError,
     Flattening,
     KeyColumnError,
-    columns,
+    counts_by_depth,
     key_columns,
     open_objects,
 )
+from target_databox.records.columns import columns as columns_of
+from target_databox.records.modern import modern
+
+
+def columns(schema: dict[str, Any], **options: Any) -> tuple[Column, ...]:
+    """The columns of a tap's schema."""
+    return columns_of(modern(schema), **options)
 
 
 def types(properties: dict[str, Any], **options: Any) -> dict[str, str | None]:
@@ -133,7 +140,7 @@ def test_recursive_schemas_end() -> None:
         },
     }
     assert [column.name for column in columns(schema)] == ["first__n"]
-    assert open_objects(schema, Flattening()) == {("first", "next"), ("self",), ("all",)}
+    assert open_objects(modern(schema), Flattening()) == {("first", "next"), ("self",), ("all",)}
 
 
 @pytest.mark.parametrize(
@@ -163,25 +170,79 @@ def test_keys_must_be_columns(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    "schema",
     [
-        (
-            ["nope", "id", "nor"],
-            "The key properties 'nope', 'nor' are no columns of the stream. Name columns of the stream "
-            "in primary_keys, [] for none.",
-        ),
-        (
-            ["id", "address"],
-            "The key properties 'address' are no columns of the stream. An object can't be a key: name one "
-            "of its columns in primary_keys, or give it the type string in column_types.",
-        ),
+        {},
+        {"type": "object", "additionalProperties": True},
+        {"properties": {"name": {"type": "string"}}},
+        {"additionalProperties": {"type": "string"}},
+        {"$ref": "#/definitions/a", "definitions": {"a": {"properties": {"name": {}}}}},
     ],
 )
-def test_other_keys_are_refused(keys: list[str], words: str) -> None:
-    """A key property that is missing, or is an object, is an error that says what to do."""
+def test_keys_come_with_records(schema: dict[str, Any]) -> None:
+    """A key that an open schema does not name is a column of no declared type, after those that it names."""
+    found = columns(schema, key_properties=["_id"])
+    assert found[-1] == Column("_id", None, ("_id",))
+    assert key_columns(found, ["_id"]) == ("_id",)
+
+
+@pytest.mark.parametrize("key", ["open__id", "open__a__b"])
+def test_keys_of_open_objects_come_with_records(key: str) -> None:
+    """A key may be a column that only an object without properties will bring."""
+    schema = {"properties": {"open": {"type": "object"}}, "additionalProperties": False}
+    assert columns(schema, key_properties=[key]) == (Column(key, None, (key,)),)
+
+
+@pytest.mark.parametrize(
+    ("key", "example"),
+    [("address", "address__city"), ("open", "open__id"), ("address__at", "address__at__x")],
+)
+def test_objects_are_no_keys(key: str, example: str) -> None:
+    """An object as a key is refused with a column of it that could be one, and how to have it as text."""
+    part = {"properties": {"city": {}, "at": {"properties": {"x": {}}}}}
+    schema = {"properties": {"id": {}, "address": part, "open": {"type": "object"}}}
     with pytest.raises(KeyColumnError) as caught:
-        columns({"properties": {"id": {}, "address": {"properties": {"city": {}}}}}, key_properties=keys)
-    assert str(caught.value) == words
+        columns(schema, key_properties=["id", key])
+    assert str(caught.value) == (
+        f"The key property '{key}' is an object, which can't be a key. Name a column that it becomes, such "
+        f"as '{example}', in primary_keys, or give '{key}' the type string in column_types."
+    )
+    assert columns(schema, key_properties=[example])
+    assert columns(schema, key_properties=[key], column_types={key: "string"})
+
+
+def test_closed_schemas_bring_no_keys() -> None:
+    """A key that a closed schema does not name is refused before the first record."""
+    with pytest.raises(KeyColumnError) as caught:
+        columns({"properties": {"id": {}}, "additionalProperties": False}, key_properties=["nope", "id"])
+    assert str(caught.value) == (
+        "The key property 'nope' is not a column of the stream. Name columns of the stream in primary_keys, "
+        "[] for none."
+    )
+
+
+@pytest.mark.parametrize(
+    ("schema", "is_open"),
+    [
+        ({"properties": {"id": {}}}, False),
+        ({"properties": {"id": {}}, "additionalProperties": False}, False),
+        ({"properties": {"id": {}}, "additionalProperties": True}, True),
+        ({"properties": {"id": {}}, "additionalProperties": {"type": "string"}}, True),
+        ({"properties": {"id": {}}, "patternProperties": {"^i": {}}}, True),
+        ({"type": "object"}, True),
+        ({"type": "object", "additionalProperties": False}, False),
+    ],
+)
+def test_keys_of_settings_may_be_misspelt(schema: dict[str, Any], is_open: bool) -> None:
+    """A key that only the settings name is refused where the schema neither has it nor is open."""
+    try:
+        found = columns(schema, key_properties=["idd"], tap_keys=["id"])
+    except KeyColumnError as error:
+        assert "The key property 'idd' is not a column of the stream." in str(error)  # noqa: PT017 # either
+        assert not is_open
+    else:
+        assert is_open
+        assert found[-1].name == "idd"
 
 
 @pytest.mark.parametrize("word", ["anyOf", "oneOf", "allOf"])
@@ -226,11 +287,50 @@ def test_names_are_the_sdks(path: list[str], separator: str, length: int) -> Non
     assert Flattening(separator=separator, max_key_length=length).name(path) == expected
 
 
+def wide(*widths: int) -> dict[str, Any]:
+    """Objects in objects, so many properties on each level."""
+    part: dict[str, Any] = {"type": "integer"}
+    for width in reversed(widths):
+        part = {"type": "object", "properties": {str(number): part for number in range(width)}}
+    return part
+
+
 def test_columns_have_a_limit() -> None:
     """More columns than the limit are an error that says what mends it."""
     with pytest.raises(ColumnError) as caught:
-        columns({"properties": {str(number): {"type": "number"} for number in range(MOST_COLUMNS + 1)}})
+        columns(wide(MOST_COLUMNS + 1))
+    assert str(caught.value) == "it would become more than 20,000 columns. Deselect properties in the tap."
+
+
+def test_depths_are_told_with_their_columns() -> None:
+    """Where a smaller depth makes few enough columns, each depth is told with its number."""
+    with pytest.raises(ColumnError) as caught:
+        columns(wide(10, 20, 10, 11))
     assert str(caught.value) == (
-        "it would become more than 20,000 columns. Set flattening_max_depth lower, or deselect properties in "
-        "the tap."
+        "it would become more than 20,000 columns. A smaller flattening_max_depth makes fewer: 2,000 with 2, "
+        "200 with 1, 10 with 0. Or deselect properties in the tap."
     )
+
+
+@pytest.mark.parametrize(
+    ("schema", "flattening", "counts"),
+    [
+        (wide(3), Flattening(), {}),
+        (wide(3, 4, 5), Flattening(), {1: 12, 0: 3}),
+        (wide(3, 4, 5), Flattening(max_depth=1), {0: 3}),
+        (wide(3, 4, 5), Flattening(max_depth=100), {1: 12, 0: 3}),
+        (wide(3, 4, 5), Flattening(enabled=False), {}),
+        (wide(2, 1, 1, 5), Flattening(), {0: 2}),
+        (wide(2, 100, 200), Flattening(), {1: 200, 0: 2}),
+        ({"properties": {"a": {"type": "object"}, "b": wide(2)}}, Flattening(), {0: 2}),
+    ],
+)
+def test_columns_are_counted_by_depth(
+    schema: dict[str, Any], flattening: Flattening, counts: dict[int, int]
+) -> None:
+    """For every smaller depth that makes fewer columns their number is known, and is what there will be."""
+    whole = modern(schema)
+    assert counts_by_depth(whole, flattening) == counts
+    for depth, count in counts.items():
+        made = columns(whole, flattening=Flattening(max_depth=depth))
+        assert len(made) + len(open_objects(whole, Flattening(max_depth=depth))) == count

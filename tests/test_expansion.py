@@ -6,9 +6,26 @@ from typing import Any
 
 import pytest
 
-from target_databox.records.columns import MOST_COLUMNS, ColumnError, columns
+from target_databox.records.columns import MOST_COLUMNS, Column, ColumnError
+from target_databox.records.columns import columns as columns_of
 from target_databox.records.expansion import Expansion
+from target_databox.records.modern import modern
 from target_databox.records.validation import RecordValidator, SchemaError
+
+
+def expansion(schema: dict[str, Any]) -> Expansion:
+    """What a tap's schema expands to."""
+    return Expansion(modern(schema))
+
+
+def validator(schema: dict[str, Any]) -> RecordValidator:
+    """A validator for a tap's schema."""
+    return RecordValidator(modern(schema))
+
+
+def columns(schema: dict[str, Any]) -> tuple[Column, ...]:
+    """The columns of a tap's schema."""
+    return columns_of(modern(schema))
 
 
 def ladder(steps: int, keyword: str = "allOf") -> dict[str, Any]:
@@ -99,9 +116,9 @@ ENDLESS = [
 @pytest.mark.parametrize("schema", ENDLESS)
 def test_endless_schemas_are_refused(schema: dict[str, Any]) -> None:
     """A schema whose references multiply, or lead back to where they began, is refused in its own words."""
-    assert Expansion(schema).is_endless
+    assert expansion(schema).is_endless
     with pytest.raises(SchemaError, match=r"^its references multiply"):
-        RecordValidator(schema)
+        validator(schema)
     with pytest.raises(ColumnError, match=r"^its references multiply"):
         columns(schema)
 
@@ -129,9 +146,9 @@ def test_endless_schemas_are_refused(schema: dict[str, Any]) -> None:
 )
 def test_other_schemas_are_taken(schema: dict[str, Any], is_vast: bool) -> None:
     """A schema that goes on to the parts of a value is taken, also where it is recursive or very wide."""
-    found = Expansion(schema)
+    found = expansion(schema)
     assert (found.is_endless, found.is_vast) == (False, is_vast)
-    RecordValidator(schema)
+    validator(schema)
     columns(schema)
 
 
@@ -141,7 +158,7 @@ def test_other_schemas_are_taken(schema: dict[str, Any], is_vast: bool) -> None:
 )
 def test_references_to_nothing_are_left(reference: str) -> None:
     """A reference to another document, or to nothing, leads nowhere; what to say of it is the validator's."""
-    found = Expansion({"properties": {"a": {"$ref": reference}}, "$defs": [{"$ref": "#/properties/a"}]})
+    found = expansion({"properties": {"a": {"$ref": reference}}, "$defs": [{"$ref": "#/properties/a"}]})
     assert (found.is_endless, found.is_vast) == (False, False)
 
 
@@ -154,12 +171,20 @@ PARTS = [
 
 
 @pytest.mark.parametrize("keyword", [*SAME, *PARTS])
-@pytest.mark.parametrize("form", [BACK, [{}, BACK], {"x": BACK}], ids=["one", "several", "named"])
-def test_every_keyword_is_followed(keyword: str, form: Any) -> None:
+@pytest.mark.parametrize(
+    ("shape", "form"), [("one", BACK), ("several", [{}, BACK]), ("named", {"x": BACK})], ids=str
+)
+def test_every_keyword_is_followed(keyword: str, shape: str, form: Any) -> None:
     """What looks at the same value once more never ends; what goes on to its parts is recursive."""
-    is_named = keyword in ("properties", "patternProperties", "dependentSchemas", "dependencies")
-    found = Expansion({"properties": {"a": {keyword: form}}})
-    is_followed = is_named == (form == {"x": BACK}) or isinstance(form, list)
+    named = ("properties", "patternProperties", "dependentSchemas", "dependencies")
+    several = ("allOf", "anyOf", "oneOf", "items", "prefixItems")
+    beside = {"items": [{}]} if keyword == "additionalItems" else {}
+    found = expansion({"properties": {"a": {**beside, keyword: form}}})
+    is_followed = {
+        "one": keyword == "items" or keyword not in (*named, *several),
+        "several": keyword in several,
+        "named": keyword in named,
+    }[shape]
     assert found.is_endless == (is_followed and keyword in SAME)
     assert found.is_vast == is_followed
 
@@ -167,7 +192,7 @@ def test_every_keyword_is_followed(keyword: str, form: Any) -> None:
 @pytest.mark.parametrize("levels", [1, 30])
 def test_recursive_record_is_told_by_column(levels: int) -> None:
     """A record of a recursive schema is told by its columns, however deep it is and many the ways to fail."""
-    checked = RecordValidator(tree("leaf", "and", "or", "not"))
+    checked = validator(tree("leaf", "and", "or", "not"))
     assert checked.problem(nested(levels, 1)) is None
     assert checked.problem(nested(levels, "canary")) == "a: its value does not fit its schema"
 
@@ -175,15 +200,13 @@ def test_recursive_record_is_told_by_column(levels: int) -> None:
 def test_recursive_record_is_told_whole() -> None:
     """Where no column of a recursive schema is to blame, the record is."""
     schema = {**tree("and"), "required": ["b"]}
-    assert RecordValidator(schema).problem({}) == "the record: it does not fit its schema"
+    assert validator(schema).problem({}) == "the record: it does not fit its schema"
 
 
 def test_recursive_column_is_found_by_any_name() -> None:
     """A column of a recursive schema is found whatever its name is, and at most three are told."""
     names = ["a/b", "~", "%20", "", "x y"]
-    checked = RecordValidator(
-        {"properties": {**{name: {"type": "integer"} for name in names}, "r": {"$ref": "#"}}}
-    )
+    checked = validator({"properties": {**{name: {"type": "integer"} for name in names}, "r": {"$ref": "#"}}})
     told = checked.problem(dict.fromkeys(names, "canary"))
     assert told == "; ".join(f"{name}: its value does not fit its schema" for name in names[:3])
 
@@ -210,9 +233,12 @@ def test_deep_schemas_are_refused(levels: int) -> None:
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(levels):
         schema = {"anyOf": [schema]}
+    whole = {"properties": {"a": schema}}
     try:
-        assert columns({"properties": {"a": schema}})
+        assert columns_of(whole)
     except ColumnError as error:
         assert str(error) == "it is nested too deeply."  # noqa: PT017 # either is well
     with pytest.raises(SchemaError):
-        RecordValidator({"properties": {"a": schema}})
+        RecordValidator(whole)
+    with pytest.raises(RecursionError):
+        modern(whole)

@@ -22,6 +22,7 @@ from target_databox.messages import InputError, UnreadableRecordError, message
 from target_databox.records.columns import ColumnError
 from target_databox.records.columns import columns as columns_of
 from target_databox.records.conversions import ENCODER
+from target_databox.records.modern import modern
 from target_databox.records.rows import BadRecordError, RowEncoder
 from target_databox.records.validation import RecordValidator, SchemaError
 from target_databox.target import TargetDatabox
@@ -135,11 +136,12 @@ def keyed_schemas(draw: st.DrawFn) -> tuple[dict[str, Any], list[str]]:
 
 def encoder_of(node: dict[str, Any], key_properties: list[str], **options: Any) -> RowEncoder:
     """The encoder for a schema; the example ends where the schema can't become columns."""
+    whole = modern(node)
     try:
-        found = columns_of(node, key_properties=key_properties, **options)
+        found = columns_of(whole, key_properties=key_properties, **options)
     except ColumnError:
         reject()
-    return RowEncoder(node, found, key_properties, **options)
+    return RowEncoder(whole, found, key_properties, **options)
 
 
 @fuzzed
@@ -190,7 +192,7 @@ def _number_texts(line: bytes) -> dict[str, Decimal]:
 def test_any_record_is_valid_or_told(node: dict[str, Any], values_of: dict[str, Any]) -> None:
     """Whatever schema and record come, the record fits, or is told why not, or the schema is refused."""
     try:
-        validator = RecordValidator(node)
+        validator = RecordValidator(modern(node))
     except SchemaError:
         return
     assert validator.is_valid(values_of) == (validator.problem(values_of) is None)

@@ -104,7 +104,7 @@ def test_columns_of_objects_can_be_keys(command: Command) -> None:
     )
     refused = command.run(*messages)
     assert refused.code == 1
-    assert "An object can't be a key: name one of its columns in primary_keys" in refused.errors[0]
+    assert "Name a column that it becomes, such as 'campaign__id', in primary_keys" in refused.errors[0]
     twice(command, *messages, primary_keys={"ads": ["campaign__id"]})
     assert keys_of(command, "ads") == ("campaign__id",)
     (row,) = command.rows("ads")
@@ -116,8 +116,8 @@ def test_unknown_key_columns_are_refused(command: Command, arguments: tuple[str,
     """A key that is no column of the stream is an error that names it and the setting."""
     run = command.run(schema(), record(id=1), arguments=arguments, primary_keys={"orders": ["idd"]})
     told = (
-        "Line 1 of the input is a SCHEMA of stream 'orders' that can't be loaded: The key properties 'idd' "
-        "are no columns of the stream. Name columns of the stream in primary_keys, [] for none."
+        "Line 1 of the input is a SCHEMA of stream 'orders' that can't be loaded: The key property 'idd' "
+        "is not a column of the stream. Name columns of the stream in primary_keys, [] for none."
     )
     assert run.code == 1
     assert told in (run.out.decode() if arguments else "\n".join(run.errors))

@@ -11,13 +11,14 @@ import msgspec
 import pytest
 
 from target_databox.records.columns import Flattening, columns, open_objects
+from target_databox.records.modern import modern
 from target_databox.records.rows import RowEncoder
 
 DECODER = msgspec.json.Decoder(float_hook=Decimal)
 MESSAGES = [
     DECODER.decode(line) for line in (Path(__file__).parent / "data/notion.singer").read_bytes().splitlines()
 ]
-SCHEMA: dict[str, Any] = MESSAGES[0]["schema"]
+SCHEMA: dict[str, Any] = modern(MESSAGES[0]["schema"])
 RECORDS: list[dict[str, Any]] = [message["record"] for message in MESSAGES if message["type"] == "RECORD"]
 PROPERTIES = "properties__"
 

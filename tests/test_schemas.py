@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
+from target_databox.records.modern import modern
 from target_databox.records.schemas import SchemaReader
+
+
+def read(root: dict[str, Any], schema: Any) -> tuple[SchemaReader, Any]:
+    """A reader of a whole schema of which another one is a property, and that property."""
+    whole = modern({**root, "properties": {"x": schema}})
+    return SchemaReader(whole), whole["properties"]["x"]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +74,8 @@ def test_kinds_are_looked_through(schema: Any, kinds: str) -> None:
         },
         "$defs": {"day": {"type": "string", "format": "date"}, "list": [{}, {"type": "array"}]},
     }
-    assert " ".join(sorted(SchemaReader(root).kinds(schema))) == kinds
+    reader, node = read(root, schema)
+    assert " ".join(sorted(reader.kinds(node))) == kinds
 
 
 @pytest.mark.parametrize(
@@ -93,7 +101,8 @@ def test_items_are_looked_through(schema: Any, kinds: str) -> None:
             "self": {"$ref": "#/definitions/self"},
         }
     }
-    assert " ".join(sorted(SchemaReader(root).item_kinds(schema))) == kinds
+    reader, node = read(root, schema)
+    assert " ".join(sorted(reader.item_kinds(node))) == kinds
 
 
 def test_properties_of_branches_are_joined() -> None:
@@ -104,10 +113,11 @@ def test_properties_of_branches_are_joined() -> None:
         "allOf": [{"$ref": "#/definitions/base"}],
         "anyOf": [{"properties": {"name": {"type": "null"}, "size": {}}}, {"type": "null"}],
     }
-    members, references = SchemaReader(root).properties(node)
+    reader, part = read(root, node)
+    members, references = reader.properties(part)
     assert members == {
         "name": [{"type": "string"}, {"type": "null"}],
         "id": [{"type": "integer"}],
         "size": [{}],
     }
-    assert references == {"#/definitions/base"}
+    assert references == {"#/$defs/~1definitions~1base"}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +12,10 @@ from target_databox.messages import InputError
 from target_databox.records.validation import SchemaError
 from target_databox.sinks import DatasetSink
 from target_databox.target import TargetDatabox
-from tests.command import QUICK, record, schema, state, text
+from tests.command import record, schema, state
+from tests.loading import load, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from target_databox.emulator import Emulator
@@ -25,13 +23,7 @@ if TYPE_CHECKING:
 SCHEMA = {"properties": {"id": {"type": "integer"}, "at": {"type": "string", "format": "date-time"}}}
 
 
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """A target takes the signals of its process; afterwards they go where they went before."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals")
 
 
 def sink(
@@ -77,7 +69,7 @@ def test_validation_is_a_setting() -> None:
     ("part", "problem"),
     [
         ({"allOf": [{"$ref": "#/properties/a"}]}, "its references multiply"),
-        ({"pattern": "(" * 3}, "it is no valid JSON Schema at properties.a.pattern"),
+        ({"pattern": "(" * 3}, "it is not a valid JSON Schema at /properties/a/pattern"),
     ],
     ids=["endless", "broken"],
 )
@@ -88,13 +80,66 @@ def test_schema_of_no_use_is_told(emulator: Emulator, part: dict[str, Any], prob
     assert not emulator.log.of("post_rows")
 
 
+REFUSED = {
+    "dangling in an array": (
+        {"properties": {"tags": {"type": "array", "items": {"$ref": "#/components/schemas/Tag"}}}},
+        '/properties/tags/items refers to "#/components/schemas/Tag"',
+    ),
+    "dangling column": ({"properties": {"a": {"$ref": "#/definitions/a"}}}, "/properties/a refers to"),
+    "dangling in a union": (
+        {"properties": {"a": {"anyOf": [{}, {"$ref": "#b"}]}}},
+        "/properties/a/anyOf/1 refers",
+    ),
+    "dangling in a definition": (
+        {"properties": {"a": {"$ref": "#/d/b"}}, "d": {"b": {"items": {"$ref": "#/d/c"}}}},
+        '/d/b/items refers to "#/d/c"',
+    ),
+    "dangling at the top": ({"properties": {"id": {}}, "$ref": "#/definitions/x"}, "its top refers to"),
+    "dangling in what is not looked at": (
+        {"properties": {"a": {"additionalProperties": {"$ref": "#/x"}}}},
+        "/properties/a/additionalProperties refers to",
+    ),
+    "another document": (
+        {"properties": {"a": {"$ref": "components#/schemas/A"}}},
+        "refers to another document",
+    ),
+    "no such type": ({"properties": {"a": {"type": "date"}}}, '/properties/a/type, which is "date"'),
+    "a length that is text": (
+        {"properties": {"a": {"maxLength": "255"}}},
+        '/properties/a/maxLength, which is "2',
+    ),
+    "properties that are a list": ({"properties": [{"name": "a"}]}, '/properties, which is [{"name": "a"}]'),
+    "a column that is text": ({"properties": {"a": "string"}}, '/properties/a, which is "string"'),
+    "negative": ({"properties": {"a": {"maxLength": -1}}}, "/properties/a/maxLength, which is -1"),
+    "no object": ({"type": "array", "items": {"properties": {"id": {}}}}, "its type fits no object"),
+}
+
+
+@pytest.mark.parametrize(("given", "problem"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("maps", [None, {"orders": {"x": "'y'"}}], ids=["plain", "mapped"])
+def test_schema_is_refused_where_it_stands(
+    emulator: Emulator, given: dict[str, Any], problem: str, maps: dict[str, Any] | None
+) -> None:
+    """What a validator can't use is refused at its SCHEMA, with its place and the way out, and that works."""
+    message = {"type": "SCHEMA", "stream": "orders", "schema": given, "key_properties": ["id"]}
+    lines = (message, record(id=1, a=["x"], tags=["y"]), record(id=2, a=["z"]))
+    with pytest.raises(InputError, match=r"^Line 1 of the input is a SCHEMA of stream 'orders' ") as caught:
+        load(emulator, *lines, stream_maps=maps)
+    assert not emulator.log.of("post_rows")
+    if maps is None or problem in str(caught.value):
+        assert problem in str(caught.value)
+        assert str(caught.value).endswith("Fix the tap, or set validate_records to false.")
+        load(emulator, *lines, validate_records=False)
+        assert len(stored(emulator)) == 2
+
+
 @pytest.mark.parametrize("number", ["2", "2.0", "2e3"])
 def test_unusual_patterns_keep_whole_numbers(emulator: Emulator, number: str) -> None:
     """Beside a pattern that only Python can read, `2.0` is an integer all the same."""
     described = schema(id={"type": "integer"}, name={"pattern": "^a\\Z"})
     line = f'{{"type":"RECORD","stream":"orders","record":{{"id":{number},"name":"a"}}}}\n'
     load(emulator, described, line.encode())
-    assert len(emulator.store.rows(emulator.store.dataset_titled("orders").id)) == 1
+    assert len(stored(emulator)) == 1
     with pytest.raises(RejectedError, match="schema: id: its value does not fit 'type'"):
         load(emulator, described, line.replace(number, "2.5").encode())
 
@@ -120,7 +165,7 @@ def test_deep_schema_is_loaded_or_told(emulator: Emulator, levels: int) -> None:
         assert "is a SCHEMA of stream 'orders' that" in str(error)  # noqa: PT017 # either is well
     else:
         assert levels < 250
-        assert emulator.store.rows(emulator.store.dataset_titled("orders").id) == [{"id": 1}]
+        assert stored(emulator) == [{"id": 1}]
 
 
 @pytest.mark.parametrize("pattern", ["^(a+)+\\Z", "^(a+)+$"], ids=["Python's", "everybody's"])
@@ -130,8 +175,7 @@ def test_pattern_without_end_rejects(emulator: Emulator, tmp_path: Path, pattern
     described = schema(id={"type": "integer"}, name={"pattern": pattern})
     records = [record(id=number, name="a" * 60 + ("!" if number == 2 else "")) for number in (1, 2, 3)]
     load(emulator, described, *records, rejects_path=str(rejects), rejects_policy="accept")
-    rows = emulator.store.rows(emulator.store.dataset_titled("orders").id)
-    assert [row["id"] for row in rows] == [1, 3]
+    assert [row["id"] for row in stored(emulator)] == [1, 3]
     kept = [json.loads(line) for line in rejects.read_bytes().splitlines()]
     assert [line["record"]["id"] for line in kept if "rejected" in line] == [2]
 
@@ -139,12 +183,6 @@ def test_pattern_without_end_rejects(emulator: Emulator, tmp_path: Path, pattern
 def test_process_batch_does_nothing() -> None:
     """Batches are the delivery's: the SDK's own hook has nothing left to do."""
     sink().process_batch({})
-
-
-def load(emulator: Emulator, *messages: dict[str, Any] | bytes, **settings: Any) -> None:
-    """Load messages inside this process."""
-    config = {"api_url": emulator.url, "api_key": emulator.api_key, **QUICK, **settings}
-    TargetDatabox(config=config).listen(io.BytesIO(text(*messages)))  # type: ignore[arg-type] # bytes are read
 
 
 def test_row_may_fill_a_request(emulator: Emulator) -> None:
@@ -169,4 +207,4 @@ def test_stream_without_rows_is_made(emulator: Emulator) -> None:
 def test_changed_keys_do_not_matter_to_append_only(emulator: Emulator) -> None:
     """With `append-only` a tap may change its keys: the dataset has none."""
     load(emulator, schema(), record(id=1), schema(keys=["name"]), record(id=2), load_method="append-only")
-    assert len(emulator.store.rows(emulator.store.dataset_titled("orders").id)) == 2
+    assert len(stored(emulator)) == 2

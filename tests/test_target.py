@@ -100,9 +100,14 @@ BAD_LINES = {
         "is a STATE whose value is no object.",
     ),
     "state without value": (b'{"type":"STATE"}\n', "is a STATE without value."),
-    "schema without properties": (
+    "schema without properties and keys": (
         b'{"type":"SCHEMA","stream":"other","schema":{}}\n',
-        "is a SCHEMA of stream 'other' without properties.",
+        "is a SCHEMA of stream 'other' that can't be loaded: it names neither properties nor keys. Ask the "
+        "tap for them, or name the stream's keys in primary_keys.",
+    ),
+    "schema is a list": (
+        b'{"type":"SCHEMA","stream":"other","schema":[{"properties":{}}]}\n',
+        "is a SCHEMA of stream 'other' whose schema is not an object. Ask the tap for a JSON Schema.",
     ),
     "schema of no stream": (
         b'{"type":"SCHEMA","stream":" ","schema":{"properties":{}}}\n',
@@ -110,11 +115,13 @@ BAD_LINES = {
     ),
     "keys are no list": (
         b'{"type":"SCHEMA","stream":"other","schema":{"properties":{"a":{}}},"key_properties":"a"}\n',
-        "is a SCHEMA of stream 'other' whose key_properties are no list of names.",
+        "is a SCHEMA of stream 'other' whose key_properties are not a list of names. Ask the tap for the "
+        "names of properties, or for an empty list where the stream has no keys.",
     ),
     "key is no column": (
-        b'{"type":"SCHEMA","stream":"other","schema":{"properties":{"a":{}}},"key_properties":["b"]}\n',
-        "is a SCHEMA of stream 'other' that can't be loaded: The key properties 'b' are no columns of the "
+        b'{"type":"SCHEMA","stream":"other","schema":{"properties":{"a":{}},"additionalProperties":false},'
+        b'"key_properties":["b"]}\n',
+        "is a SCHEMA of stream 'other' that can't be loaded: The key property 'b' is not a column of the "
         "stream. Name columns of the stream in primary_keys, [] for none.",
     ),
     "columns clash": (
@@ -126,14 +133,13 @@ BAD_LINES = {
     ),
     "schema refers to the network": (
         b'{"type":"SCHEMA","stream":"other","schema":{"properties":{"a":{"$ref":"http://127.0.0.1:9/a"}}}}\n',
-        "is a SCHEMA of stream 'other' that can't be loaded: it refers to another document, and nothing is "
-        "fetched. Ask the tap to send it whole.",
+        "is a SCHEMA of stream 'other' that can't be loaded: /properties/a refers to another document, "
+        '"http://127.0.0.1:9/a", and nothing is fetched. Fix the tap, or set validate_records to false.',
     ),
     "schema is none": (
         b'{"type":"SCHEMA","stream":"other","schema":{"properties":{"a":{"type":"strin"}}}}\n',
-        "is a SCHEMA of stream 'other' that can't be loaded: it is no valid JSON Schema at "
-        "properties.a.type. "
-        "Mend the tap, or set validate_records to false.",
+        "is a SCHEMA of stream 'other' that can't be loaded: it is not a valid JSON Schema at "
+        '/properties/a/type, which is "strin". Fix the tap, or set validate_records to false.',
     ),
     "keys change": (
         text(schema(keys=["name"])),
@@ -178,8 +184,9 @@ BAD_RECORDS = {
         'schema: id: its value is not of type "integer"',
     ),
     "several problems": (
-        b'{"id":"canary-value","name":7}',
-        'schema: id: its value is not of type "integer"; name: its value is not of types "null", "string"',
+        b'{"id":"canary-value","name":["canary-value"]}',
+        'schema: id: its value is not of type "integer"; name: its value is not of types '
+        '"null", "boolean", "number", "string"',
     ),
     "key missing": (b'{"name":"canary-value"}', "key_missing: The key column 'id' is missing."),
     "nan": (b'{"id":2,"x":NaN}', "nan: it holds NaN or an infinity, which JSON does not know"),

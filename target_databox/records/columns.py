@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from target_databox.records.expansion import ENDLESS, Expansion
@@ -21,7 +22,7 @@ from target_databox.records.schemas import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 DataType = Literal["string", "number", "datetime"]
 BooleanFormat = Literal["text", "number", "boolean"]
@@ -31,6 +32,10 @@ _OVERRIDES: Final[dict[str, DataType]] = {"string": "string", "number": "number"
 _BOOLEAN_KINDS: Final = {"text": STRING, "number": NUMBER, "boolean": BOOLEAN}
 # Recursive schemas flatten to a power of their width; a table of so many columns is of no use to anybody.
 MOST_COLUMNS: Final = 20_000
+MOST_DEPTHS_TOLD: Final = 8
+_ROOT: Final[References] = frozenset({"#"})
+# `false` in the one dialect.
+_NOTHING: Final[dict[str, Any]] = {"not": {}}
 _LOWER: Final = re.compile(r"[a-z]")
 _WORD_START: Final = re.compile(r"(?:^|_)(.)")
 
@@ -111,17 +116,21 @@ def columns(
     schema: Mapping[str, Any],
     *,
     key_properties: Sequence[str] = (),
+    tap_keys: Collection[str] | None = None,
     column_types: Mapping[str, str] | None = None,
     boolean_format: BooleanFormat = "text",
     flattening: Flattening | None = None,
 ) -> tuple[Column, ...]:
     """The columns of a stream, in the schema's order.
 
-    An object that the schema leaves open has no columns here: what it brings becomes columns when it comes.
+    An object that the schema leaves open has no columns here: what it brings becomes columns when it comes. A
+    key that the schema does not name is such a column, and the last one here.
 
     Args:
-        schema: The stream's JSON Schema, as in its SCHEMA message.
+        schema: The stream's JSON Schema, as `modern` gives it.
         key_properties: Names that must be columns, flattened ones too.
+        tap_keys: Those of them that are the tap's own, and so are brought by records where the schema does
+            not name them; all where nothing is said. Others may be misspelt in the settings.
         column_types: Type by column name, as ``Settings.column_types_for`` gives it. An object that is
             given a type is one column.
         boolean_format: How booleans go out.
@@ -130,7 +139,7 @@ def columns(
     Raises:
         ColumnError: The schema's references come to no end, or there would be far too many columns.
         ColumnClashError: Two properties would share a column.
-        KeyColumnError: A key property is no column.
+        KeyColumnError: A key property is an object, or a column that the schema does not allow.
     """
     flattening = flattening or Flattening()
     overrides = column_types or {}
@@ -141,16 +150,17 @@ def columns(
     if is_endless:
         raise ColumnError(ENDLESS)
     found: dict[str, Column] = {}
-    for leaf in _leaves(schema, flattening, overrides):
-        if leaf.is_open:
-            continue
+    objects: dict[str, Path] = {}
+    for count, leaf in enumerate(_leaves(schema, flattening, overrides)):
+        if count == MOST_COLUMNS:
+            raise ColumnError(_too_many(schema, flattening, overrides))
+        for depth in range(1, len(leaf.path)):
+            objects[flattening.name(leaf.path[:depth])] = leaf.path[:depth]
         name = flattening.name(leaf.path)
+        if leaf.is_open:
+            objects[name] = leaf.path
+            continue
         column = _column(name, leaf, overrides.get(name), boolean_format)
-        if len(found) == MOST_COLUMNS:
-            raise ColumnError(
-                f"it would become more than {MOST_COLUMNS:,} columns. Set flattening_max_depth lower, or "
-                "deselect properties in the tap."
-            )
         # Names that differ in blanks around them would look like one column to everybody.
         other = found.setdefault(name.strip(), column)
         if other is not column:
@@ -160,8 +170,42 @@ def columns(
                 "flattening_max_key_length."
             )
     result = tuple(found.values())
-    _require_keys(result, key_properties)
-    return result
+    return result + _keys_of_records(schema, result, objects, key_properties, tap_keys, flattening)
+
+
+def counts_by_depth(
+    schema: Mapping[str, Any], flattening: Flattening, column_types: Mapping[str, str] | None = None
+) -> dict[int, int]:
+    """How many columns a stream would have with each smaller `flattening_max_depth`, the largest first.
+
+    Left out are depths that change nothing, and those with more than `MOST_COLUMNS`. An object that the
+    schema leaves open counts as one.
+
+    Args:
+        schema: The stream's JSON Schema, as `modern` gives it.
+        flattening: What it has now.
+        column_types: Type by column name.
+    """
+    reader = SchemaReader(schema)
+    counts: dict[int, int] = {}
+    outer, level = 0, [_Object(schema, (), _ROOT)]
+    for depth in range(flattening.depth + 1):
+        found = [
+            member
+            for each in level
+            for member in islice(_members(reader, each, flattening, column_types or {}), MOST_COLUMNS + 1)
+        ]
+        if outer + len(found) > MOST_COLUMNS:
+            break
+        counts[depth] = outer + len(found)
+        level = [member for member in found if isinstance(member, _Object)]
+        outer += len(found) - len(level)
+    as_it_is = counts.get(flattening.depth)
+    return {
+        depth: counts[depth]
+        for depth in reversed(counts)
+        if counts[depth] not in (as_it_is, counts.get(depth - 1))
+    }
 
 
 def open_objects(schema: Mapping[str, Any], flattening: Flattening) -> frozenset[Path]:
@@ -193,23 +237,83 @@ def key_columns(all_columns: Iterable[Column], key_properties: Iterable[str]) ->
     missing = [key for key in key_properties if key not in names]
     if missing:
         raise KeyColumnError(
-            f"The key properties {', '.join(map(repr, missing))} are no columns of the stream."
+            f"The key properties {', '.join(map(repr, missing))} are not columns of the stream."
         )
     return tuple(names[key] for key in key_properties)
 
 
-def _require_keys(found: tuple[Column, ...], key_properties: Sequence[str]) -> None:
-    try:
-        key_columns(found, key_properties)
-    except KeyColumnError as exc:
-        names = {column.path[0] for column in found if len(column.path) > 1}
-        hint = (
-            "An object can't be a key: name one of its columns in primary_keys, or give it the type string "
-            "in column_types."
-            if names.intersection(key_properties)
-            else "Name columns of the stream in primary_keys, [] for none."
-        )
-        raise KeyColumnError(f"{exc} {hint}") from exc
+def _keys_of_records(
+    schema: Mapping[str, Any],
+    found: tuple[Column, ...],
+    objects: Mapping[str, Path],
+    key_properties: Sequence[str],
+    tap_keys: Collection[str] | None,
+    flattening: Flattening,
+) -> tuple[Column, ...]:
+    """Columns of keys that the schema does not name: the records bring them.
+
+    Args:
+        schema: The whole schema.
+        found: The columns that it names.
+        objects: By the name that a column of it would have, every object that is spread.
+        key_properties: What must be a column.
+        tap_keys: Those of them that the tap itself names; None for all.
+        flattening: How objects become columns.
+
+    Raises:
+        KeyColumnError: A key is an object, or nothing says that records bring it.
+    """
+    beyond = schema.get("additionalProperties")
+    is_open = beyond != _NOTHING if beyond is not None else "patternProperties" in schema or not found
+    missing = [key for key in key_properties if not _is_column(key, found)]
+    for key in missing:
+        name = flattening.name((key,))
+        if name in objects:
+            inner = [each.name for each in found if each.path[: len(objects[name])] == objects[name]]
+            example = inner[0] if inner else flattening.name((key, "id"))
+            raise KeyColumnError(
+                f"The key property {key!r} is an object, which can't be a key. Name a column that it "
+                f"becomes, such as {example!r}, in primary_keys, or give {key!r} the type string in "
+                "column_types."
+            )
+        is_brought = any(key.startswith(each + flattening.separator) for each in objects)
+        is_vouched_for = beyond != _NOTHING and (tap_keys is None or key in tap_keys)
+        if not (is_brought or is_open or is_vouched_for):
+            raise KeyColumnError(
+                f"The key property {key!r} is not a column of the stream. Name columns of the stream in "
+                "primary_keys, [] for none."
+            )
+    return tuple(Column(flattening.name((key,)), None, (key,)) for key in missing)
+
+
+def _is_column(key: str, found: Iterable[Column]) -> bool:
+    return any(key == column.name or (key,) == column.path for column in found)
+
+
+def _too_many(schema: Mapping[str, Any], flattening: Flattening, overrides: Mapping[str, str]) -> str:
+    counts = counts_by_depth(schema, flattening, overrides)
+    what = f"it would become more than {MOST_COLUMNS:,} columns. "
+    if not counts:
+        return f"{what}Deselect properties in the tap."
+    return f"{what}{depths_text(counts)} Or deselect properties in the tap."
+
+
+def depths_text(counts: Mapping[int, int]) -> str:
+    """How many columns there would be, as a sentence.
+
+    Args:
+        counts: What ``counts_by_depth`` gave, with at least one entry.
+    """
+    told = [f"{count:,} with {depth}" for depth, count in list(counts.items())[:MOST_DEPTHS_TOLD]]
+    return f"A smaller flattening_max_depth makes fewer: {', '.join(told)}."
+
+
+class _Object(NamedTuple):
+    """An object whose properties become columns; ``seen`` are the references that led to it."""
+
+    schema: Any
+    path: Path
+    seen: References
 
 
 class _Leaf(NamedTuple):
@@ -247,25 +351,34 @@ def _leaves(
     """Every property that is spread no further, in the schema's order."""
     reader = SchemaReader(schema)
 
-    def walk(node: Any, path: Path, seen: References) -> Iterator[_Leaf]:
-        members, seen = reader.properties(node, seen)
-        for name, schemas in members.items():
-            inner = {"anyOf": schemas}
-            inner_path = (*path, name)
-            kinds = reader.kinds(inner)
-            is_spread = (
-                kinds == {OBJECT}
-                and len(inner_path) <= flattening.depth
-                and flattening.name(inner_path) not in overrides
-            )
-            # An object within itself has no end: its inner copies are taken as they come.
-            is_recursive = bool(reader.references(inner) & seen)
-            if not is_spread or is_recursive or not reader.properties(inner)[0]:
-                yield _Leaf(inner_path, kinds, reader.item_kinds(inner), is_spread)
+    def walk(node: _Object) -> Iterator[_Leaf]:
+        for member in _members(reader, node, flattening, overrides):
+            if isinstance(member, _Leaf):
+                yield member
             else:
-                yield from walk(inner, inner_path, seen)
+                yield from walk(member)
 
-    yield from walk(schema, (), frozenset({"#"}))
+    yield from walk(_Object(schema, (), _ROOT))
+
+
+def _members(
+    reader: SchemaReader, node: _Object, flattening: Flattening, overrides: Mapping[str, str]
+) -> Iterator[_Leaf | _Object]:
+    """The properties of an object: those that are columns, and objects that are spread in turn."""
+    members, seen = reader.properties(node.schema, node.seen)
+    for name, schemas in members.items():
+        inner = {"anyOf": schemas}
+        path = (*node.path, name)
+        kinds = reader.kinds(inner)
+        is_spread = (
+            kinds == {OBJECT} and len(path) <= flattening.depth and flattening.name(path) not in overrides
+        )
+        # An object within itself has no end: its inner copies are taken as they come.
+        is_recursive = bool(reader.references(inner) & seen)
+        if not is_spread or is_recursive or not reader.properties(inner)[0]:
+            yield _Leaf(path, kinds, reader.item_kinds(inner), is_spread)
+        else:
+            yield _Object(inner, path, seen)
 
 
 def _shown(path: Path) -> str:

@@ -126,8 +126,16 @@ class RowEncoder:
         self._buffer = bytearray()
         self._flattening = flattening
         self._booleans = _BOOLEANS[boolean_format]
+        # Asked for its identity, hence one object.
+        self._as_text: Converter = self._text
+        self._texts = tuple(
+            column.name
+            for column in columns
+            if column.data_type == "string" and not column.is_nested and column.name not in overrides
+        )
+        self._text_kinds = {str, type(None)} | ({bool} if boolean_format == "text" else set())
         self._converters: dict[str, Converter] = {
-            **{column.name: self._mixed for column in columns if column.is_mixed},
+            **dict.fromkeys(self._texts, self._as_text),
             **{column.name: text for column in columns if column.is_nested},
             **{name: converter(column_type) for name, column_type in overrides.items()},
         }
@@ -146,22 +154,24 @@ class RowEncoder:
             for depth in range(1, len(column.path)):
                 self._branch(column.path[:depth]).columns.append(column.name)
         # With nothing to convert or spread, plain values under the names of columns are a row already.
-        self._is_flat = not self._converters and all(
-            isinstance(node, _Leaf) for node in self._tree.children.values()
-        )
+        self._is_flat = not any(column.is_mixed or column.is_nested for column in columns) and not overrides
+        self._is_flat &= all(isinstance(node, _Leaf) for node in self._tree.children.values())
 
-    def encode(self, record: dict[str, Any], *, is_json: bool = False) -> Row:
+    def encode(self, record: dict[str, Any], *, is_json: bool = False, fits: bool = False) -> Row:
         """The row of a record, which is left as it is.
 
         Args:
             record: Decoded with its fractions as Decimal, so that every digit is there. Python's own
                 floats, dates and times, as stream maps make them, are understood too.
             is_json: Whether the record is as it was decoded, so that no number in it can be NaN.
+            fits: Whether it fits its schema, so that columns of text hold nothing else.
 
         Raises:
             BadRecordError: The record can't become a row.
         """
-        is_flat = self._is_flat and self._declared.issuperset(record)
+        is_flat = (
+            self._is_flat and self._declared.issuperset(record) and (fits or self._has_text_as_text(record))
+        )
         kinds = set(map(type, record.values())) if is_flat else _UNKNOWN
         if kinds <= _PLAIN:
             row = record
@@ -215,7 +225,7 @@ class RowEncoder:
     ) -> None:
         """Add an object's values to a row, those of the objects within it too."""
         children = branch.children if branch is not None else {}
-        booleans = self._booleans
+        booleans, as_text = self._booleans, self._as_text
         for name, value in record.items():
             kind = type(value)
             node = children.get(name)
@@ -236,7 +246,9 @@ class RowEncoder:
                 convert = self._converters.get(column)
                 if convert is not None and column not in self._declared:
                     self.unlisted.add(column)
-            if convert is not None:
+            if convert is as_text and (kind is str or value is None):
+                pass
+            elif convert is not None:
                 try:
                     value = convert(value)
                 except ConversionError as problem:
@@ -275,9 +287,13 @@ class RowEncoder:
             require_encodable(value)
         return [self._booleans[value] if isinstance(value, bool) else value for value in values]
 
-    def _mixed(self, value: Any) -> Any:
-        """A value of a string column whose schema allows numbers or booleans too: as text, to fit."""
-        return self._array(value) if type(value) is list else text(value)
+    def _text(self, value: Any) -> Any:
+        """A value of a string column, whatever its schema says and the tap sends: as text, to fit."""
+        return self._array(value) if isinstance(value, (list, tuple)) else text(value)
+
+    def _has_text_as_text(self, record: dict[str, Any]) -> bool:
+        """Whether nothing in the string columns has to be made text."""
+        return all(type(record.get(name)) in self._text_kinds for name in self._texts)
 
     def _key_value(self, row: dict[str, Any], name: str) -> Any:
         """A key column's value so that Python compares it as Databox would."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from target_databox.records.keywords import DATE_FORMATS
+from target_databox.records.references import definition_of
+
 NUMBER: Final = "number"
 STRING: Final = "string"
 DATETIME: Final = "datetime"
@@ -26,14 +29,19 @@ _TYPE_KINDS: Final = {
     "array": ARRAY,
 }
 _UNKNOWN: Final[Kinds] = frozenset({ANY})
-_DATE_FORMATS: Final = frozenset({"date-time", "date"})
+# Keywords that are about values of one kind; where there is no type, they tell which is meant.
+_TYPICAL: Final = (
+    (frozenset(("properties", "patternProperties")), OBJECT),
+    (frozenset(("items", "prefixItems")), ARRAY),
+    (frozenset(("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")), NUMBER),
+)
 
 
 class SchemaReader:
     """Answers questions about the parts of one schema.
 
     Args:
-        root: The whole schema, which references of its parts point into.
+        root: The whole schema as `modern` gives it, which references of its parts point into.
     """
 
     def __init__(self, root: Mapping[str, Any]) -> None:
@@ -46,10 +54,10 @@ class SchemaReader:
             node: A part of the schema.
             seen: References that led here, which are not followed again.
         """
-        if node is False:
-            return frozenset()
         if not isinstance(node, Mapping):
             return _UNKNOWN
+        if node.get("not") == {}:
+            return frozenset()
         kinds = _own_kinds(node)
         for keyword in ("anyOf", "oneOf"):
             if branches := _branches(node, keyword):
@@ -134,19 +142,9 @@ class SchemaReader:
         return used
 
     def _target(self, reference: str) -> Any:
-        """What a reference points to within the schema; True, which allows anything, when to nothing."""
-        if not reference.startswith("#"):
-            return True
-        node: Any = self._root
-        for part in reference[1:].split("/")[1:]:
-            name = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(node, Mapping) and name in node:
-                node = node[name]
-            elif isinstance(node, list) and name.isdecimal() and int(name) < len(node):
-                node = node[int(name)]
-            else:
-                return True
-        return node
+        """What a reference leads to; True, which allows anything, when to nothing."""
+        target = definition_of(self._root, reference)
+        return True if target is None else target
 
 
 def _branches(node: Mapping[str, Any], keyword: str) -> list[Any]:
@@ -160,7 +158,7 @@ def _own_kinds(node: Mapping[str, Any]) -> Kinds:
     if types is not None:
         names: Iterable[Any] = [types] if isinstance(types, str) else types if isinstance(types, list) else []
         kinds = {_TYPE_KINDS[name] for name in names if isinstance(name, str) and name in _TYPE_KINDS}
-        if STRING in kinds and node.get("format") in _DATE_FORMATS:
+        if STRING in kinds and node.get("format") in DATE_FORMATS:
             kinds = kinds - {STRING} | {DATETIME}
         return frozenset(kinds)
     if "const" in node:
@@ -168,12 +166,11 @@ def _own_kinds(node: Mapping[str, Any]) -> Kinds:
     values = node.get("enum")
     if isinstance(values, list):
         return _value_kinds(values)
-    if node.get("format") in _DATE_FORMATS:
+    if node.get("format") in DATE_FORMATS:
         return frozenset({DATETIME})
-    if isinstance(node.get("properties"), Mapping):
-        return frozenset({OBJECT})
-    if "items" in node:
-        return frozenset({ARRAY})
+    for keywords, kind in _TYPICAL:
+        if not keywords.isdisjoint(node):
+            return frozenset({kind})
     return _UNKNOWN
 
 

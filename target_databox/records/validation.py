@@ -2,58 +2,70 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema_rs
 
-from target_databox.records.expansion import ENDLESS, REFERENCES, Expansion
+from target_databox.records.expansion import ENDLESS, Expansion
+from target_databox.records.modern import dangling
+from target_databox.records.references import escaped
+from target_databox.records.schemas import ANY, OBJECT, SchemaReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 # Enough to mend a record by; a record of a wrong kind altogether has hundreds.
 MOST_PROBLEMS: Final = 3
+# Of a schema's own words.
+_LONGEST_QUOTE_CHARACTERS: Final = 100
 _MASK: Final = "***"
-_ADVICE: Final = "Mend the tap, or set validate_records to false."
+#: What helps against every problem that only validators have.
+ADVICE: Final = "Fix the tap, or set validate_records to false."
 
 
 class SchemaError(ValueError):
-    """The schema can't be used."""
+    """No validator can use the schema; `validate_records: false` does without one."""
+
+
+class InvalidSchemaError(SchemaError):
+    """It is no valid JSON Schema, or has a regular expression that the validator does not know."""
 
 
 class RecordValidator:
-    """Validates records of one stream by JSON Schema, the draft being the schema's own or 2020-12.
+    """Validates records of one stream by JSON Schema.
 
     Formats are not checked, as with the SDK, and nothing is fetched. The schema must come to an end.
 
     Args:
-        schema: The stream's schema.
+        schema: The stream's schema, as `modern` gives it.
 
     Raises:
-        SchemaError: It is no valid JSON Schema, refers to another document, or comes to no end.
+        InvalidSchemaError: It is no valid JSON Schema.
+        SchemaError: It refers to what it does not have, comes to no end, or fits no object.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         try:
+            missing = dangling(schema)
             expansion = Expansion(schema)
-            is_whole = not refers_elsewhere(schema)
+            kinds = SchemaReader(schema).kinds(schema)
         except RecursionError:
             raise SchemaError("it is nested too deeply.") from None
-        if not is_whole:
-            raise SchemaError(
-                "it refers to another document, and nothing is fetched. Ask the tap to send it whole."
-            )
+        if missing is not None:
+            raise SchemaError(_missing(*missing))
         if expansion.is_endless:
             raise SchemaError(ENDLESS)
+        if not kinds & {OBJECT, ANY}:
+            raise SchemaError(f"its type fits no object, and every record is one. {ADVICE}")
         try:
             self._validator = jsonschema_rs.validator_for(
                 dict(schema), validate_formats=False, mask=_MASK, retriever=_refuse
             )
         except jsonschema_rs.ValidationError as error:
-            place = ".".join(str(part) for part in error.instance_path) or "its top"
-            raise SchemaError(f"it is no valid JSON Schema at {place}. {_ADVICE}") from error
+            raise InvalidSchemaError(invalid(schema, error.instance_path)) from error
         except ValueError as error:
-            raise SchemaError(f"it is no valid JSON Schema. {_ADVICE}") from error
+            raise InvalidSchemaError(invalid(schema, ())) from error
         self.is_valid = self._validator.is_valid
         self._schema = schema
         self._is_vast = expansion.is_vast
@@ -91,13 +103,38 @@ class RecordValidator:
         return "; ".join(told[:MOST_PROBLEMS]) or "the record: it does not fit its schema"
 
 
-def refers_elsewhere(schema: Any) -> bool:
-    """Whether a schema refers to another document."""
-    if isinstance(schema, dict):
-        if any(isinstance(schema.get(name), str) and not schema[name].startswith("#") for name in REFERENCES):
-            return True
-        return any(map(refers_elsewhere, schema.values()))
-    return isinstance(schema, list) and any(map(refers_elsewhere, schema))
+def invalid(schema: Mapping[str, Any], path: Iterable[str | int]) -> str:
+    """What to say of a schema that is none.
+
+    Args:
+        schema: The schema, as `modern` gives it.
+        path: Where in it something makes no sense, as a validator says.
+    """
+    steps = list(path)
+    found: Any = schema
+    for step in steps:
+        try:
+            found = found[step]
+        except (LookupError, TypeError):
+            break
+    # A definition's name is its place in the tap's own schema.
+    begin = str(steps[1]) if steps[:1] == ["$defs"] and len(steps) > 1 else ""
+    place = begin + "".join(f"/{escaped(str(step))}" for step in steps[2 if begin else 0 :])
+    if not place:
+        return f"it is not a valid JSON Schema. {ADVICE}"
+    return f"it is not a valid JSON Schema at {place}, which is {_quoted(found)}. {ADVICE}"
+
+
+def _missing(place: str, reference: str) -> str:
+    quoted = _quoted(reference)
+    if reference.startswith("#"):
+        return f"{place} refers to {quoted}, which the schema does not have. {ADVICE}"
+    return f"{place} refers to another document, {quoted}, and nothing is fetched. {ADVICE}"
+
+
+def _quoted(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_QUOTE_CHARACTERS else f"{text[: _LONGEST_QUOTE_CHARACTERS - 1]}…"
 
 
 def _refuse(_address: str) -> None:
