@@ -53,7 +53,7 @@ class UnreadableRecordError(ValueError):
 
     Attributes:
         stream: The stream that it names.
-        code: `not_utf8`, `nan`, `lone_surrogate`, `too_deep` or `unreadable`.
+        code: `not_utf8`, `nan`, `lone_surrogate`, `too_deep`, `no_object` or `unreadable`.
     """
 
     def __init__(self, stream: str, code: str, message: str) -> None:
@@ -163,11 +163,15 @@ def record_of(message: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a RECORD message.
 
     Raises:
-        InputError: It has none.
+        UnreadableRecordError: It is not an object, or there is none.
+        InputError: The message names no stream either.
     """
     record = message.get("record")
     if not isinstance(record, dict):
-        raise InputError("is a RECORD without a record.")
+        what = "is null" if record is None else "is not an object"
+        raise UnreadableRecordError(
+            stream_of(message), "no_object", f"its record {what if 'record' in message else 'is missing'}"
+        )
     return record
 
 

@@ -123,12 +123,13 @@ class LineReader(GenericSingerReader[bytes]):
 
     def _process(self, line: bytes, callbacks: dict[str, Callable[[dict[str, Any]], None]]) -> str:
         try:
-            decoded = message(line)
-            kind: str = decoded["type"]
-            callbacks.get(kind, _unknown)(decoded)
-        except UnreadableRecordError as error:
-            self._target.reject_unreadable(error, self.line)
-            return "RECORD"
+            try:
+                decoded = message(line)
+                kind: str = decoded["type"]
+                callbacks.get(kind, _unknown)(decoded)
+            except UnreadableRecordError as error:
+                self._target.reject_unreadable(error, self.line)
+                return "RECORD"
         except InputError as error:
             raise type(error)(f"Line {self.number} of the input {error}") from error.__cause__
         return kind

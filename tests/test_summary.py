@@ -147,7 +147,7 @@ def test_run_tells_its_rejects(command: Command, tmp_path: Path) -> None:
     run = command.run(
         schema(**amounts),
         *(record(id=n, name="bad" if n in (3, 7) else "good") for n in range(20)),
-        record(id=20, name=5),
+        record(id=20, name=[5]),
         state(done=1),
         rejects_path=str(tmp_path / "rejects.singer"),
         rejects_policy="accept",

@@ -82,10 +82,17 @@ BAD_LINES = {
         b'{"type":"RECORD","stream":"other","record":{"id":"canary-value"}}\n',
         "belongs to stream 'other', which has had no SCHEMA. Check the tap.",
     ),
-    "no record": (b'{"type":"RECORD","stream":"orders"}\n', "is a RECORD without a record."),
-    "record is a list": (
-        b'{"type":"RECORD","stream":"orders","record":["canary-value"]}\n',
-        "is a RECORD without a record.",
+    "null of no stream": (
+        b'{"type":"RECORD","stream":" ","record":null}\n',
+        "is a RECORD that names no stream.",
+    ),
+    "null before schema": (
+        b'{"type":"RECORD","stream":"other","record":null}\n',
+        "belongs to stream 'other', which has had no SCHEMA. Check the tap.",
+    ),
+    "unreadable before schema": (
+        b'{"type":"RECORD","stream":"other","record":{"id":NaN}}\n',
+        "belongs to stream 'other', which has had no SCHEMA. Check the tap.",
     ),
     "nested too deeply": (
         b'{"type":"STATE","value":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n",
@@ -179,6 +186,10 @@ def test_bad_line_ends_the_run(load: Load, emulator: Emulator, line: bytes, prob
 
 
 BAD_RECORDS = {
+    "null": (b"null", "no_object: its record is null"),
+    "a list": (b'[{"id":"canary-value"}]', "no_object: its record is not an object"),
+    "text": (b'"canary-value"', "no_object: its record is not an object"),
+    "a number": (b"1.5", "no_object: its record is not an object"),
     "schema": (
         b'{"id":"canary-value"}',
         'schema: id: its value is not of type "integer"',
@@ -223,6 +234,35 @@ def test_bad_record_ends_the_run(load: Load, emulator: Emulator, values: bytes, 
     assert "set rejects_path" in error
     assert stored(emulator) == [{"id": 1, "name": "a"}]
     assert CANARY not in run.log
+
+
+def test_missing_record_is_rejected(load: Load, emulator: Emulator, tmp_path: Path) -> None:
+    """A RECORD without its record is a rejected one: it is kept as it came, and loading goes on."""
+    path = tmp_path / "rejects.singer"
+    lines = (
+        b'{"type":"RECORD","stream":"orders"}\n',
+        b'{"type":"RECORD","stream":"orders","record":null}\n',
+        b'{"record":[],"type":"RECORD","stream":"orders"}\n',
+    )
+    run = load(*BEFORE, *lines, *AFTER, rejects_path=str(path), rejects_policy="accept")
+    assert (run.code, run.states[-1]) == (0, {"at": 2})
+    assert [row["id"] for row in stored(emulator)] == [1, 2]
+    kept = [line for line in path.read_bytes().splitlines() if b'"rejected"' in line]
+    assert [line.split(b',"rejected"')[0] + b"}\n" for line in kept] == list(lines)
+    again = load(path.read_bytes(), rejects_path=str(tmp_path / "again.singer"))
+    assert (again.code, again.out) == (1, b"")
+    assert "orders: read 3 = confirmed 0 + superseded 0 + rejected 3" in again.log
+
+
+def test_validation_is_named_where_it_helps(load: Load, tmp_path: Path) -> None:
+    """`validate_records: false` is named where a record does not fit its schema, and nowhere else."""
+    misfit, keyless = record(id="x"), record(name="x")
+    assert "set validate_records to false to load it as it is" in load(schema(), misfit).errors[0]
+    assert "validate_records" not in load(schema(), keyless).errors[0]
+    kept = {"rejects_path": str(tmp_path / "rejects.singer"), "rejects_policy": "accept"}
+    advice = "With validate_records false, records that do not fit their schema are loaded too."
+    assert advice in load(schema(), misfit, keyless, **kept).told("WARNING")
+    assert advice not in load(schema(), keyless, **kept).told("WARNING")
 
 
 @pytest.mark.parametrize(
@@ -385,7 +425,7 @@ def test_batch_ends_at_its_bad_record(load: Load, emulator: Emulator, tmp_path: 
 
 
 def test_broken_batch_files_are_told(load: Load, tmp_path: Path) -> None:
-    """A gzip file that is cut off, and a line that is no record, end the run."""
+    """A gzip file that is cut off, or not JSON, ends the run; a line of it that is no record is rejected."""
     file = tmp_path / "batch.jsonl.gz"
     batch = {
         "type": "BATCH",
@@ -400,7 +440,8 @@ def test_broken_batch_files_are_told(load: Load, tmp_path: Path) -> None:
     )
     file.write_bytes(gzip.compress(b'{"id": 1}\n["canary-value"]\n'))
     run = load(schema(), batch)
-    assert run.errors == ["Line 2 of the input is a BATCH of which line 2 is a RECORD without a record."]
+    assert "was rejected (no_object: its record is not an object)" in run.errors[0]
+    assert CANARY not in run.log
     file.write_bytes(gzip.compress(b'{"id": 1}\n{"id": "canary-'))
     run = load(schema(), batch)
     assert run.errors == [

@@ -139,6 +139,6 @@ def _rejected_error(rejection: Rejection) -> RejectedError:
     return RejectedError(
         f"Line {row.number}{key} of {rejection.destination} was {what} "
         f"({', '.join(filter(None, evidence))}). Rows before it are delivered, no STATE passes it, and "
-        "the next run meets it again. Correct it at its source, or set rejects_path to keep rejected records "
+        "the next run meets it again. Fix it at its source, or set rejects_path to keep rejected records "
         "in a file and go on."
     )

@@ -155,6 +155,8 @@ def _hints(settings: Settings, lanes: Sequence[PreviewLane]) -> list[str]:
             is_dated |= guess.is_date
         if rows and not is_dated:
             hints.append(f"{stream} has no date column: Databox shows a metric over time by one.")
+    if any(told.startswith("schema:") for lane in lanes for told in lane.reasons):
+        hints.append("with validate_records false, records that do not fit their schema are loaded too.")
     if mended:
         entry = json.dumps({"column_types": mended}, ensure_ascii=False)
         more = (

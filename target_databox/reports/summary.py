@@ -43,12 +43,15 @@ class Rejections:
             groups[reason] = count + 1, told
 
     def lines(self) -> list[str]:
-        """One sentence for each stream and reason."""
-        return [
+        """One sentence for each stream and reason, and what helps against schemas that do not fit."""
+        lines = [
             f"{stream}: rejected {count}, {reason}: {', '.join(told)}{', …' if count > len(told) else ''}."
             for stream, groups in self._groups.items()
             for reason, (count, told) in groups.items()
         ]
+        if any(reason.startswith("schema (") for groups in self._groups.values() for reason in groups):
+            lines.append("With validate_records false, records that do not fit their schema are loaded too.")
+        return lines
 
 
 def stream_line(stream: str, counts: Counts) -> str:
