@@ -136,9 +136,11 @@ def _rejected_error(rejection: Rejection) -> RejectedError:
         f"request id {cause.request_id}" if cause.request_id else "",
     ]
     what = "rejected" if cause.reason.is_ours else cause.reason.words
+    is_misfit = cause.reason is Reason.SCHEMA
+    unvalidated = "set validate_records to false to load it as it is, " if is_misfit else ""
     return RejectedError(
         f"Line {row.number}{key} of {rejection.destination} was {what} "
         f"({', '.join(filter(None, evidence))}). Rows before it are delivered, no STATE passes it, and "
-        "the next run meets it again. Fix it at its source, or set rejects_path to keep rejected records "
-        "in a file and go on."
+        f"the next run meets it again. Fix it at its source, {unvalidated}or set rejects_path to keep "
+        "rejected records in a file and go on."
     )
