@@ -180,6 +180,7 @@ class DatasetSink(Sink):
         self._largest_row_bytes = settings.batch_size_bytes - FRAME_BYTES
         self._keeps_lines = settings.rejects_path is not None
         self._rows: list[Row] = []
+        self._key_order: list[int] | None = None
         self.lane: Lane | None = None
         self.lacked_key = False
 
@@ -203,6 +204,11 @@ class DatasetSink(Sink):
 
     def _remove_sdc_metadata_from_schema(self) -> None:
         """Keep them: what a source calls `_sdc_…` are columns like any other."""
+
+    def order_keys(self, keys: Sequence[str]) -> None:
+        """Let the values of a row's key stand in the order in which another SCHEMA named the same columns."""
+        order = [self.load_keys.index(key) for key in keys]
+        self._key_order = None if order == sorted(order) else order
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         """Take in a record that came by way of the SDK.
@@ -264,7 +270,10 @@ class DatasetSink(Sink):
                 f"it is {len(row.body):,} bytes, more than one request of {limit:,} may hold",
             )
             return
-        self._rows.append(Row(row.key, row.body, number, line if self._keeps_lines else None, origin))
+        key = row.key
+        if key is not None and self._key_order is not None:
+            key = tuple([key[place] for place in self._key_order])
+        self._rows.append(Row(key, row.body, number, line if self._keeps_lines else None, origin))
 
     def _require_fit_as_text(self, record: dict[str, Any]) -> None:
         """Make sure that a record fits its schema once numbers and booleans are text where it has text.

@@ -12,8 +12,9 @@ import logging
 import os
 import signal
 import sys
+from collections import deque
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import click
 from singer_sdk import Target
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.mapper import StreamMap
+    from singer_sdk.sinks import Sink
 
     from target_databox.delivery.batches import Lane
     from target_databox.delivery.engine import Engine
@@ -71,6 +73,8 @@ FAILED = 1
 ENVIRONMENT = "ENV"
 # Rows of a BATCH file that are read before they are handed over.
 BATCH_ROWS_AT_HAND = 200
+# SCHEMAs of a stream that a tap may alternate between at no cost.
+MOST_READINGS = 8
 
 
 class NoSchemaError(InputError, RecordsWithoutSchemaException):
@@ -79,6 +83,16 @@ class NoSchemaError(InputError, RecordsWithoutSchemaException):
 
 class KeyLackingError(RejectedError, MissingKeyPropertiesError):
     """The record that ended the run lacks a key value; the SDK's own error too."""
+
+
+class _Reading(NamedTuple):
+    """How records are read under one SCHEMA of a stream."""
+
+    declared: tuple[dict[str, Any], list[str]]
+    maps: list[StreamMap]
+    sinks: dict[str, Sink]
+    origin: Origin
+    short_cut: tuple[DatasetSink, Origin] | None
 
 
 class TargetDatabox(Target):
@@ -126,6 +140,7 @@ class TargetDatabox(Target):
         self._sources: dict[str, str] = {}
         self._declared: dict[str, tuple[dict[str, Any], list[str]]] = {}
         self._origins: dict[str, Origin] = {}
+        self._readings: dict[str, deque[_Reading]] = {}
         # Streams whose records need nothing but to be taken as they are.
         self.short_cuts: dict[str, tuple[DatasetSink, Origin]] = {}
         # Streams of which it was said that numbers of theirs are loaded as text.
@@ -167,11 +182,31 @@ class TargetDatabox(Target):
             return
         # Rows are handed over in the order of the input; the order of versions is kept by key.
         self.hand_over()
+        readings = self._readings.setdefault(stream, deque(maxlen=MOST_READINGS))
+        known = next((each for each in readings if each.declared == (schema, keys)), None)
+        if known is not None:
+            self._read_again(stream, known)
+            return
         self._declared[stream] = schema, keys
         try:
             self._declare(stream, schema, keys)
         except RecursionError:
             raise InputError(f"is a SCHEMA of stream '{stream}' that is nested too deeply.") from None
+        maps = self.mapper.stream_maps[stream]
+        sinks = {each.stream_alias: self._sinks_active[each.stream_alias] for each in self._maps(stream)}
+        readings.append(
+            _Reading((schema, keys), maps, sinks, self._origins[stream], self.short_cuts.get(stream))
+        )
+
+    def _read_again(self, stream: str, reading: _Reading) -> None:
+        """Read a stream as under an earlier SCHEMA: a tap may alternate between several."""
+        self._declared[stream] = reading.declared
+        self._origins[stream] = reading.origin
+        self.mapper.stream_maps[stream] = reading.maps
+        self._sinks_active.update(reading.sinks)
+        self.short_cuts.pop(stream, None)
+        if reading.short_cut is not None:
+            self.short_cuts[stream] = reading.short_cut
 
     def _declare(self, stream: str, schema: dict[str, Any], keys: list[str]) -> None:
         self.short_cuts.pop(stream, None)
@@ -328,6 +363,7 @@ class TargetDatabox(Target):
                 f"to {', '.join(sink.load_keys) or 'none'}: the keys of a Databox dataset can't be changed. "
                 "Set primary_keys for the stream, or load it into another dataset with dataset_titles."
             )
+        sink.order_keys(keys)
         return lane
 
     def _go_on(self) -> None:

@@ -57,7 +57,7 @@ class BadRecordError(ValueError):
         self.message = message
 
 
-class Row(msgspec.Struct, eq=False, gc=False):
+class Encoded(msgspec.Struct, eq=False, gc=False):
     """An encoded row.
 
     Attributes:
@@ -157,7 +157,7 @@ class RowEncoder:
         self._is_flat = not any(column.is_mixed or column.is_nested for column in columns) and not overrides
         self._is_flat &= all(isinstance(node, _Leaf) for node in self._tree.children.values())
 
-    def encode(self, record: dict[str, Any], *, is_json: bool = False, fits: bool = False) -> Row:
+    def encode(self, record: dict[str, Any], *, is_json: bool = False, fits: bool = False) -> Encoded:
         """The row of a record, which is left as it is.
 
         Args:
@@ -200,15 +200,17 @@ class RowEncoder:
                 self._checked(name, value)
         if self._only_key is not None:
             value = row.get(self._only_key)
-            return Row((value if type(value) in _PLAIN_KEYS else self._key_value(row, self._only_key),), body)
+            return Encoded(
+                (value if type(value) in _PLAIN_KEYS else self._key_value(row, self._only_key),), body
+            )
         if self._unhashed is not None:
             return _hashed(row, body, self._unhashed)
         if not self.key_columns:
-            return Row(None, body)
+            return Encoded(None, body)
         values = [row.get(name) for name in self.key_columns]
         if not _PLAIN_KEYS.issuperset(map(type, values)):
             values = [self._key_value(row, name) for name in self.key_columns]
-        return Row(tuple(values), body)
+        return Encoded(tuple(values), body)
 
     def _branch(self, path: Path) -> _Branch:
         """The branch at a path, grown where it is missing."""
@@ -329,14 +331,14 @@ class RowEncoder:
         return BadRecordError("unencodable", "The record can't be written as JSON.")
 
 
-def _hashed(row: Mapping[str, Any], body: bytes, unhashed: Collection[str]) -> Row:
+def _hashed(row: Mapping[str, Any], body: bytes, unhashed: Collection[str]) -> Encoded:
     """The row with its hash, which is its key."""
     if ROW_HASH in row:
         raise BadRecordError(
             "column_clash", f"The record has a column '{ROW_HASH}' itself, which keyless_streams hash adds."
         )
     digits = row_hash(row, unhashed)
-    return Row((digits,), with_hash(body, digits))
+    return Encoded((digits,), with_hash(body, digits))
 
 
 def _clash(column: str) -> BadRecordError:
