@@ -17,11 +17,11 @@ from measuring import machine, server, table
 
 from target_databox.api.client import DataboxClient
 from target_databox.delivery.rows import Row, RowQueue, body
-from target_databox.messages import chunks, decode
 from target_databox.records.columns import columns
 from target_databox.records.conversions import ENCODER
 from target_databox.records.rows import RowEncoder
 from target_databox.records.validation import RecordValidator
+from target_databox.singer.messages import chunks, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

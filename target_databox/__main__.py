@@ -16,11 +16,11 @@ def main() -> None:
         # Until the target takes signals itself nothing is read or written.
         signal.signal(number, lambda number, _frame: os._exit(128 + number))
     gc.disable()
-    from target_databox import target
+    from target_databox import command
 
     gc.freeze()
     gc.enable()
-    target.main()
+    command.main()
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from target_databox.api.errors import DataboxError, SetupError
 from target_databox.delivery.errors import DeliveryError
-from target_databox.messages import InputError
+from target_databox.outputs.rejects import RejectsFileError, RejectsLeftError
+from target_databox.outputs.state import OutputClosedError
 from target_databox.records.columns import ColumnError
-from target_databox.rejects import RejectsFileError, RejectsLeftError
 from target_databox.reports.summary import CountError
 from target_databox.settings.errors import SettingsError
-from target_databox.state_output import OutputClosedError
+from target_databox.singer.messages import InputError
 
 if TYPE_CHECKING:
     import logging

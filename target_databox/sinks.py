@@ -8,7 +8,7 @@ import signal
 import threading
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from jsonschema.validators import extend  # type: ignore[import-untyped] # its types are a package of their own
 from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
@@ -29,9 +29,12 @@ from target_databox.records.validation import InvalidSchemaError, RecordValidato
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from singer_sdk import Target
+
     from target_databox.delivery.batches import Lane
+    from target_databox.delivery.engine import Engine
     from target_databox.records.columns import Column
-    from target_databox.target import TargetDatabox
+    from target_databox.settings.reading import Settings
 
 
 logger = logging.getLogger("target-databox")
@@ -125,6 +128,20 @@ def _is_whole(_checker: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+class Run(Protocol):
+    """What a sink needs of the target that it belongs to."""
+
+    settings: Settings
+    streams_with_texts: set[str]
+
+    @property
+    def engine(self) -> Engine:
+        """What delivers the rows."""
+
+    def tap_keys(self, alias: str) -> list[str] | None:
+        """The key properties that the tap sends for a stream, by the alias that the stream has here."""
+
+
 class DatasetSink(Sink):
     """Loads one stream into one dataset.
 
@@ -138,7 +155,7 @@ class DatasetSink(Sink):
 
     def __init__(
         self,
-        target: TargetDatabox,
+        target: Target,
         stream_name: str,
         schema: dict[str, Any],
         key_properties: Sequence[str] | None,
@@ -146,15 +163,15 @@ class DatasetSink(Sink):
         # What `add_record_metadata` adds: columns that the stream does not have itself.
         self._metadata: tuple[str, ...] = ()
         super().__init__(target, stream_name, schema, key_properties)
-        self._target = target
+        self._target = cast("Run", target)
         # For records that fit but for numbers where their schema has text; made when one comes.
         self._lenient: BaseJSONSchemaValidator | None = None
-        settings = target.settings
+        settings = self._target.settings
         keys = settings.keys_of(stream_name, self.key_properties)
         columns = columns_of(
             self.schema,
             key_properties=keys,
-            tap_keys=target.tap_keys(stream_name),
+            tap_keys=self._target.tap_keys(stream_name),
             column_types=settings.column_types_for(stream_name),
             boolean_format=settings.boolean_format,
             flattening=settings.flattening,

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import sys
 from collections import deque
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
-import click
 from singer_sdk import Target
 from singer_sdk.exceptions import (
     MissingKeyPropertiesError,
@@ -25,14 +22,19 @@ from singer_sdk.exceptions import (
 )
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
-from singer_sdk.plugin_base import _ConfigInput
 
-from target_databox.batch_files import opened, record_lines
 from target_databox.delivery.errors import RejectedError
 from target_databox.delivery.rejections import Reason
 from target_databox.delivery.rows import Origin
 from target_databox.interrupts import Interrupts
-from target_databox.messages import (
+from target_databox.records.columns import ColumnError
+from target_databox.records.modern import modern
+from target_databox.records.validation import SchemaError
+from target_databox.settings.about import CONFIG_JSONSCHEMA
+from target_databox.settings.errors import SettingsError
+from target_databox.settings.reading import Settings, settings_of_run
+from target_databox.singer.batch_files import opened, record_lines
+from target_databox.singer.messages import (
     InputError,
     UnreadableRecordError,
     declaration,
@@ -44,16 +46,9 @@ from target_databox.messages import (
     state_value,
     stream_of,
 )
-from target_databox.reader import LineReader
-from target_databox.records.columns import ColumnError
-from target_databox.records.modern import modern
-from target_databox.records.validation import SchemaError
-from target_databox.settings.about import CONFIG_JSONSCHEMA
-from target_databox.settings.errors import SettingsError
-from target_databox.settings.files import config_of
-from target_databox.settings.reading import Settings, settings_of_run
+from target_databox.singer.reader import LineReader
+from target_databox.singer.stream_maps import UNFIT, UnmappedError, mapped, register
 from target_databox.sinks import DatasetSink, Stopped
-from target_databox.stream_maps import UNFIT, UnmappedError, mapped, register
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +60,7 @@ if TYPE_CHECKING:
 
     from target_databox.delivery.batches import Lane
     from target_databox.delivery.engine import Engine
-    from target_databox.loader import Loader
+    from target_databox.run import Loader
 
 logger = logging.getLogger("target-databox")
 
@@ -156,7 +151,7 @@ class TargetDatabox(Target):
     @cached_property
     def loader(self) -> Loader:
         """The way to Databox, made when the first line is read."""
-        from target_databox.loader import Loader
+        from target_databox.run import Loader
 
         return Loader(self.settings, self.interrupts)
 
@@ -164,6 +159,10 @@ class TargetDatabox(Target):
     def engine(self) -> Engine:
         """What delivers the rows."""
         return self.loader.engine
+
+    def begin(self, source: IO[bytes]) -> None:
+        """The input is about to be read."""
+        self.loader.begin(source)
 
     def is_over(self) -> bool:
         """Whether nothing more needs to be read."""
@@ -400,90 +399,3 @@ class TargetDatabox(Target):
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 # as in the SDK
         self.interrupts.handle(signum)
-
-    # The command
-
-    @classmethod
-    def invoke(  # type: ignore[override] # as in the SDK, one signature a command
-        cls,
-        *,
-        about: bool = False,
-        about_format: str | None = None,
-        config: _ConfigInput | None = None,
-        file_input: IO[bytes] | None = None,
-        check: bool = False,
-        dry_run: bool = False,
-    ) -> None:
-        """Run the command.
-
-        Args:
-            about: Show the settings.
-            about_format: How to show them.
-            config: Files and whether to read the environment.
-            file_input: Read this instead of standard input.
-            check: Only look at what a run needs.
-            dry_run: Only say what a run would do.
-        """
-        if about:
-            cls.print_about(about_format)
-            return
-        cls.print_version(print_fn=logger.info)
-        config = config or _ConfigInput()
-        if check or dry_run:
-            from target_databox.rehearsal.command import rehearse
-
-            sys.exit(
-                rehearse(config.config, file_input, parse_env=config.parse_env, check=check, dry_run=dry_run)
-            )
-        target = cls(config=config.config, parse_env_config=config.parse_env)
-        target.listen(file_input)  # type: ignore[arg-type] # bytes, see LineReader
-
-    @classmethod
-    def cb_config(cls, ctx: click.Context, _param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
-        """Read the configuration files, later ones over earlier ones; `ENV` stands for the environment."""
-        given = _ConfigInput(parse_env=ENVIRONMENT in value)
-        if not ctx.resilient_parsing:
-            for path in value:
-                if path != ENVIRONMENT:
-                    given.config |= config_of(path)
-        return given
-
-    @classmethod
-    def get_singer_command(cls) -> click.Command:
-        """The command line: the SDK's, with bytes as input."""
-        command = super().get_singer_command()
-        command.help = "Load Singer messages from standard input into Databox."
-        for parameter in command.params:
-            if parameter.name == "file_input":
-                parameter.type = click.File("rb")
-        command.params += [
-            click.Option(["--check"], is_flag=True, help="See whether a run could start; change nothing."),
-            click.Option(["--dry-run"], is_flag=True, help="Read the input, say what a run would send."),
-        ]
-        return command
-
-
-def _is_noise(entry: logging.LogRecord) -> bool:
-    # The SDK tells that it did not read what `settings` has read.
-    return not str(entry.msg).endswith("parse of env var settings...")
-
-
-def main() -> None:
-    """Run `target-databox`; every failure becomes one message and exit code 1."""
-    logger.addFilter(_is_noise)
-    # At DEBUG it would log what expressions make of rows.
-    logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
-    try:
-        TargetDatabox.cli()
-    except Exception as error:  # noqa: BLE001 # told by its kind, since its message may quote a row
-        # Nothing of this is needed to answer `--version`.
-        from target_databox.failures import tell
-
-        tell(logger, error)
-        sys.exit(FAILED)
-    finally:
-        # The run is over; its exit code stands, also when the interpreter takes its time to end. Blocked
-        # first: Python complains of a signal that comes just while it learns to ignore it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)

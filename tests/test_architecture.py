@@ -23,7 +23,7 @@ CLOSED_ROOMS = {
 }
 # Distributions that only some modules may know.
 RESERVED = {
-    "singer_sdk": ("target", "reader", "sinks", "stream_maps", "batch_files", "settings", "reports.metrics"),
+    "singer_sdk": ("target", "command", "sinks", "singer", "settings", "reports.metrics"),
     "requests": ("api",),
     "aiohttp": ("emulator",),
     "jinja2": ("emulator",),
@@ -121,6 +121,46 @@ def test_pure_modules_stay_pure(module: Module) -> None:
     room = next((room for room in PURE if within(module.name, (room,))), None)
     if room is not None and module.name not in PURE[room]:
         assert not [name for name in module.imports if within(name, IMPURE)]
+
+
+def full_name(module: Module) -> str:
+    """A module's name with the package's."""
+    return f"{PACKAGE}.{module.name}" if module.name else PACKAGE
+
+
+def test_no_circles() -> None:
+    """No module imports, over any others, itself; imports for types and inside functions count."""
+    names = {full_name(module) for module in MODULES}
+    edges = {
+        full_name(module): {
+            name
+            for name in module.imports
+            # `from package import module` names the package on the way.
+            if name in names and not any(each.startswith(f"{name}.") for each in module.imports)
+        }
+        - {full_name(module)}
+        for module in MODULES
+    }
+    circles = {name for name in names if name in reachable(name, edges)}
+    assert not circles, f"in circles: {sorted(circles)}"
+
+
+def reachable(name: str, edges: dict[str, set[str]]) -> set[str]:
+    """Every name that one leads to, over any others."""
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        new = edges[waiting.pop()] - seen
+        seen |= new
+        waiting += new
+    return seen
+
+
+@every_module
+def test_reading_does_not_know_the_target(module: Module) -> None:
+    """What reads Singer, and the sinks, never import the target that they serve."""
+    if within(module.name, ("singer", "sinks")):
+        assert f"{PACKAGE}.target" not in module.imports
 
 
 @pytest.mark.parametrize("room", SEPARATE)

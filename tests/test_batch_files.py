@@ -8,8 +8,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from target_databox.batch_files import record_lines
-from target_databox.messages import InputError
+from target_databox.singer.batch_files import record_lines
+from target_databox.singer.messages import InputError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -247,7 +247,7 @@ def test_run_makes_what_is_configured(tmp_path: Path) -> None:
         lines.append({"type": "SCHEMA", "stream": stream, "key_properties": [], "schema": schema})
         lines.append({"type": "RECORD", "stream": stream, "record": {"n": 1}})
     messages.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    program = "from target_databox.target import main; main()"
+    program = "from target_databox.command import main; main()"
     target = [sys.executable, "-c", program, "--config", str(config), "--input", str(messages)]
     done = ran("run", "--database", str(database), "--", *target)
     assert done.returncode == 0, done.stderr

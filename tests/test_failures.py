@@ -8,7 +8,7 @@ import pytest
 
 from target_databox.delivery.errors import DeliveryError
 from target_databox.failures import EXPLAINED, is_explained, places, tell
-from target_databox.messages import InputError
+from target_databox.singer.messages import InputError
 
 logger = logging.getLogger("target-databox")
 

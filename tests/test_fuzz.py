@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, example, given, reject, settings
 from hypothesis import strategies as st
 
 from target_databox.failures import is_explained
-from target_databox.messages import InputError, UnreadableRecordError, message
 from target_databox.records.columns import ColumnError
 from target_databox.records.columns import columns as columns_of
 from target_databox.records.conversions import ENCODER
 from target_databox.records.modern import modern
 from target_databox.records.rows import BadRecordError, RowEncoder
 from target_databox.records.validation import RecordValidator, SchemaError
+from target_databox.singer.messages import InputError, UnreadableRecordError, message
 from target_databox.target import TargetDatabox
 from tests.command import QUICK, record, schema, state, text
 

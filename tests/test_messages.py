@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from target_databox.messages import InputError, UnreadableRecordError, message
+from target_databox.singer.messages import InputError, UnreadableRecordError, message
 
 ODD_NUMBERS = (b"1e99999999999999999999", b"1.5e-99999999999999999999", b"9" * 5_000)
 # Deeper than any supported Python reads.

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_databox.reports.durations import duration_text
-from target_databox.reports.progress import InputShare, Lines, Position, Progress, seconds_left, words
+from target_databox.reports.position import Position, words
+from target_databox.reports.progress import InputShare, Lines, Progress, seconds_left
 from target_databox.reports.terminal import short_words
 from tests.command import TARGET, record, schema, state, text
 

@@ -15,8 +15,8 @@ import pytest
 from target_databox.delivery.batches import Destination
 from target_databox.delivery.rejections import Cause, Reason, Rejection
 from target_databox.delivery.rows import Origin, Row
-from target_databox.messages import kept_line
-from target_databox.rejects import RejectsFile, RejectsFileError, RejectsLeftError
+from target_databox.outputs.rejects import RejectsFile, RejectsFileError, RejectsLeftError
+from target_databox.singer.messages import kept_line
 
 if TYPE_CHECKING:
     from pathlib import Path

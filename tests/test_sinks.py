@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_databox.delivery.errors import RejectedError
-from target_databox.messages import InputError
 from target_databox.records.validation import SchemaError
+from target_databox.singer.messages import InputError
 from target_databox.sinks import DatasetSink
 from target_databox.target import TargetDatabox
 from tests.command import record, schema, state

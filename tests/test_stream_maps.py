@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_databox.messages import InputError
+from target_databox.singer.messages import InputError
 from tests.command import record, schema
 from tests.loading import load, stored
 

@@ -23,9 +23,9 @@ from target_databox.api.known_keys import check_existence
 from target_databox.api.pacing import Budget, Turnstile
 from target_databox.api.resources import Resources
 from target_databox.api.retries import patiently
+from target_databox.outputs.rejects import RejectsFile, RejectsFileError
 from target_databox.rehearsal.estimates import rows_per_hour
 from target_databox.rehearsal.tables import echo, plain_table, shown
-from target_databox.rejects import RejectsFile, RejectsFileError
 from target_databox.settings.errors import SettingsError
 from target_databox.settings.reading import settings_of_run
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from decimal import Decimal
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, cast
-
-import msgspec
+from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 from target_databox.api.errors import DatasetError
 from target_databox.api.titles import title_problem
 from target_databox.delivery.batches import Destination, Lane
-from target_databox.delivery.rows import RowQueue
 from target_databox.failures import EXPLAINED
 from target_databox.interrupts import Interrupted
-from target_databox.messages import InputError
-from target_databox.rehearsal.hints import Guess
+from target_databox.outputs.rejects import RejectsFile
+from target_databox.rehearsal.preview_lane import PreviewLane
 from target_databox.rehearsal.preview_report import tell, verdict
 from target_databox.rehearsal.tables import echo
-from target_databox.rejects import RejectsFile
+from target_databox.singer.messages import InputError
 from target_databox.target import TargetDatabox
 
 if TYPE_CHECKING:
@@ -28,104 +24,11 @@ if TYPE_CHECKING:
 
     from target_databox.delivery.rejections import Reason
     from target_databox.delivery.rows import Row
-    from target_databox.messages import UnreadableRecordError
-    from target_databox.records.columns import Column
     from target_databox.settings.reading import Settings
+    from target_databox.singer.messages import UnreadableRecordError
     from target_databox.sinks import DatasetSink
 
 logger = logging.getLogger("target-databox")
-
-# Memory stays flat, whatever comes: more columns or reasons than this are counted together.
-MOST_COLUMNS: Final = 1000
-MOST_REASONS: Final = 20
-LINES_TOLD: Final = 5
-
-_decode: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
-
-
-class _Reason:
-    """Rejected records of one reason."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.lines: list[int] = []
-
-    def add(self, number: int) -> None:
-        self.count += 1
-        if len(self.lines) < LINES_TOLD:
-            self.lines.append(number)
-
-    def __str__(self) -> str:
-        numbers = ", ".join(str(number) for number in self.lines)
-        more = ", …" if self.count > len(self.lines) else ""
-        return f"{self.count:,} (line{'s' if self.count > 1 else ''} {numbers}{more})"
-
-
-class PreviewLane(Lane):
-    """What one stream would be in Databox; rows are counted, looked at and forgotten.
-
-    Attributes:
-        key_columns: Columns that would be the dataset's keys.
-        data_types: Declared type by column, in the schema's order.
-        filled: Values that are not null by column.
-        guesses: What text columns hold.
-        reasons: Records that would be rejected, by reason.
-    """
-
-    def __init__(self, destination: Destination, key_columns: tuple[str, ...], settings: Settings) -> None:
-        super().__init__(destination)
-        self.key_columns = key_columns
-        self.data_types: dict[str, str | None] = {}
-        self.filled: dict[str, int] = {}
-        self.guesses: dict[str, Guess] = {}
-        self.reasons: dict[str, _Reason] = {}
-        self._limits = settings.batch_size_rows, settings.batch_size_bytes
-        # The delivery's own queue cuts the batches; by key it would depend on how fast Databox is.
-        self._batch = RowQueue(keyed=False)
-
-    def declare(self, columns: Iterable[Column]) -> None:
-        """Take in the columns of a SCHEMA."""
-        for column in columns:
-            self.data_types[column.name] = column.data_type
-            self.filled.setdefault(column.name, 0)
-            if column.data_type in ("string", "datetime") and column.name not in self.guesses:
-                self.guesses[column.name] = Guess(is_key=column.name in self.key_columns)
-
-    def take(self, row: Row) -> None:
-        """Count a row, and learn from its values."""
-        self.counts.read += 1
-        self._batch.put_all((row,), 0.0)
-        while self._batch.is_full(*self._limits):
-            self._send()
-        for name, value in _decode(row.body).items():
-            if value is None:
-                continue
-            count = self.filled.get(name)
-            if count is None and len(self.filled) >= MOST_COLUMNS:
-                continue
-            self.filled[name] = (count or 0) + 1
-            guess = self.guesses.get(name)
-            if guess is not None:
-                guess.see(value)
-
-    def refuse(self, number: int, reason: str, message: str) -> None:
-        """Count a record that can't be sent."""
-        self.counts.read += 1
-        self.counts.rejected += 1
-        told = f"{reason}: {message.rstrip('.')}"
-        if told not in self.reasons and len(self.reasons) >= MOST_REASONS:
-            told = "other reasons"
-        self.reasons.setdefault(told, _Reason()).add(number)
-
-    def close_batch(self) -> None:
-        """Send what there is, as at the end of the input or before another SCHEMA."""
-        while len(self._batch):
-            self._send()
-
-    def _send(self) -> None:
-        rows = self._batch.cut(*self._limits)
-        self._batch.free(self._batch.keys(rows), 0.0)
-        self.counts.batches += 1
 
 
 class PreviewEngine:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from target_databox.rehearsal.preview import PreviewLane
+    from target_databox.rehearsal.preview_lane import PreviewLane
     from target_databox.settings.reading import Settings
 
 

@@ -11,11 +11,10 @@ import sys
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from target_databox.api.pacing import HOUR_SECONDS
-from target_databox.reports.durations import duration_text
+from target_databox.reports.position import Position, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,33 +23,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-databox")
 
 LINE_SECONDS: Final = 10.0
-REFRESH_SECONDS: Final = 0.25
 # Rows a second are those of this time.
 RATE_SECONDS: Final = 10.0
 JOIN_SECONDS: Final = 1.0
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far a run is.
-
-    Attributes:
-        read_rows: Rows read.
-        done_rows: Those that have their outcome.
-        unconfirmed_batches: Batches on their way.
-        budget_share: Part of this hour's requests that are used, from 0 to 1.
-        input_share: Part of the input that was read, from 0 to 1; None when its end is not known.
-        requests: Requests that rows have cost so far.
-        hour_requests: Requests of an hour, all told.
-    """
-
-    read_rows: int
-    done_rows: int
-    unconfirmed_batches: int
-    budget_share: float
-    input_share: float | None
-    requests: int = 0
-    hour_requests: int = 0
 
 
 class Display(Protocol):
@@ -172,22 +147,6 @@ class InputShare:
             return min(1.0, os.lseek(self._descriptor, 0, os.SEEK_CUR) / self._size)
         except OSError:
             return None
-
-
-def words(position: Position, rows_per_second: float, seconds_left: float | None) -> str:
-    """How far a run is, as a sentence without its full stop."""
-    if not position.read_rows:
-        return "no rows read yet"
-    batches = position.unconfirmed_batches
-    parts = [
-        f"{position.done_rows:,} of {position.read_rows:,} rows read are done",
-        f"{rows_per_second:,.0f} a second",
-        f"{batches:,} {'batch' if batches == 1 else 'batches'} unconfirmed",
-        f"{position.budget_share:.0%} of an hour's requests used",
-    ]
-    if seconds_left is not None:
-        parts.append(f"about {duration_text(seconds_left)} left")
-    return ", ".join(parts)
 
 
 class Lines:

@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from target_databox.reports.durations import duration_text
-from target_databox.reports.progress import REFRESH_SECONDS, words
+from target_databox.reports.position import REFRESH_SECONDS, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_databox.reports.progress import Position
+    from target_databox.reports.position import Position
 
 BAR_COLUMNS = 12
 

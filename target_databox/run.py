@@ -21,12 +21,13 @@ from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import Engine
 from target_databox.failures import tell
 from target_databox.interrupts import Interrupted
-from target_databox.messages import InputError
-from target_databox.rejects import RejectsFile, RejectsLeftError
+from target_databox.outputs.rejects import RejectsFile, RejectsLeftError
+from target_databox.outputs.state import write_state
 from target_databox.reports.metrics import Requests, log_streams
-from target_databox.reports.progress import InputShare, Position, Progress, display
+from target_databox.reports.position import Position
+from target_databox.reports.progress import InputShare, Progress, display
 from target_databox.reports.summary import Rejections, summarise
-from target_databox.state_output import write_state
+from target_databox.singer.messages import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from target_databox.delivery.rejections import Reason
-from target_databox.messages import is_json
+from target_databox.singer.messages import is_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from singer_sdk.singerlib.encoding import GenericSingerReader
 
 from target_databox.api.errors import SetupError
 from target_databox.interrupts import Interrupted
-from target_databox.messages import (
+from target_databox.singer.messages import (
     BYTE_ORDER_MARK,
     UNREADABLE,
     InputError,
@@ -25,12 +25,38 @@ from target_databox.sinks import Stopped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from target_databox.target import TargetDatabox
+    from target_databox.delivery.rows import Origin
+    from target_databox.interrupts import Interrupts
+    from target_databox.sinks import DatasetSink
 
 logger = logging.getLogger("target-databox")
 
 # What comes of a line that is no JSON object, has no record, or no stream of the short cuts.
 _NO_PLAIN_RECORD: Final = (*UNREADABLE, LookupError, TypeError)
+
+
+class Handler(Protocol):
+    """What takes the messages.
+
+    Attributes:
+        interrupts: Where waiting for input may be interrupted by a signal.
+        short_cuts: Streams whose records need nothing but to be taken as they are.
+    """
+
+    interrupts: Interrupts
+    short_cuts: dict[str, tuple[DatasetSink, Origin]]
+
+    def begin(self, source: IO[bytes]) -> None:
+        """The input is about to be read."""
+
+    def is_over(self) -> bool:
+        """Whether nothing more needs to be read."""
+
+    def hand_over(self) -> None:
+        """Give all rows at hand to the delivery."""
+
+    def reject_unreadable(self, error: UnreadableRecordError, line: bytes) -> None:
+        """Take out a record whose line can't be read."""
 
 
 class LineReader(GenericSingerReader[bytes]):
@@ -44,12 +70,12 @@ class LineReader(GenericSingerReader[bytes]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._target: TargetDatabox
+        self._target: Handler
         self.line = b""
         self.number = 0
         self.failure: BaseException | None = None
 
-    def serve(self, target: TargetDatabox) -> None:
+    def serve(self, target: Handler) -> None:
         """Say whose messages these are."""
         self._target = target
 
@@ -89,7 +115,7 @@ class LineReader(GenericSingerReader[bytes]):
         source = file_input or self.default_input
         if source.isatty():
             logger.info("Waiting for Singer messages from this terminal; a pipe or --input gives them, too.")
-        target.loader.begin(source)
+        target.begin(source)
         for lines in chunks(source, interruptible=target.interrupts, is_over=target.is_over):
             if not self.number:
                 lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from target_databox.state_output import OutputClosedError, _take_back, write_state
+from target_databox.outputs.state import OutputClosedError, _take_back, write_state
 
 if TYPE_CHECKING:
     from pathlib import Path

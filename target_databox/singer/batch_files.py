@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 
 from singer_sdk.helpers._batch import StorageTarget
 
-from target_databox.messages import InputError
+from target_databox.singer.messages import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,0 +1,146 @@
+"""The command line of `target-databox`: load, `--check`, `--dry-run`, `--about`; exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+from singer_sdk.plugin_base import _ConfigInput
+
+from target_databox.settings.files import config_of
+from target_databox.target import TargetDatabox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+logger = logging.getLogger("target-databox")
+
+FAILED = 1
+ENVIRONMENT = "ENV"
+
+
+class Command(TargetDatabox):
+    """The target with its command line."""
+
+    @classmethod
+    def invoke(  # type: ignore[override] # as in the SDK, one signature a command
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        file_input: IO[bytes] | None = None,
+        check: bool = False,
+        dry_run: bool = False,
+    ) -> None:
+        """Run the command.
+
+        Args:
+            about: Show the settings.
+            about_format: How to show them.
+            config: Files and whether to read the environment.
+            file_input: Read this instead of standard input.
+            check: Only look at what a run needs.
+            dry_run: Only say what a run would do.
+        """
+        if about:
+            cls.print_about(about_format)
+            return
+        cls.print_version(print_fn=logger.info)
+        config = config or _ConfigInput()
+        if check or dry_run:
+            sys.exit(
+                _rehearse(config.config, file_input, parse_env=config.parse_env, check=check, dry_run=dry_run)
+            )
+        target = cls(config=config.config, parse_env_config=config.parse_env)
+        target.listen(file_input)  # type: ignore[arg-type] # bytes, see LineReader
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, _param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
+        """Read the configuration files, later ones over earlier ones; `ENV` stands for the environment."""
+        given = _ConfigInput(parse_env=ENVIRONMENT in value)
+        if not ctx.resilient_parsing:
+            for path in value:
+                if path != ENVIRONMENT:
+                    given.config |= config_of(path)
+        return given
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """The command line: the SDK's, with bytes as input."""
+        command = super().get_singer_command()
+        command.help = "Load Singer messages from standard input into Databox."
+        for parameter in command.params:
+            if parameter.name == "file_input":
+                parameter.type = click.File("rb")
+        command.params += [
+            click.Option(["--check"], is_flag=True, help="See whether a run could start; change nothing."),
+            click.Option(["--dry-run"], is_flag=True, help="Read the input, say what a run would send."),
+        ]
+        return command
+
+
+def _rehearse(
+    config: Mapping[str, Any],
+    file_input: IO[bytes] | None,
+    *,
+    parse_env: bool,
+    check: bool,
+    dry_run: bool,
+) -> int:
+    """Check or preview a run.
+
+    Args:
+        config: The configuration of files.
+        file_input: Read this instead of standard input.
+        parse_env: Whether the environment holds settings.
+        check: Whether to look at what a run needs.
+        dry_run: Whether to read the input and say what a run would do.
+
+    Returns:
+        The exit code.
+    """
+    if check and dry_run:
+        raise click.UsageError("--check and --dry-run are two commands; choose one.")
+    if dry_run:
+        from target_databox.rehearsal.preview import PreviewTarget
+
+        target = PreviewTarget(config=dict(config), parse_env_config=parse_env)
+        target.listen(file_input)  # type: ignore[arg-type] # bytes, see LineReader
+        return target.exit_code
+    from target_databox.rehearsal.check import run
+
+    try:
+        return 0 if run(config, os.environ, parse_env=parse_env) else 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _is_noise(entry: logging.LogRecord) -> bool:
+    # The SDK tells that it did not read what `settings` has read.
+    return not str(entry.msg).endswith("parse of env var settings...")
+
+
+def main() -> None:
+    """Run `target-databox`; every failure becomes one message and exit code 1."""
+    logger.addFilter(_is_noise)
+    # At DEBUG it would log what expressions make of rows.
+    logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
+    try:
+        Command.cli()
+    except Exception as error:  # noqa: BLE001 # told by its kind, since its message may quote a row
+        # Nothing of this is needed to answer `--version`.
+        from target_databox.failures import tell
+
+        tell(logger, error)
+        sys.exit(FAILED)
+    finally:
+        # The run is over; its exit code stands, also when the interpreter takes its time to end. Blocked
+        # first: Python complains of a signal that comes just while it learns to ignore it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,1 @@
+"""What a run writes: STATE values and the rejects file."""

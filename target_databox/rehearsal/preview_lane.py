@@ -1,0 +1,112 @@
+"""What one stream would be in Databox: its rows counted, looked at and forgotten."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from target_databox.delivery.batches import Lane
+from target_databox.delivery.rows import RowQueue
+from target_databox.rehearsal.hints import Guess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from target_databox.delivery.batches import Destination
+    from target_databox.delivery.rows import Row
+    from target_databox.records.columns import Column
+    from target_databox.settings.reading import Settings
+
+# Memory stays flat, whatever comes: more columns or reasons than this are counted together.
+MOST_COLUMNS: Final = 1000
+MOST_REASONS: Final = 20
+LINES_TOLD: Final = 5
+
+_decode: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
+
+
+class _Reason:
+    """Rejected records of one reason."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.lines: list[int] = []
+
+    def add(self, number: int) -> None:
+        self.count += 1
+        if len(self.lines) < LINES_TOLD:
+            self.lines.append(number)
+
+    def __str__(self) -> str:
+        numbers = ", ".join(str(number) for number in self.lines)
+        more = ", …" if self.count > len(self.lines) else ""
+        return f"{self.count:,} (line{'s' if self.count > 1 else ''} {numbers}{more})"
+
+
+class PreviewLane(Lane):
+    """What one stream would be in Databox; rows are counted, looked at and forgotten.
+
+    Attributes:
+        key_columns: Columns that would be the dataset's keys.
+        data_types: Declared type by column, in the schema's order.
+        filled: Values that are not null by column.
+        guesses: What text columns hold.
+        reasons: Records that would be rejected, by reason.
+    """
+
+    def __init__(self, destination: Destination, key_columns: tuple[str, ...], settings: Settings) -> None:
+        super().__init__(destination)
+        self.key_columns = key_columns
+        self.data_types: dict[str, str | None] = {}
+        self.filled: dict[str, int] = {}
+        self.guesses: dict[str, Guess] = {}
+        self.reasons: dict[str, _Reason] = {}
+        self._limits = settings.batch_size_rows, settings.batch_size_bytes
+        # The delivery's own queue cuts the batches; by key it would depend on how fast Databox is.
+        self._batch = RowQueue(keyed=False)
+
+    def declare(self, columns: Iterable[Column]) -> None:
+        """Take in the columns of a SCHEMA."""
+        for column in columns:
+            self.data_types[column.name] = column.data_type
+            self.filled.setdefault(column.name, 0)
+            if column.data_type in ("string", "datetime") and column.name not in self.guesses:
+                self.guesses[column.name] = Guess(is_key=column.name in self.key_columns)
+
+    def take(self, row: Row) -> None:
+        """Count a row, and learn from its values."""
+        self.counts.read += 1
+        self._batch.put_all((row,), 0.0)
+        while self._batch.is_full(*self._limits):
+            self._send()
+        for name, value in _decode(row.body).items():
+            if value is None:
+                continue
+            count = self.filled.get(name)
+            if count is None and len(self.filled) >= MOST_COLUMNS:
+                continue
+            self.filled[name] = (count or 0) + 1
+            guess = self.guesses.get(name)
+            if guess is not None:
+                guess.see(value)
+
+    def refuse(self, number: int, reason: str, message: str) -> None:
+        """Count a record that can't be sent."""
+        self.counts.read += 1
+        self.counts.rejected += 1
+        told = f"{reason}: {message.rstrip('.')}"
+        if told not in self.reasons and len(self.reasons) >= MOST_REASONS:
+            told = "other reasons"
+        self.reasons.setdefault(told, _Reason()).add(number)
+
+    def close_batch(self) -> None:
+        """Send what there is, as at the end of the input or before another SCHEMA."""
+        while len(self._batch):
+            self._send()
+
+    def _send(self) -> None:
+        rows = self._batch.cut(*self._limits)
+        self._batch.free(self._batch.keys(rows), 0.0)
+        self.counts.batches += 1

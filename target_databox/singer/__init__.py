@@ -1,0 +1,1 @@
+"""Reading Singer: lines, messages, BATCH files, stream maps."""
