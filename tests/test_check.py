@@ -139,6 +139,17 @@ def test_unknown_data_source_is_told(command: Command) -> None:
     assert found.endswith("Known are: none. Correct data_source_id, or remove it to use data_source_title.")
 
 
+def test_data_source_that_takes_no_data_fails(command: Command) -> None:
+    """A data source chosen by id into which Databox takes no rows fails the check, which says what to set."""
+    told = {"dataSources": [{"id": 99, "title": "Shop", "ingestionSupported": False}]}
+    command.emulator.faults.add("data_sources", status=200, body=json.dumps(told))
+    run = checked(command, data_source_id=99)
+    assert run.code == 1
+    found = next(cells[2] for cells in lines(run) if cells[0] == "data source")
+    assert found.startswith('The data source 99 "Shop" does not take data through the API')
+    assert "Set data_source_id to another one" in found
+
+
 def test_data_source_id_wins_over_the_account(command: Command) -> None:
     """A data source that a run would use is found in any account; an unknown account is a warning."""
     source = command.emulator.store.create_data_source("Shop")

@@ -111,10 +111,15 @@ def test_data_sources_are_read(client: DataboxClient, http: Http) -> None:
     """Data sources may lack everything but their id."""
     lines = [
         {"id": 7, "title": "T", "created": CREATED, "timezone": "UTC", "key": None},
-        {"id": 8, "title": None},
+        {"id": 8, "title": None, "ingestionSupported": True},
+        {"id": 9, "ingestionSupported": False},
     ]
     http.get(f"{URL}/v1/accounts/1/data-sources", json={**ENVELOPE, "dataSources": lines})
-    assert client.data_sources(1) == (DataSource(7, "T", CREATED, "UTC"), DataSource(8, None, None, None))
+    assert client.data_sources(1) == (
+        DataSource(7, "T", CREATED, "UTC"),
+        DataSource(8, None, None, None),
+        DataSource(9, None, None, None, ingestion_supported=False),
+    )
 
 
 def test_data_sources_are_created(client: DataboxClient, http: Http) -> None:

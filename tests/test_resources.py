@@ -20,6 +20,7 @@ from target_databox.api.errors import (
 )
 from target_databox.api.resources import ResolvedDataset, Resources
 from target_databox.api.retries import patiently
+from target_databox.api.shapes import DataSource
 from target_databox.api.titles import with_title
 from target_databox.emulator.shapes import Account
 
@@ -143,12 +144,18 @@ def test_lists_are_read_once(emulator: Emulator, run_on: Callable[..., Run]) -> 
     assert asked(emulator) == ["data_sources", "datasets", "dataset", "dataset", "dataset"]
 
 
-def test_configured_sources_cost_no_lookup(emulator: Emulator, run_on: Callable[..., Run]) -> None:
-    """A data source by id is used without listing accounts or data sources."""
+def test_configured_sources_cost_one_lookup(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A data source by id is looked up once, before the first dataset is created in it, and then no more."""
     source = emulator.store.create_data_source("Other")
-    found = run_on(emulator, data_source_id=source.id).dataset("s", "S")
+    run = run_on(emulator, data_source_id=source.id)
+    found = run.dataset("s", "S")
+    run.dataset("t", "T")
     assert emulator.store.dataset(found.id).data_source_id == source.id
-    assert asked(emulator) == ["datasets", "create_dataset", "datasets"]
+    creation = ["create_dataset", "datasets"]
+    assert asked(emulator) == ["datasets", "accounts", "data_sources", *creation, *creation]
+    emulator.log.clear()
+    run_on(emulator, data_source_id=source.id).dataset("s", "S")
+    assert asked(emulator) == ["datasets", "dataset"]
 
 
 def test_configured_datasets_cost_one_request(emulator: Emulator, run_on: Callable[..., Run]) -> None:
@@ -258,6 +265,94 @@ def test_oldest_of_several_is_used(
     assert f"The oldest, {sources[0].id}, is used; set data_source_id" in caplog.text
     assert f"The oldest, {datasets[0].id}, is used; set dataset_ids" in caplog.text
     assert all(each.id in caplog.text for each in datasets)
+
+
+def unsupported(emulator: Emulator, *ids: int) -> None:
+    """Answer the list of data sources with those of the emulator, of which some take no data."""
+    sources = [
+        {"id": each.id, "title": each.title, "ingestionSupported": each.id not in ids}
+        for each in emulator.store.data_sources()
+    ]
+    emulator.faults.add("data_sources", status=200, body=json.dumps({"dataSources": sources}))
+
+
+def test_sources_that_take_no_data_are_skipped(
+    emulator: Emulator, run_on: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of several data sources with one title the oldest that takes data is used."""
+    first, second, third = (emulator.store.create_data_source("Shop").id for _ in range(3))
+    unsupported(emulator, first)
+    run = run_on(emulator, data_source_title="Shop")
+    assert run.resources.resolve_data_source()[0].id == second
+    assert f'the same title: {second} "Shop", {third} "Shop". The oldest' in caplog.text
+    emulator.faults.clear()
+    unsupported(emulator, first, second)
+    caplog.clear()
+    assert run_on(emulator, data_source_title="Shop").resources.resolve_data_source()[0].id == third
+    assert not caplog.records
+
+
+def test_sources_of_others_get_a_namesake(
+    emulator: Emulator, run_on: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where no data source of the title takes data, one is created, with a warning; the next run finds it."""
+    theirs = emulator.store.create_data_source("Shop").id
+    unsupported(emulator, theirs)
+    run = run_on(emulator, data_source_title="Shop")
+    assert run.resources.find_data_source() is None
+    caplog.clear()
+    ours, is_ours = run.resources.resolve_data_source()
+    assert is_ours
+    assert ours.id != theirs
+    assert [each.message for each in caplog.records if each.levelname == "WARNING"] == [
+        f"No data source with the title 'Shop' takes data through the API ({theirs} \"Shop\": "
+        "ingestionSupported is false), so a run creates another one with this title. Set data_source_id or "
+        "data_source_title to load elsewhere."
+    ]
+    emulator.faults.clear()
+    unsupported(emulator, theirs)
+    caplog.clear()
+    found, is_ours = run_on(emulator, data_source_title="Shop").resources.resolve_data_source()
+    assert (found.id, is_ours, caplog.records) == (ours.id, False, [])
+
+
+def test_chosen_source_must_take_data(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A data source chosen by id that takes no data is an error, before anything is created in it."""
+    source = emulator.store.create_data_source("Shop")
+    unsupported(emulator, source.id)
+    message = (
+        rf'^The data source {source.id} "Shop" does not take data through the API \(ingestionSupported is '
+        r"false\)\. Set data_source_id to another one, or remove it to use data_source_title\.$"
+    )
+    run = run_on(emulator, data_source_id=source.id)
+    with pytest.raises(DataSourceError, match=message):
+        run.resources.find_data_source()
+    with pytest.raises(DataSourceError, match=message):
+        run.dataset("s", "S")
+    assert not emulator.store.datasets()
+
+
+@pytest.mark.parametrize("route", ["accounts", "data_sources"])
+@pytest.mark.parametrize("fault", [{"status": 403}, {"status": 503}, {"status": 200, "body": "{}"}])
+def test_support_need_not_be_known(
+    emulator: Emulator, run_on: Callable[..., Run], route: str, fault: dict[str, Any]
+) -> None:
+    """A data source chosen by id is used where the lists that say whether it takes data can't be read."""
+    source = emulator.store.create_data_source("Shop")
+    emulator.faults.add(route, **fault)
+    assert run_on(emulator, data_source_id=source.id).dataset("s", "S").created
+
+
+@pytest.mark.parametrize("told", [None, "false", 0, "no", []])
+def test_odd_support_is_support(emulator: Emulator, run_on: Callable[..., Run], told: object) -> None:
+    """Only a plain `false` keeps a data source from being used."""
+    source = emulator.store.create_data_source("Shop")
+    sources = [{"id": source.id, "title": "Shop", "ingestionSupported": told}]
+    emulator.faults.add("data_sources", status=200, body=json.dumps({"dataSources": sources}))
+    assert run_on(emulator, data_source_title="Shop").resources.resolve_data_source() == (
+        DataSource(source.id, "Shop", None, None),
+        False,
+    )
 
 
 def test_age_is_by_creation_then_id() -> None:

@@ -75,6 +75,7 @@ class DataSourceLine(msgspec.Struct, rename="camel"):
     title: Any = None
     created: Any = None
     timezone: Any = None
+    ingestion_supported: Any = None
 
 
 class DataSources(Envelope, rename="camel", kw_only=True):
@@ -90,6 +91,7 @@ class NewDataSource(Envelope, rename="camel", kw_only=True):
     title: Any = None
     created: Any = None
     timezone: Any = None
+    ingestion_supported: Any = None
 
 
 class DatasetLine(msgspec.Struct, rename="camel"):
@@ -269,7 +271,9 @@ def timezones(answer: Timezones) -> tuple[str, ...]:
 
 def data_source(line: DataSourceLine | NewDataSource) -> DataSource:
     """The data source of a line or of a creation."""
-    return DataSource(line.id, _text(line.title), _text(line.created), _text(line.timezone))
+    # Only a plain `false` keeps a data source from being used: it may be what a user loads into today.
+    is_supported = line.ingestion_supported is not False
+    return DataSource(line.id, _text(line.title), _text(line.created), _text(line.timezone), is_supported)
 
 
 def dataset(line: DatasetLine | NewDataset) -> Dataset:

@@ -6,6 +6,7 @@ was lost or another run was faster: the list is read again, and of several with 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from target_databox.api.errors import (
 )
 from target_databox.api.known_keys import WRONG_KEY_STATUS, check_existence, keys_differ, known_keys
 from target_databox.api.shapes import DataSource
-from target_databox.api.titles import named, title_problem, with_title
+from target_databox.api.titles import check_support, named, the_data_source, the_dataset, title_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -85,6 +86,7 @@ class Resources:
         self._source: tuple[DataSource, bool] | None = None
         self._datasets: tuple[Dataset, ...] | None = None
         self._streams: dict[str, str] = {}
+        self._is_support_known = data_source_id is None
         self._is_schema_accepted = True
 
     def accounts(self) -> tuple[Account, ...]:
@@ -123,13 +125,14 @@ class Resources:
 
         Raises:
             AccountError: The account is not certain.
-            DataSourceError: The configured id is in no list, or the title can't be used.
+            DataSourceError: The configured id is in no list or takes no data, or the title can't be used.
         """
         if self._data_source_id is None:
-            return self._one_titled(self._data_sources(self._certain_account_id()))
+            return self._choose(self._data_sources(self._certain_account_id()))
         seen = []
         for source in self._every_source():
             if source.id == self._data_source_id:
+                check_support(source)
                 return source
             seen.append(source)
         # Not listed, yet a run would use it if its datasets can be read.
@@ -160,7 +163,7 @@ class Resources:
     def find_dataset(self, title: str) -> Dataset | None:
         """The oldest dataset of that title in the run's data source, or None. Changes nothing."""
         source = self._source[0] if self._source else self.find_data_source()
-        return self._one_dataset(self._listed(source), title.strip()) if source else None
+        return the_dataset(self._listed(source), title.strip()) if source else None
 
     def resolve_dataset(
         self,
@@ -185,7 +188,7 @@ class Resources:
         Raises:
             DatasetError: It doesn't exist, can't be created or is another stream's already.
             KeysDifferError: It exists with other keys.
-            DataSourceError: The configured data source doesn't exist.
+            DataSourceError: The configured data source doesn't exist, or takes no data.
         """
         wanted = tuple(primary_keys)
         if dataset_id is None:
@@ -207,34 +210,15 @@ class Resources:
             self.resolve_account()  # raises the better error when the account is what is wrong
             raise
 
-    def _one_titled(self, sources: Iterable[DataSource]) -> DataSource | None:
-        found = with_title(sources, self._data_source_title)
-        if len(found) > 1:
-            logger.warning(
-                "Several data sources have the same title: %s. The oldest, %s, is used; set data_source_id "
-                "to choose another.",
-                named(found),
-                found[0].id,
-            )
-        return found[0] if found else None
-
-    def _one_dataset(self, datasets: Iterable[Dataset], title: str) -> Dataset | None:
-        found = with_title(datasets, title)
-        if len(found) > 1:
-            logger.warning(
-                "Several datasets have the same title: %s. The oldest, %s, is used; set dataset_ids to "
-                "choose another.",
-                named(found),
-                found[0].id,
-            )
-        return found[0] if found else None
+    def _choose(self, sources: Iterable[DataSource]) -> DataSource | None:
+        return the_data_source(sources, self._data_source_title)
 
     def _find_or_create_data_source(self) -> tuple[DataSource, bool]:
         problem = title_problem(self._data_source_title)
         if problem:
             raise DataSourceError(f"data_source_title {problem}.")
         account_id = self._certain_account_id()
-        found = self._one_titled(self._data_sources(account_id))
+        found = self._choose(self._data_sources(account_id))
         if found:
             return found, False
         try:
@@ -242,7 +226,7 @@ class Resources:
                 self._patience,
                 lambda: self._client.create_data_source(self._data_source_title, account_id, self._timezone),
                 lambda: self._data_sources(account_id),
-                self._one_titled,
+                self._choose,
             )
         except KeyRefusedError:
             raise
@@ -274,9 +258,10 @@ class Resources:
         if problem:
             raise DatasetError(f"The dataset title of the stream {stream!r} {problem}. Set dataset_titles.")
         source, _ = self.resolve_data_source()
-        found = self._one_dataset(self._listed(source), title)
+        found = the_dataset(self._listed(source), title)
         if found:
             return self._existing(stream, found.id, title, wanted)
+        self._make_sure_of_support()
         made, is_ours = self._create_dataset(stream, title, source, wanted, columns)
         if not is_ours:
             return self._existing(stream, made.id, title, wanted)
@@ -299,7 +284,7 @@ class Resources:
                 self._patience,
                 lambda: self._client.create_dataset(title, source.id, wanted, declared),
                 lambda: self._listed(source, afresh=True),
-                lambda datasets: self._one_dataset(datasets, title),
+                lambda datasets: the_dataset(datasets, title),
             )
 
         typed = [column for column in columns if column.data_type] if self._is_schema_accepted else []
@@ -353,6 +338,20 @@ class Resources:
                 f"The streams {owner!r} and {stream!r} would both load into the dataset {dataset_id}. Give "
                 "one of them a dataset of its own with dataset_titles or dataset_ids."
             )
+
+    def _make_sure_of_support(self) -> None:
+        """Look whether a configured data source takes data, before the first dataset is created in it.
+
+        Who loads into it for the second time finds datasets there, and pays nothing. Where the lists can't be
+        read, what the API answers to the creation decides.
+        """
+        if self._is_support_known:
+            return
+        self._is_support_known = True
+        with contextlib.suppress(DataboxError, AccountError):
+            source = next((each for each in self._every_source() if each.id == self._data_source_id), None)
+            if source is not None:
+                check_support(source)
 
     def _known_sources(self) -> list[DataSource]:
         """The data sources that could have been meant, as far as they can be read."""

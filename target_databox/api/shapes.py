@@ -49,12 +49,18 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """A data source: the container of datasets (D). `created` is ISO 8601 text as it came."""
+    """A data source: the container of datasets (D). `created` is ISO 8601 text as it came.
+
+    Attributes:
+        ingestion_supported: Whether it takes rows (D); False only where the API says so, as it does of those
+            that Databox fills itself.
+    """
 
     id: int
     title: str | None
     created: str | None
     timezone: str | None
+    ingestion_supported: bool = True
 
 
 @dataclass(frozen=True, slots=True)

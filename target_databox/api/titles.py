@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from target_databox.api.answers import epoch_of
+from target_databox.api.errors import DataSourceError
 from target_databox.api.limits import MAX_TITLE_CHARACTERS, MIN_TITLE_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from target_databox.api.shapes import Dataset, DataSource
+
+logger = logging.getLogger(__name__)
 
 
 class Titled(Protocol):
@@ -46,6 +52,54 @@ def with_title(things: Iterable[TitledT], title: str) -> list[TitledT]:
     """
     found = {thing.id: thing for thing in things if (thing.title or "").strip() == title.strip()}
     return sorted(found.values(), key=_age)
+
+
+def the_data_source(sources: Iterable[DataSource], title: str) -> DataSource | None:
+    """The oldest data source of that title that takes data, or None; a warning tells what else there is."""
+    titled = with_title(sources, title)
+    found = [source for source in titled if source.ingestion_supported]
+    if titled and not found:
+        logger.warning(
+            "No data source with the title %r takes data through the API (%s: ingestionSupported is false), "
+            "so a run creates another one with this title. Set data_source_id or data_source_title to load "
+            "elsewhere.",
+            title,
+            named(titled),
+        )
+    if len(found) > 1:
+        logger.warning(
+            "Several data sources have the same title: %s. The oldest, %s, is used; set data_source_id "
+            "to choose another.",
+            named(found),
+            found[0].id,
+        )
+    return found[0] if found else None
+
+
+def the_dataset(datasets: Iterable[Dataset], title: str) -> Dataset | None:
+    """The oldest dataset of that title, or None; a warning tells of several."""
+    found = with_title(datasets, title)
+    if len(found) > 1:
+        logger.warning(
+            "Several datasets have the same title: %s. The oldest, %s, is used; set dataset_ids to choose "
+            "another.",
+            named(found),
+            found[0].id,
+        )
+    return found[0] if found else None
+
+
+def check_support(source: DataSource) -> None:
+    """Make sure that a data source chosen by its id takes data.
+
+    Raises:
+        DataSourceError: It doesn't.
+    """
+    if not source.ingestion_supported:
+        raise DataSourceError(
+            f"The data source {named([source])} does not take data through the API (ingestionSupported is "
+            "false). Set data_source_id to another one, or remove it to use data_source_title."
+        )
 
 
 def named(things: Iterable[Titled]) -> str:
