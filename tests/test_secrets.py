@@ -32,7 +32,7 @@ ROUTES = (
     *("ingestions", "purge"),
 )
 ERROR = {"requestId": "r-1", "status": "error"}
-STATUSES = (200, 301, 307, 400, 401, 403, 404, 405, 408, 409, 413, 422, 429, 431, 500, 501, 503)
+STATUSES = (200, 301, 307, 400, 401, 403, 404, 405, 408, 409, 413, 422, 429, 431, 500, 501, 503, 520)
 FAULTS: dict[str, dict[str, Any]] = {
     **{str(status): {"status": status} for status in STATUSES},
     "413 after": {"status": 413, "after_write": True},
