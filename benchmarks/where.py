@@ -21,6 +21,7 @@ from target_databox.records.columns import columns
 from target_databox.records.conversions import ENCODER
 from target_databox.records.rows import RowEncoder
 from target_databox.records.validation import RecordValidator
+from target_databox.singer.lines import chunks
 from target_databox.singer.messages import chunks, decode
 
 if TYPE_CHECKING:

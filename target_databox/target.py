@@ -306,14 +306,15 @@ class TargetDatabox(Target):
         lines = record_lines(message_dict["encoding"], message_dict["manifest"], opened)
         for count, record_line in enumerate(lines, start=1):
             # As if the tap had sent it: the record keeps its text.
-            line = record_message(stream, record_line)
+            line = record_message(stream, record_line.text)
             try:
                 decoded = message(line)
                 self._take(decoded, record_of(decoded), line)
             except UnreadableRecordError as error:
                 self.reject_unreadable(error, line)
             except InputError as error:
-                raise InputError(f"is a BATCH of which line {count} {error}") from error.__cause__
+                where = f"file {record_line.address} has a line {record_line.number}"
+                raise InputError(f"is a BATCH whose {where} that {error}") from error.__cause__
             if count % BATCH_ROWS_AT_HAND == 0:
                 self.hand_over()
                 with self.interrupts:

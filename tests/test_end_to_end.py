@@ -239,7 +239,7 @@ def test_stream_maps_make_other_streams(command: Command) -> None:
 
 
 def test_metadata_columns_are_added(command: Command) -> None:
-    """`add_record_metadata` adds the seven columns of the SDK; without it a tap's own are left out."""
+    """`add_record_metadata` adds the seven columns of the SDK, and a tap's own are loaded without it."""
     message = {**record(id=1), "time_extracted": "2026-01-01T00:00:00Z", "version": 7}
     assert command.run(schema(), message, add_record_metadata=True).code == 0
     (row,) = command.rows()
@@ -248,7 +248,7 @@ def test_metadata_columns_are_added(command: Command) -> None:
     assert len([name for name in row if name.startswith("_sdc_")]) == 7
     declared = schema("b", id={"type": "integer"}, _sdc_sequence={"type": "integer"})
     assert command.run(declared, record("b", id=1, _sdc_sequence=5)).code == 0
-    assert command.rows("b") == [{"id": 1}]
+    assert command.rows("b") == [{"id": 1, "_sdc_sequence": 5}]
 
 
 def test_unused_settings_are_told(command: Command) -> None:

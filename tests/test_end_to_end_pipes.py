@@ -124,7 +124,7 @@ def test_full_disk_keeps_whole_rejects(command: Command, small_disk: Path) -> No
     settings = {"rejects_path": str(rejects), "rejects_policy": "accept", "rejects_limit": ROWS}
     messages: list[dict[str, Any]] = []
     for number in range(1, ROWS + 1):
-        messages.append(record(id=number, name=number if number % 2 else "good"))
+        messages.append(record(id=number, name=[number] if number % 2 else "good"))
         if number % ROWS_A_STATE == 0:
             messages.append(state(upto=number))
     process = command.start(**settings)

@@ -445,8 +445,8 @@ def test_broken_batch_files_are_told(load: Load, tmp_path: Path) -> None:
     file.write_bytes(gzip.compress(b'{"id": 1}\n{"id": "canary-'))
     run = load(schema(), batch)
     assert run.errors == [
-        "Line 2 of the input is a BATCH of which line 2 is not valid JSON; was the tap cut off, or is this "
-        "no tap's output?"
+        f"Line 2 of the input is a BATCH whose file {file.as_uri()} has a line 2 that is not valid JSON; was "
+        "the tap cut off, or is this no tap's output?"
     ]
 
 

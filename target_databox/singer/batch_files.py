@@ -1,16 +1,21 @@
-"""Records of BATCH messages: files of JSON lines, plain or gzip, read one line at a time."""
+"""Records of BATCH messages: files of JSON lines, plain or gzip, read one line at a time.
+
+An address comes from the tap: what is opened is a regular file of this machine, or an object of a storage.
+"""
 
 from __future__ import annotations
 
 import gzip
+import os
+import stat
 import zlib
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
+from urllib.parse import unquote
 
 from singer_sdk.helpers._batch import StorageTarget
 
+from target_databox.singer.lines import LineTooLongError, bounded_lines
 from target_databox.singer.messages import InputError
 
 if TYPE_CHECKING:
@@ -18,9 +23,22 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
+# Storage that the SDK reads where its extra is installed. Anything else could be any program's address.
+STORAGES: Final = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+_FILE: Final = "file:"
+
+
+class BatchLine(NamedTuple):
+    """A line of a file of a BATCH: the file's address, the line's number from 1, and its text."""
+
+    address: str
+    number: int
+    text: bytes
+
+
 def record_lines(
     encoding: Any, manifest: Any, opened: Callable[[str], AbstractContextManager[IO[bytes]]]
-) -> Iterator[bytes]:
+) -> Iterator[BatchLine]:
     """Lines of the files that a BATCH message names, blank ones left out.
 
     Args:
@@ -29,7 +47,7 @@ def record_lines(
         opened: Opens the file at an address.
 
     Raises:
-        InputError: The format is not JSONL, or a file can't be read.
+        InputError: The format is not JSONL, a file can't be read, or a line is too long.
     """
     kind, compression = (
         (encoding.get("format"), encoding.get("compression")) if isinstance(encoding, dict) else (None, None)
@@ -41,12 +59,19 @@ def record_lines(
         )
     if not isinstance(manifest, list) or not all(isinstance(address, str) for address in manifest):
         raise InputError("is a BATCH whose manifest is no list of addresses.")
+    is_packed = compression == "gzip"
     for address in manifest:
         try:
             with opened(address) as file:
-                for line in gzip.GzipFile(fileobj=file) if compression == "gzip" else file:
+                unpacked: IO[Any] = cast("IO[Any]", gzip.GzipFile(fileobj=file)) if is_packed else file
+                number = 0
+                for number, line in enumerate(bounded_lines(unpacked), start=1):
                     if line.strip():
-                        yield line.rstrip(b"\r\n")
+                        yield BatchLine(address, number, line.rstrip(b"\r\n"))
+        except LineTooLongError as error:
+            raise InputError(
+                f"is a BATCH whose file {address} has a line {number + 1} that {error}"
+            ) from error
         except (OSError, EOFError, ValueError, ImportError, zlib.error) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(
@@ -56,10 +81,45 @@ def record_lines(
 
 
 def opened(address: str) -> AbstractContextManager[IO[bytes]]:
-    """A file of a BATCH, wherever the SDK can find it."""
-    parts = urlsplit(address)
-    if parts.scheme in ("", "file"):
+    """A file of a BATCH, wherever the SDK can find it.
+
+    Raises:
+        ValueError: It is neither a regular file nor in a storage.
+        OSError: It can't be opened.
+    """
+    scheme, has_scheme, _ = address.partition("://")
+    if not has_scheme or scheme.lower() == "file":
         # The SDK would make its directory when that is missing.
-        return Path(url2pathname(parts.path) if parts.scheme else address).open("rb")
+        return _regular(_path(address))
+    if scheme.lower() not in STORAGES:
+        known = ", ".join(f"{each}://" for each in STORAGES)
+        raise ValueError(f"it is neither a local file nor in a storage ({known})")
     head, tail = StorageTarget.split_url(address)
     return StorageTarget.from_url(head).open(tail, mode="rb")
+
+
+def _path(address: str) -> Path:
+    """The local file that an address means.
+
+    As the SDK's own storage has it, `file://folder/x` is the relative path `folder/x`, and nothing is
+    escaped. Its plain roots are escaped all the same; other writers escape by the book, or name `localhost`.
+    """
+    if not address.lower().startswith(_FILE):
+        return Path(address)
+    plain = address[len(_FILE) :].removeprefix("//")
+    candidates = [plain, unquote(plain)]
+    if plain.startswith("localhost/"):
+        candidates += [each.removeprefix("localhost") for each in candidates]
+    return next((path for path in map(Path, candidates) if path.exists()), Path(plain))
+
+
+def _regular(path: Path) -> IO[bytes]:
+    """A regular file, opened. Anything else is not even opened: that may wait, or do something."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is not a regular file")
+    # Another file may have taken its name meanwhile.
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError("it is not a regular file")
+    return file

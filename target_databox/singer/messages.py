@@ -1,26 +1,17 @@
-"""Singer lines as they come in: bytes to messages, with every digit and every error kept."""
+"""Lines as Singer messages, with every digit and every error kept."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import select
 from decimal import Decimal, InvalidOperation
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
-
-CHUNK_BYTES: Final = 1 << 16
-# Lines of one chunk at most where the input is no file descriptor.
-CHUNK_LINES: Final = 100
-# How soon a run that fails while its input is silent takes notice.
-SILENCE_SECONDS: Final = 0.25
+    from collections.abc import Mapping
 
 # Levels of objects and arrays that every Python reads.
 READABLE_LEVELS: Final = 100
@@ -61,61 +52,6 @@ class UnreadableRecordError(ValueError):
         self.stream = stream
         self.code = code
         self.message = message
-
-
-def chunks(
-    file_input: IO[Any], *, interruptible: AbstractContextManager[Any], is_over: Callable[[], bool]
-) -> Iterator[list[bytes]]:
-    """Lines without their ends, as many at a time as are there without waiting.
-
-    Args:
-        file_input: Text or bytes; what has a file descriptor is read from there.
-        interruptible: Entered around every read that may wait.
-        is_over: Whether nothing more needs to be read, asked before every read and while the input is silent.
-    """
-    try:
-        descriptor = file_input.fileno()
-    except (AttributeError, OSError):
-        yield from _lines_of(file_input)
-        return
-    # Grows in place: a long line comes in thousands of pieces.
-    rest = bytearray()
-    while not is_over():
-        with interruptible:
-            if not select.select([descriptor], [], [], SILENCE_SECONDS)[0]:
-                continue
-            chunk = _read(descriptor)
-        if not chunk:
-            break
-        *lines, tail = chunk.split(b"\n")
-        if lines:
-            lines[0] = bytes(rest) + lines[0]
-            rest[:] = tail
-            yield lines
-        else:
-            rest += tail
-    if rest and not is_over():
-        yield [bytes(rest)]
-
-
-def _read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, CHUNK_BYTES)
-    except OSError as error:
-        raise InputError(f"The input can't be read: {error.strerror}.") from error
-
-
-def _lines_of(file_input: IO[Any]) -> Iterator[list[bytes]]:
-    lines: list[bytes] = []
-    for line in file_input:
-        lines.append(
-            (line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line).rstrip(b"\n")
-        )
-        if len(lines) == CHUNK_LINES:
-            yield lines
-            lines = []
-    if lines:
-        yield lines
 
 
 def message(line: bytes) -> dict[str, Any]:

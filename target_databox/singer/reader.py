@@ -11,12 +11,12 @@ from singer_sdk.singerlib.encoding import GenericSingerReader
 
 from target_databox.api.errors import SetupError
 from target_databox.interrupts import Interrupted
+from target_databox.singer.lines import LineTooLongError, chunks
 from target_databox.singer.messages import (
     BYTE_ORDER_MARK,
     UNREADABLE,
     InputError,
     UnreadableRecordError,
-    chunks,
     decode,
     message,
 )
@@ -116,11 +116,14 @@ class LineReader(GenericSingerReader[bytes]):
         if source.isatty():
             logger.info("Waiting for Singer messages from this terminal; a pipe or --input gives them, too.")
         target.begin(source)
-        for lines in chunks(source, interruptible=target.interrupts, is_over=target.is_over):
-            if not self.number:
-                lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
-            self._read(lines, callbacks, stats)
-            target.hand_over()
+        try:
+            for lines in chunks(source, interruptible=target.interrupts, is_over=target.is_over):
+                if not self.number:
+                    lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+                self._read(lines, callbacks, stats)
+                target.hand_over()
+        except LineTooLongError as error:
+            raise InputError(f"Line {self.number + 1} of the input {error}") from error
 
     def _read(
         self,
