@@ -26,15 +26,16 @@ class Assumptions:
         "How requests per second are counted: a bucket that refills evenly and takes no refused request, "
         "or a strict sliding second that counts refused requests too.",
     )
-    throttle_answer: Literal["retry-after", "no-header", "html"] = _switch(
+    throttle_answer: Literal["retry-after", "no-header", "html", "empty"] = _switch(
         "retry-after",
-        "What a 429 is: the usual envelope with a Retry-After header, the envelope alone, or an HTML page.",
+        "What a 429 is: the usual envelope with a Retry-After header, the envelope alone, an HTML page, "
+        "or no body at all; only the first has the header.",
     )
     cooldown_seconds: float = _switch(
         0.0, "How long the documented cooldown lasts: every request in this time after a 429 is refused too."
     )
-    too_large_status: Literal["400", "413"] = _switch(
-        "400", "The status of the answer to more rows or more bytes than one ingestion may have."
+    too_large_status: Literal["413", "400"] = _switch(
+        "413", "The status of the answer to more rows or more bytes than one ingestion may have."
     )
     body_limit_bytes: int = _switch(
         1_000_000, "The largest request body: three Databox pages name three sizes, this is the smallest."

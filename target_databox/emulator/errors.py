@@ -16,7 +16,8 @@ class RefusedError(Exception):
     Attributes:
         message: A sentence for humans.
         field: Name of the request's field that is at fault, if one is.
-        code: The machine-readable code; only `invalid_input` is documented (grade D).
+        code: The machine-readable code; only `invalid_input` is documented (grade D), `request_too_large`
+            is that of the API v2 (grade O).
         type: The category, such as `validation` or `permission` (grade D).
     """
 
@@ -38,7 +39,7 @@ class InvalidInputError(RefusedError):
 class TooLargeError(RefusedError):
     """More rows, or more bytes, than one ingestion may have."""
 
-    code = "invalid_input"
+    code = "request_too_large"
 
 
 class UnknownObjectError(RefusedError):

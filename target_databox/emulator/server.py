@@ -232,6 +232,8 @@ class Emulator:
         answer = self.store.assumptions.throttle_answer
         if answer == "html":
             return _page(429)
+        if answer == "empty":
+            return web.Response(status=429)
         response = _problem(429, "Too many requests.", None, None, "rate_limit")
         if answer == "retry-after":
             response.headers["Retry-After"] = str(max(1, math.ceil(wait_seconds)))
@@ -255,6 +257,8 @@ class Emulator:
                 status = int(assumptions.unknown_id_status)
             elif isinstance(refused, TooLargeError):
                 status = int(assumptions.too_large_status)
+                if status == 400:
+                    refused.code = "invalid_input"
             return _problem(status, refused.message, refused.code, refused.field, refused.type)
         return _envelope(200, {"status": "success", **fields})
 
