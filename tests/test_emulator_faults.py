@@ -82,6 +82,13 @@ def test_faults_read_from_text() -> None:
     assert (same.status, dict(same.headers)) == (429, {"Retry-After": "2"})
 
 
+@pytest.mark.parametrize("status", [520, 522, 524, 529])
+def test_odd_statuses_are_written_like_any(status: int) -> None:
+    """A status that only proxies send can be planned on a command line, after the write too."""
+    fault = fault_from_text(f"post_rows,status={status},after_write=true,html=true")
+    assert (fault.status, fault.after_write, fault.html) == (status, True, True)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -537,6 +537,19 @@ def test_failures_come_before_or_after_the_write(call: Client, after_write: bool
     assert len(call.emulator.store.history(dataset_id)) == stored
 
 
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 522, 524, 529, 599])
+@pytest.mark.parametrize("form", [{"html": True}, {"body": ""}, {}], ids=["html", "empty", "envelope"])
+def test_any_5xx_may_follow_the_write(call: Client, status: int, form: dict[str, Any]) -> None:
+    """A status that proxies invented is answered as it is, in any form, though the rows were stored."""
+    dataset_id = call.dataset()
+    call.emulator.faults.add("post_rows", status=status, after_write=True, **form)
+    response = call.raw("POST", f"/v1/datasets/{dataset_id}/data", json={"records": [{"a": 1}]})
+    assert response.status_code == status
+    assert (response.text == "") is ("body" in form)
+    call.emulator.store.finish_processing()
+    assert call.emulator.store.rows(dataset_id) == [{"a": 1}]
+
+
 def test_planned_bodies_are_sent(call: Client) -> None:
     """A planned answer may have any body, also a 200 that is no JSON."""
     call.emulator.faults.add("accounts", status=200, body="not JSON")
