@@ -22,7 +22,7 @@ from target_databox.records.conversions import ENCODER
 from target_databox.records.rows import RowEncoder
 from target_databox.records.validation import RecordValidator
 from target_databox.singer.lines import chunks
-from target_databox.singer.messages import chunks, decode
+from target_databox.singer.messages import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
