@@ -6,7 +6,7 @@ import dataclasses
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from target_databox.api.errors import MissingError
+from target_databox.api.errors import LostAnswerError, MissingError, RefusedError
 from target_databox.api.shapes import Ingestion, IngestionsPage, IngestionStatus
 from target_databox.delivery.background import PurgeOnce, Search
 from target_databox.delivery.batches import Event, State
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.simulation import Run
+
+PROXY_STATUS = 520
 
 
 def replace_outcomes(run: Run, kind: type[Any], change: Callable[[Any], Any]) -> None:
@@ -445,3 +447,31 @@ def counted_twice(run: Run) -> None:
         send(batch, now)
 
     dispatcher._sent = uncounted  # type: ignore[method-assign]
+
+
+def unknown_word_is_done(run: Run) -> None:
+    """An ingestion of unknown status is taken for stored, whatever its counts."""
+    confirmation = run.dispatcher._confirmation
+    judge = confirmation._judge
+
+    def content(batch: Any, ingestion: Ingestion, now: float) -> Any:
+        if ingestion.status is IngestionStatus.UNKNOWN and batch.questions >= 1:
+            sent = len(batch.rows)
+            ingestion = dataclasses.replace(
+                ingestion, received=sent, appended=sent, overwritten=0, rejected=0
+            )
+        return judge(batch, ingestion, now)
+
+    confirmation._judge = content  # type: ignore[method-assign]
+
+
+def odd_status_is_refused(run: Run) -> None:
+    """A proxy's status after a POST is taken for a refusal of its rows."""
+    done = run.dispatcher.done
+
+    def taken_literally(request: Any, answer: Any, now: float) -> None:
+        if isinstance(answer, LostAnswerError) and (answer.status or 0) >= PROXY_STATUS:
+            answer = RefusedError("odd", method="POST", path="/", status=400)
+        done(request, answer, now)
+
+    run.dispatcher.done = taken_literally  # type: ignore[method-assign]

@@ -164,12 +164,18 @@ def check_error(world: World, error: BaseException) -> None:
     is_unclear = plan.undated or plan.stamps != "exact" or plan.second_writer or plan.dated_from
     # What an earlier run made just before may not be listed yet.
     is_unclear = is_unclear or world.runs > 1 or plan.leftovers or plan.overwrite
+    # Where nobody knows the word for done, the list shows everything as pending.
+    is_wordless = plan.done_word == "unknown" and (lossy or plan.confirmation == "status")
+    is_confused = is_unsafe and lossy and (is_unclear or plan.hanging)
     is_rejecting = plan.bad or plan.odd or plan.failing or plan.fickle
     causes = {
         RejectedError: not plan.keeps_rejects and is_rejecting,
         RejectsLimitError: plan.rejects_limit < plan.rows and is_rejecting,
         LoadingError: outage or is_broken or plan.key_refused_at is not None,
-        UnconfirmedError: plan.stuck or is_broken or (is_unsafe and lossy and (is_unclear or plan.hanging)),
+        UnconfirmedError: plan.stuck
+        or is_broken
+        or is_wordless
+        or (is_unsafe and lossy and (is_unclear or plan.hanging)),
     }
     if not causes.get(type(error), plan.disk_full_at or plan.pipe_closed_at):  # type: ignore[call-overload]
         raise ViolationError(f"a run failed without a cause: {error!r}") from error

@@ -16,6 +16,7 @@ from target_databox.api.errors import (
     RefusedError,
     ThrottledError,
     UnreachableError,
+    error_of_answer,
 )
 from target_databox.api.limits import PAGE_SIZE
 from target_databox.api.shapes import Accepted, Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 EPOCH = 1_700_000_000.0
 NEVER_LANDS = 1e12
+# 520 and above are those of proxies.
+LOST_STATUSES = (None, None, 408, 425, 500, 502, 503, 504, 507, 520, 522, 524, 529, 599)
 CLIENT_TIMEOUT_SECONDS = 5.0
 FACTS: dict[str, Any] = {"method": "POST", "path": "/v1/datasets/d/data"}
 WORDS = {
@@ -210,11 +213,18 @@ class SimulatedDatabox:
             self.throttled += 1
             return ThrottledError("slow", **FACTS, retry_after_seconds=self.rand.choice([None, 1.0]))
         if isinstance(request, ReadList) and _is_within(now, plan.lists_down):
-            return LostAnswerError("502", **FACTS, status=502)
+            return self._lost()
         if chance() < plan.lost_before:
-            return LostAnswerError("lost", **FACTS)
+            return self._lost()
         answer = self.carry_out(request, data, now)
-        return LostAnswerError("lost", **FACTS) if chance() < plan.lost_after else answer
+        return self._lost() if chance() < plan.lost_after else answer
+
+    def _lost(self) -> object:
+        """An answer that says nothing of what became of its request: none, or any of these statuses."""
+        status = self.rand.choice(LOST_STATUSES)
+        if status is None:
+            return LostAnswerError("lost", **FACTS)
+        return error_of_answer(**FACTS, status=status)
 
     def carry_out(self, request: Request, data: bytes, now: float) -> object:
         """Do what a request asks for."""
@@ -261,9 +271,13 @@ class SimulatedDatabox:
         if self.rand.random() < self.plan.late_detail and now < stored.accepted_at + 5:
             return MissingError("not yet", **FACTS, status=404)
         is_pending = stored.status is IngestionStatus.PENDING
-        status = WORDS[self.plan.pending_word] if is_pending else stored.status
+        status = WORDS[self.plan.pending_word] if is_pending else self._outcome(stored)
         counts = self._counts(stored, now)
         return Ingestion(stored.id, status, self._stamp(stored), *counts, (), "r")
+
+    def _outcome(self, stored: StoredIngestion) -> IngestionStatus:
+        is_done = stored.status is IngestionStatus.DONE
+        return WORDS[self.plan.done_word] if is_done else stored.status
 
     def _counts(self, stored: StoredIngestion, now: float) -> tuple[int | None, ...]:
         plan = self.plan
@@ -309,7 +323,7 @@ class SimulatedDatabox:
 
     def _listed_status(self, entry: StoredIngestion, now: float) -> IngestionStatus:
         if entry.outcome is not None and now >= entry.lands_at + self.plan.list_stale:
-            return entry.status
+            return self._outcome(entry)
         is_unknown = self.plan.pending_word == "unknown"
         return IngestionStatus.UNKNOWN if is_unknown else IngestionStatus.PENDING
 

@@ -29,6 +29,7 @@ class Plan:
         crash_runs: How many runs are killed.
         growing: Which counts grow while an ingestion is processed: `nothing`, `stored`, or `all` of them.
         pending_word: What a pending ingestion is said to be: `done` (on its detail), `pending`, `unknown`.
+        done_word: What a processed ingestion is said to be: `done`, or `unknown`, a word that nobody knows.
         fails_as: What a failed ingestion leaves: `none` of its rows, or a `part` of them; `silent` without
             counts.
         fails_late: How much longer a failure takes than a success.
@@ -99,6 +100,7 @@ class Plan:
     undated: bool = False
     growing: str = "nothing"
     pending_word: str = "done"
+    done_word: str = "done"
     fails_as: str = "none"
     fails_late: float = 0.0
     refuses_as: int = 400
@@ -192,6 +194,7 @@ def _add_habits(plan: Plan, rand: random.Random) -> None:
     plan.page_size = pick([plan.page_size, plan.page_size, 10, 12])
     plan.growing = pick(["nothing", "nothing", "stored", "all"])
     plan.pending_word = pick(["done", "done", "pending", "unknown"])
+    plan.done_word = "unknown" if rand.random() < 0.05 else "done"
     plan.fails_as = pick(["none", "none", "part", "silent"])
     plan.fails_late = pick([0.0, 0.0, 60.0])
     plan.refuses_as = pick([400, 400, 200])

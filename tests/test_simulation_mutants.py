@@ -102,6 +102,8 @@ MUTANTS = [
     mutations.retry_after_ignored,
     mutations.window_ignored,
     mutations.counted_twice,
+    mutations.unknown_word_is_done,
+    mutations.odd_status_is_refused,
 ]
 
 
