@@ -172,10 +172,7 @@ def check_error(world: World, error: BaseException) -> None:
         RejectedError: not plan.keeps_rejects and is_rejecting,
         RejectsLimitError: plan.rejects_limit < plan.rows and is_rejecting,
         LoadingError: outage or is_broken or plan.key_refused_at is not None,
-        UnconfirmedError: plan.stuck
-        or is_broken
-        or is_wordless
-        or (is_unsafe and lossy and (is_unclear or plan.hanging)),
+        UnconfirmedError: plan.stuck or is_broken or is_wordless or is_confused,
     }
     if not causes.get(type(error), plan.disk_full_at or plan.pipe_closed_at):  # type: ignore[call-overload]
         raise ViolationError(f"a run failed without a cause: {error!r}") from error
