@@ -18,7 +18,12 @@ from singer_sdk.sinks.core import BaseJSONSchemaValidator, JSONSchemaValidator
 from target_databox.api.limits import MAX_REQUEST_ROWS
 from target_databox.delivery.rejections import Reason
 from target_databox.delivery.rows import FRAME_BYTES, Origin, Row
-from target_databox.records.columns import ColumnError
+from target_databox.records.columns import (
+    MOST_ADVISED_COLUMNS,
+    ColumnError,
+    counts_by_depth,
+    depths_text,
+)
 from target_databox.records.columns import columns as columns_of
 from target_databox.records.modern import textual
 from target_databox.records.row_hash import ROW_HASH, with_row_hash
@@ -27,6 +32,7 @@ from target_databox.records.schemas import SchemaReader
 from target_databox.records.validation import InvalidSchemaError, RecordValidator
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Collection, Iterator, Sequence
 
     from singer_sdk import Target
@@ -129,10 +135,17 @@ def _is_whole(_checker: object, value: object) -> bool:
 
 
 class Run(Protocol):
-    """What a sink needs of the target that it belongs to."""
+    """What a sink needs of the target that it belongs to.
+
+    Attributes:
+        settings: The run's settings.
+        streams_with_texts: Streams of which it was said that numbers of theirs are loaded as text.
+        at_hand: Sinks with rows that are to be handed over.
+    """
 
     settings: Settings
     streams_with_texts: set[str]
+    at_hand: deque[DatasetSink]
 
     @property
     def engine(self) -> Engine:
@@ -287,6 +300,8 @@ class DatasetSink(Sink):
                 f"it is {len(row.body):,} bytes, more than one request of {limit:,} may hold",
             )
             return
+        if not self._rows:
+            self._target.at_hand.append(self)
         key = row.key
         if key is not None and self._key_order is not None:
             key = tuple([key[place] for place in self._key_order])
@@ -332,6 +347,20 @@ class DatasetSink(Sink):
             engine.reject(self.lane, row, reason, code, message)
             if engine.is_stopping:
                 raise Stopped
+
+    def width_advice(self) -> str:
+        """What to say where there are more columns than Databox may take; nothing where there are not."""
+        if len(self.columns) <= MOST_ADVISED_COLUMNS:
+            return ""
+        settings = self._target.settings
+        counts = counts_by_depth(
+            self.schema, settings.flattening, settings.column_types_for(self.stream_name)
+        )
+        return (
+            f"Stream '{self.stream_name}' has {len(self.columns):,} columns, and Databox may take no more "
+            f"than {MOST_ADVISED_COLUMNS} of a dataset. "
+            f"{depths_text(counts) if counts else 'Deselect properties in the tap.'}"
+        )
 
     def hand_over(self) -> None:
         """Give the rows at hand to the delivery, and wait while it has no room for more."""

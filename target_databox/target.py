@@ -140,6 +140,8 @@ class TargetDatabox(Target):
         self.short_cuts: dict[str, tuple[DatasetSink, Origin]] = {}
         # Streams of which it was said that numbers of theirs are loaded as text.
         self.streams_with_texts: set[str] = set()
+        # Sinks that have rows at hand.
+        self.at_hand: deque[DatasetSink] = deque()
         self._is_warned_of_versions = False
         if self.settings.emulated:
             logger.warning(
@@ -353,6 +355,7 @@ class TargetDatabox(Target):
         """Where a sink's rows go: found or created at the stream's first SCHEMA, and kept."""
         known = self._lanes.get(sink.stream_name)
         if known is None:
+            self._warn_of_width(sink)
             lane = self.loader.open(sink)
             self._lanes[sink.stream_name] = lane, sink.load_keys
             return lane
@@ -366,14 +369,20 @@ class TargetDatabox(Target):
         sink.order_keys(keys)
         return lane
 
+    def _warn_of_width(self, sink: DatasetSink) -> None:
+        advice = sink.width_advice()
+        if advice:
+            logger.warning("%s", advice)
+
     def _go_on(self) -> None:
         if self.engine.is_stopping:
             raise Stopped
 
     def hand_over(self) -> None:
         """Give all rows at hand to the delivery."""
-        for sink in self._sinks_active.values():
-            sink.hand_over()  # type: ignore[attr-defined] # the only class of this target
+        while self.at_hand:
+            self.at_hand[0].hand_over()
+            self.at_hand.popleft()
 
     # The end
 

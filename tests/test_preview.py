@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+import io
 import json
 import signal
 import subprocess
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_databox.rehearsal.preview import PreviewTarget
 from tests.command import TARGET, finished, record, schema, state, text
 
 if TYPE_CHECKING:
@@ -124,6 +127,85 @@ def test_declared_dates_to_convert_are_hinted_at(preview: Preview) -> None:
         column_types={"*": {"day": "datetime:%d.%m.%Y"}},
     )
     assert not any("Hints" in line or "no ISO 8601" in line for line in printed(mended))
+
+
+DATE = {"type": ["null", "string"], "format": "date-time"}
+
+
+@pytest.mark.parametrize(
+    ("values", "column_type", "remark"),
+    [
+        (["2021-08-29T00:00:00Z", ""], "datetime", "empty in 1"),
+        (["", "  ", None], "datetime", "empty in 2"),
+        (["31.01.2024", ""], "datetime:%d.%m.%Y", "holds text that is no ISO 8601 date, empty in 1"),
+        (["2024-01-31", "n/a"], "string", "holds text that is no ISO 8601 date"),
+        (["0000-00-00 00:00:00"], "string", "holds text that is no ISO 8601 date"),
+        (["1700000000", ""], "string", "holds text that is no ISO 8601 date, empty in 1"),
+    ],
+)
+def test_dates_that_are_none_are_told(
+    preview: Preview, values: list[str | None], column_type: str, remark: str
+) -> None:
+    """A date column that holds empty text, or text that is no date, is told, and what is hinted at helps."""
+    messages = (
+        schema(id=TEXT, at=DATE),
+        *(record(id=str(number), at=at) for number, at in enumerate(values)),
+    )
+    run = preview(*messages)
+    filled = sum(value is not None for value in values)
+    assert f"at datetime {filled} {remark}" in printed(run)
+    entry = json.dumps({"column_types": {"orders": {"at": column_type}}})
+    assert (
+        "- dates that are empty, or no ISO 8601 dates, may be rejected by Databox; add to your configuration"
+        f": {entry}"
+    ) in printed(run)
+    assert printed(run)[-1] == (
+        "A run would load everything that was read, if Databox takes dates that are empty or no dates: see "
+        "the hints."
+    )
+    mended = preview(*messages, **json.loads(entry))
+    assert not any("may be rejected" in line or "if Databox takes" in line for line in printed(mended))
+    assert mended.code == 0
+
+
+def test_hints_for_dates_and_text_are_one_entry(preview: Preview) -> None:
+    """What helps date columns and text columns is one entry to paste."""
+    run = preview(schema(id=TEXT, at=DATE, n=TEXT), record(id="a", at="", n="1"))
+    (hint,) = (line for line in printed(run) if "column_types" in line)
+    assert hint == (
+        "- dates that are empty, or no ISO 8601 dates, may be rejected by Databox; text that holds only "
+        "numbers or dates can't make metrics; add to your configuration: "
+        '{"column_types": {"orders": {"at": "datetime", "n": "number"}}}'
+    )
+
+
+def test_misfits_name_the_setting(preview: Preview) -> None:
+    """Where records do not fit their schema, the hints name the setting that loads them all the same."""
+    run = preview(schema(), record(id="x"), record(id=1))
+    advice = "- with validate_records false, records that do not fit their schema are loaded too."
+    assert (run.code, advice in printed(run)) == (1, True)
+    assert advice not in printed(preview(schema(), record(name="x")))
+
+
+def test_wide_streams_are_told_with_depths(preview: Preview) -> None:
+    """A stream of more columns than Databox may take is told with what each smaller depth makes of it."""
+    deep = {str(n): {"type": "object", "properties": {str(m): TEXT for m in range(6)}} for n in range(20)}
+    run = preview(
+        schema("a", [], **deep),
+        schema("b", ["id"], id=TEXT),
+        record("b", **dict.fromkeys(map(str, range(200)), 1)),
+    )
+    assert (
+        "- Stream 'a' has 120 columns, and Databox may take no more than 100 of a dataset. A smaller "
+        "flattening_max_depth makes fewer: 20 with 0."
+    ) in printed(run)
+    run = preview(schema("b", ["id"], id=TEXT), record("b", id="1", **{f"c{n}": n for n in range(100)}))
+    assert (
+        "- b: its records bring more than 100 columns, and Databox may take no more of a dataset. Set "
+        "flattening_max_depth lower, or deselect properties in the tap."
+    ) in printed(run)
+    narrow = preview(schema(id=TEXT), record(id="1", **{f"c{n}": n for n in range(99)}))
+    assert not any("columns" in line for line in printed(narrow) if line.startswith("- "))
 
 
 def test_declared_dates_that_are_understood_are_no_hint(preview: Preview) -> None:
@@ -354,3 +436,28 @@ def test_memory_stays_flat(preview: Preview) -> None:
         return int(done.stdout)
 
     assert peak_kilobytes(60_000) < 1.1 * peak_kilobytes(6_000)
+
+
+def calls(streams: int, columns: int, rows: int) -> int:
+    """How many functions a preview of an input of this size calls."""
+    names = [f"c{number}" for number in range(columns)]
+    messages = [
+        message
+        for stream in range(streams)
+        for message in (
+            schema(f"s{stream}", ["c0"], **dict.fromkeys(names, TEXT)),
+            *(record(f"s{stream}", **dict.fromkeys(names, str(row))) for row in range(rows)),
+            state(at=stream),
+        )
+    ]
+    counted = cProfile.Profile()
+    counted.runcall(PreviewTarget(config={}).listen, io.BytesIO(text(*messages)))  # type: ignore[arg-type]
+    return sum(entry.callcount for entry in counted.getstats())
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize("more", [(80, 5, 5), (20, 20, 5), (20, 5, 20)], ids=["streams", "columns", "rows"])
+def test_time_grows_linearly(more: tuple[int, int, int], capsys: pytest.CaptureFixture[str]) -> None:
+    """Four times the streams, columns or rows cost four times the work at most."""
+    calls(2, 2, 2)  # what is imported and made only once
+    assert calls(*more) < 4.4 * calls(20, 5, 5)

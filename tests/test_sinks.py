@@ -208,3 +208,25 @@ def test_changed_keys_do_not_matter_to_append_only(emulator: Emulator) -> None:
     """With `append-only` a tap may change its keys: the dataset has none."""
     load(emulator, schema(), record(id=1), schema(keys=["name"]), record(id=2), load_method="append-only")
     assert len(stored(emulator)) == 2
+
+
+def test_wide_stream_is_warned_of(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    """A stream of more columns than Databox may take loads, with one warning of what each depth makes."""
+    deep = {str(n): {"type": "object", "properties": {str(m): {} for m in range(51)}} for n in range(2)}
+    lines = (schema(id={}, **deep), record(id="1"), schema(id={}, more={}, **deep), record(id="2"))
+    load(emulator, *lines, load_method="append-only")
+    told = [entry.getMessage() for entry in caplog.records if "columns" in entry.getMessage()]
+    assert told == [
+        "Stream 'orders' has 103 columns, and Databox may take no more than 100 of a dataset. A smaller "
+        "flattening_max_depth makes fewer: 3 with 0."
+    ]
+    assert len(stored(emulator)) == 2
+
+
+def test_wide_flat_stream_is_warned_of(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    """Where no depth makes fewer columns, the warning says what else does."""
+    load(emulator, schema(id={}, **{f"c{number}": {} for number in range(100)}))
+    assert "than 100 of a dataset. Deselect properties in the tap." in caplog.text
+    caplog.clear()
+    load(emulator, schema("narrow", id={}, **{f"c{number}": {} for number in range(99)}))
+    assert "of a dataset" not in caplog.text

@@ -33,6 +33,8 @@ _BOOLEAN_KINDS: Final = {"text": STRING, "number": NUMBER, "boolean": BOOLEAN}
 # Recursive schemas flatten to a power of their width; a table of so many columns is of no use to anybody.
 MOST_COLUMNS: Final = 20_000
 MOST_DEPTHS_TOLD: Final = 8
+# Databox's own command-line tool takes no more of a dataset (O).
+MOST_ADVISED_COLUMNS: Final = 100
 _ROOT: Final[References] = frozenset({"#"})
 # `false` in the one dialect.
 _NOTHING: Final[dict[str, Any]] = {"not": {}}

@@ -19,6 +19,7 @@ _PATTERNS: Final = (*(d + t for d in _DATES for t in _TIMES), *_TWELVE_HOURS, *_
 
 NUMBER: Final = "number"
 DATETIME: Final = "datetime"
+STRING: Final = "string"
 _CONVERTERS: Final[dict[str, Converter]] = {
     column_type: converter(column_type)
     for column_type in (DATETIME, NUMBER, *(f"{DATETIME}:{pattern}" for pattern in _PATTERNS))
@@ -37,19 +38,24 @@ class Guess:
 
     Attributes:
         filled: Values that are neither null nor blank.
+        blank: Values that are empty text, or blanks.
         is_iso: Whether all of them are ISO 8601 as they would go out, with nothing to convert.
     """
 
-    __slots__ = ("_left", "filled", "is_iso")
+    __slots__ = ("_left", "blank", "filled", "is_iso")
 
     def __init__(self, *, is_key: bool = False) -> None:
         self.filled = 0
+        self.blank = 0
         self.is_iso = True
         self._left = [name for name in _CONVERTERS if not (is_key and name == NUMBER)]
 
     def see(self, value: Any) -> None:
         """Take in a value as it would go out."""
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if value is None:
+            return
+        if isinstance(value, str) and not value.strip():
+            self.blank += 1
             return
         self.filled += 1
         if self.is_iso:
@@ -63,6 +69,16 @@ class Guess:
         if not self.filled or not self._left:
             return ()
         return tuple(self._left[:1]) if self._left[0] in (DATETIME, NUMBER) else tuple(self._left)
+
+    @property
+    def types_of_date(self) -> tuple[str, ...]:
+        """What `column_types` could say of a date column whose values are not all dates; empty if they are.
+
+        Text that is empty becomes null with every type of date; a column that holds other text is text.
+        """
+        if self.is_iso:
+            return (DATETIME,) if self.blank else ()
+        return tuple(name for name in self.types if name.startswith(DATETIME)) or (STRING,)
 
     @property
     def is_date(self) -> bool:

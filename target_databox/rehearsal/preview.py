@@ -149,10 +149,14 @@ class PreviewTarget(TargetDatabox):
             )
             self.failed[stream] = f"{where}{error}"
             return
-        for sink in self._sinks_active.values():
-            lane = cast("DatasetSink", sink).lane
-            if lane is not None:
-                cast("PreviewLane", lane).declare(cast("DatasetSink", sink).columns)
+        for stream_map in self._maps(stream):
+            sink = self._sink(stream_map.stream_alias)
+            lane = cast("PreviewLane", sink.lane)
+            lane.declare(sink.columns)
+            lane.width = sink.width_advice()
+
+    def _warn_of_width(self, sink: DatasetSink) -> None:
+        """Leave it to the hints."""
 
     def _take(self, message_dict: dict[str, Any], record: dict[str, Any], line: bytes) -> None:
         stream = message_dict.get("stream")

@@ -54,6 +54,7 @@ class PreviewLane(Lane):
         filled: Values that are not null by column.
         guesses: What text columns hold.
         reasons: Records that would be rejected, by reason.
+        width: What to say of too many columns, or nothing.
     """
 
     def __init__(self, destination: Destination, key_columns: tuple[str, ...], settings: Settings) -> None:
@@ -63,6 +64,7 @@ class PreviewLane(Lane):
         self.filled: dict[str, int] = {}
         self.guesses: dict[str, Guess] = {}
         self.reasons: dict[str, _Reason] = {}
+        self.width = ""
         self._limits = settings.batch_size_rows, settings.batch_size_bytes
         # The delivery's own queue cuts the batches; by key it would depend on how fast Databox is.
         self._batch = RowQueue(keyed=False)

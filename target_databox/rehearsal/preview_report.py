@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from target_databox.records.columns import MOST_ADVISED_COLUMNS
 from target_databox.rehearsal.estimates import (
     FINDING_REQUESTS,
     FINDING_REQUESTS_PER_STREAM,
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
     from target_databox.rehearsal.preview_lane import PreviewLane
     from target_databox.settings.reading import Settings
+
+
+_TEXT_MAKES_NO_METRICS: Final = "text that holds only numbers or dates can't make metrics"
+_DATES_MAY_BE_REJECTED: Final = "dates that are empty, or no ISO 8601 dates, may be rejected by Databox"
 
 
 def tell(
@@ -82,7 +87,19 @@ def verdict(settings: Settings, lanes: Sequence[PreviewLane], failed: int) -> st
         return f"A run would not load everything: {'; '.join(parts)}."
     if not lanes:
         return "A run would load nothing."
+    if any(_may_be_rejected(lane) for lane in lanes):
+        return (
+            "A run would load everything that was read, if Databox takes dates that are empty or no dates: "
+            "see the hints."
+        )
     return "A run would load everything that was read, as far as that can be told without Databox."
+
+
+def _may_be_rejected(lane: PreviewLane) -> bool:
+    """Whether a date column holds what is no date."""
+    return any(
+        guess.types_of_date for name, guess in lane.guesses.items() if lane.data_types[name] == DATETIME
+    )
 
 
 def _heading(settings: Settings, lane: PreviewLane) -> str:
@@ -108,12 +125,14 @@ def _columns(lane: PreviewLane) -> Table:
 def _remark(lane: PreviewLane, name: str) -> str:
     parts = ["key"] if name in lane.key_columns else []
     guess = lane.guesses.get(name)
-    if guess is None or not guess.filled:
+    if guess is None:
         return ", ".join(parts)
-    types, is_declared = guess.types, lane.data_types.get(name) == DATETIME
-    if is_declared and not guess.is_iso:
-        parts.append("holds text that is no ISO 8601 date")
-    elif not is_declared and types:
+    if lane.data_types.get(name) == DATETIME:
+        if not guess.is_iso:
+            parts.append("holds text that is no ISO 8601 date")
+        if guess.blank:
+            parts.append(f"empty in {guess.blank:,}")
+    elif guess.types:
         parts.append("only dates" if guess.is_date else "only numbers")
     return ", ".join(parts)
 
@@ -131,7 +150,8 @@ def _facts(settings: Settings, lane: PreviewLane) -> list[str]:
 
 def _hints(settings: Settings, lanes: Sequence[PreviewLane]) -> list[str]:
     hints: list[str] = []
-    mended: dict[str, dict[str, str]] = {}
+    column_types: dict[str, dict[str, str]] = {}
+    reasons: dict[str, None] = {}
     for lane in lanes:
         stream, rows = lane.destination.stream, lane.counts.read - lane.counts.rejected
         if not lane.key_columns and settings.load_method != "append-only":
@@ -142,8 +162,9 @@ def _hints(settings: Settings, lanes: Sequence[PreviewLane]) -> list[str]:
             )
         is_dated = DATETIME in lane.data_types.values()
         for name, guess in lane.guesses.items():
-            types, is_declared = guess.types, lane.data_types[name] == DATETIME
-            if not types or (is_declared and guess.is_iso):
+            is_declared = lane.data_types[name] == DATETIME
+            types = guess.types_of_date if is_declared else guess.types
+            if not types:
                 continue
             if len(types) > 1:
                 hints.append(
@@ -151,20 +172,28 @@ def _hints(settings: Settings, lanes: Sequence[PreviewLane]) -> list[str]:
                     "which. Put the right one into column_types."
                 )
             else:
-                mended.setdefault(stream, {})[name] = types[0]
+                column_types.setdefault(stream, {})[name] = types[0]
+                reasons[_DATES_MAY_BE_REJECTED if is_declared else _TEXT_MAKES_NO_METRICS] = None
             is_dated |= guess.is_date
         if rows and not is_dated:
             hints.append(f"{stream} has no date column: Databox shows a metric over time by one.")
+        if lane.width:
+            hints.append(lane.width)
+        elif len(lane.filled) > MOST_ADVISED_COLUMNS:
+            hints.append(
+                f"{stream}: its records bring more than {MOST_ADVISED_COLUMNS} columns, and Databox may take "
+                "no more of a dataset. Set flattening_max_depth lower, or deselect properties in the tap."
+            )
     if any(told.startswith("schema:") for lane in lanes for told in lane.reasons):
         hints.append("with validate_records false, records that do not fit their schema are loaded too.")
-    if mended:
-        entry = json.dumps({"column_types": mended}, ensure_ascii=False)
+    if column_types:
+        entry = json.dumps({"column_types": column_types}, ensure_ascii=False)
         more = (
             "add to your configuration"
             if not settings.column_types
             else "add to column_types of your configuration"
         )
-        hints.append(f"text that holds only numbers or dates can't make metrics; {more}: {entry}")
+        hints.append(f"{'; '.join(reasons)}; {more}: {entry}")
     return hints
 
 
