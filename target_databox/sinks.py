@@ -204,8 +204,7 @@ class DatasetSink(Sink):
             column_types=settings.column_types_for(stream_name),
             boolean_format=settings.boolean_format,
             flattening=settings.flattening,
-            # What `add_record_metadata` adds is another in every run.
-            unhashed=_properties(self.schema) - _properties(self.original_schema) if is_hashed else None,
+            is_hashed=is_hashed,
         )
         self._largest_row_bytes = settings.batch_size_bytes - FRAME_BYTES
         self._keeps_lines = settings.rejects_path is not None
@@ -280,10 +279,14 @@ class DatasetSink(Sink):
             except _MISFITS as error:
                 self.reject(line, number, origin, Reason.SCHEMA, "schema", _misfit(error, is_json=is_json))
                 return
+        added: Collection[str] = ()
         if self._metadata and message is not None:
-            record = self._with_metadata(record, message)
+            own = record
+            record = self._with_metadata(own, message)
+            added = record.keys() - own.keys()
         try:
-            row = self.encoder.encode(record, is_json=is_json, fits=fits)
+            # What is added is another in every run.
+            row = self.encoder.encode(record, is_json=is_json, fits=fits, unhashed=added)
         except BadRecordError as error:
             reason = Reason.KEY if error.code.startswith("key_") else Reason.ENCODING
             self.lacked_key = reason is Reason.KEY
@@ -371,10 +374,6 @@ class DatasetSink(Sink):
 
     def process_batch(self, context: dict[str, Any]) -> None:
         """Nothing: batches are cut and confirmed by the delivery, which every row has gone to already."""
-
-
-def _properties(schema: dict[str, Any]) -> set[str]:
-    return {*schema.get("properties", ())}
 
 
 def _validator(schema: dict[str, Any]) -> BaseJSONSchemaValidator:

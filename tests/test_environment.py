@@ -126,11 +126,12 @@ def test_dotenv_fills_the_environment(tmp_path: Path) -> None:
     """The file adds variables, replaces none that is set, and says which settings come from it."""
     (tmp_path / ".env").write_bytes(
         b"\xef\xbb\xbfTARGET_DATABOX_API_KEY=from-file\nexport TARGET_DATABOX_TIMEZONE='Europe/Kyiv'\nEMPTY\n"
-        b"TARGET_DATABOX_ACCOUNT_ID=7\nTARGET_DATABOX_EMULATOR_KEY=k\nTARGET_DATABOX_RETRY_SECONDS=\nOTHER=1\n"
+        b"TARGET_DATABOX_BATCH_SIZE_ROWS=1\nTARGET_DATABOX_ACCOUNT_ID=7\nTARGET_DATABOX_EMULATOR_KEY=k\nTARGET_DATABOX_RETRY_SECONDS=\nOTHER=1\n"
     )
-    read = read_environment({"TARGET_DATABOX_ACCOUNT_ID": ""}, tmp_path)
+    process = {"TARGET_DATABOX_ACCOUNT_ID": "", "TARGET_DATABOX_BATCH_SIZE_ROWS": "5"}
+    read = read_environment(process, tmp_path)
     assert read.variables == {
-        "TARGET_DATABOX_ACCOUNT_ID": "",
+        **process,
         "TARGET_DATABOX_API_KEY": "from-file",
         "TARGET_DATABOX_TIMEZONE": "Europe/Kyiv",
         "TARGET_DATABOX_EMULATOR_KEY": "k",

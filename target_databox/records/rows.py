@@ -96,8 +96,7 @@ class RowEncoder:
         column_types: Type by column name; values of these columns are converted.
         boolean_format: How booleans go out, alone and in arrays. Inside JSON text they stay JSON's.
         flattening: How objects become columns.
-        unhashed: For a stream whose key is the hash of its rows: the columns that don't count in it. None
-            for any other stream.
+        is_hashed: Whether a row's key is its hash.
 
     Attributes:
         key_columns: Names of the columns that make up the key.
@@ -115,14 +114,14 @@ class RowEncoder:
         column_types: Mapping[str, str] | None = None,
         boolean_format: BooleanFormat = "text",
         flattening: Flattening | None = None,
-        unhashed: Collection[str] | None = None,
+        is_hashed: bool = False,
     ) -> None:
         flattening = flattening or Flattening()
         overrides = column_types or {}
-        self._unhashed = unhashed
+        self._is_hashed = is_hashed
         self.key_columns = key_columns(columns, key_properties)
         self.unlisted: set[str] = set()
-        self._only_key = self.key_columns[0] if len(self.key_columns) == 1 and unhashed is None else None
+        self._only_key = self.key_columns[0] if len(self.key_columns) == 1 and not is_hashed else None
         self._buffer = bytearray()
         self._flattening = flattening
         self._booleans = _BOOLEANS[boolean_format]
@@ -157,7 +156,14 @@ class RowEncoder:
         self._is_flat = not any(column.is_mixed or column.is_nested for column in columns) and not overrides
         self._is_flat &= all(isinstance(node, _Leaf) for node in self._tree.children.values())
 
-    def encode(self, record: dict[str, Any], *, is_json: bool = False, fits: bool = False) -> Encoded:
+    def encode(
+        self,
+        record: dict[str, Any],
+        *,
+        is_json: bool = False,
+        fits: bool = False,
+        unhashed: Collection[str] = (),
+    ) -> Encoded:
         """The row of a record, which is left as it is.
 
         Args:
@@ -165,6 +171,7 @@ class RowEncoder:
                 floats, dates and times, as stream maps make them, are understood too.
             is_json: Whether the record is as it was decoded, so that no number in it can be NaN.
             fits: Whether it fits its schema, so that columns of text hold nothing else.
+            unhashed: Columns that don't count in the row's hash.
 
         Raises:
             BadRecordError: The record can't become a row.
@@ -203,8 +210,8 @@ class RowEncoder:
             return Encoded(
                 (value if type(value) in _PLAIN_KEYS else self._key_value(row, self._only_key),), body
             )
-        if self._unhashed is not None:
-            return _hashed(row, body, self._unhashed)
+        if self._is_hashed:
+            return _hashed(row, body, unhashed)
         if not self.key_columns:
             return Encoded(None, body)
         values = [row.get(name) for name in self.key_columns]
