@@ -290,6 +290,60 @@ def test_detail_follows_its_switches(make_client: Any) -> None:
     assert counts["appendedRecordsCount"] == 0
 
 
+@pytest.mark.parametrize("word", ["ready", "Done", "", "failed", "partially_completed"])
+def test_words_are_taken_as_they_are(make_client: Any, word: str) -> None:
+    """An ingestion's status may be any word, whatever it means, in the list and on its own record."""
+    client = make_client(pending_word=word, done_word=word, failed_word=word)
+    dataset_id = client.dataset()
+    client.emulator.faults.add("post_rows", nth=1, fail_ingestion=True)
+    client.emulator.faults.add("post_rows", nth=2, processing_seconds=60.0)
+    ids = [client.post_rows(dataset_id, {"n": n}) for n in range(3)]
+    client.emulator.store.dataset(dataset_id)
+    path = f"/v1/datasets/{dataset_id}/ingestions"
+    listed = client.raw("GET", path).json()["ingestions"]
+    assert [each["status"] for each in listed] == [word] * 3
+    assert [client.raw("GET", f"{path}/{each}").json()["status"] for each in ids] == [word] * 3
+
+
+def test_purged_ingestions_say_so(make_client: Any) -> None:
+    """An ingestion that a purge discards has a word of its own, and fails with a reason."""
+    client = make_client(purge_drops_pending=True, processing_seconds_min=60.0, processing_seconds_max=60.0)
+    dataset_id = client.dataset()
+    ingestion_id = client.post_rows(dataset_id, {"n": 1})
+    client("POST", f"/v1/datasets/{dataset_id}/purge")
+    detail = client("GET", f"/v1/datasets/{dataset_id}/ingestions/{ingestion_id}", word="purged")
+    assert list(detail["metrics"]["ingestionMetrics"].values()) == [1, 0, 0, 0]
+    assert "purge" in detail["errors"][0]["message"]
+    assert client.emulator.store.totals(dataset_id).failed == 1
+
+
+@pytest.mark.parametrize(("form", "shown"), [("integer", "2"), ("float", "2.0"), ("text", '"2"')])
+def test_counts_follow_their_switch(make_client: Any, form: str, shown: str) -> None:
+    """Counts are whole numbers, numbers with a fraction or text."""
+    client = make_client(count_form=form)
+    dataset_id = client.dataset()
+    path = f"/v1/datasets/{dataset_id}/ingestions/{client.post_rows(dataset_id, {'a': 1}, {'a': 2})}"
+    client.emulator.store.finish_processing()
+    metrics = client("GET", path)["metrics"]
+    assert json.dumps(metrics["ingestionMetrics"]["receivedRecordsCount"]) == shown
+    assert json.dumps(metrics["datasetMetrics"]["totalDatasetRecordsCount"]) == shown
+
+
+@pytest.mark.parametrize("form", ["object", "text", "list"])
+def test_metrics_follow_their_switch(make_client: Any, form: str) -> None:
+    """Metrics are an object, a text or a list."""
+    client = make_client(metrics_form=form)
+    dataset_id = client.dataset()
+    path = f"/v1/datasets/{dataset_id}/ingestions/{client.post_rows(dataset_id, {'a': 1})}"
+    client.emulator.store.finish_processing()
+    metrics = client("GET", path)["metrics"]
+    if form == "text":
+        metrics = json.loads(metrics)
+    elif form == "list":
+        [metrics] = metrics
+    assert metrics["ingestionMetrics"]["appendedRecordsCount"] == 1
+
+
 @pytest.mark.parametrize("query", ["page=0", "page=-1", "page=x", "pageSize=0", "page=1.5"])
 def test_bad_pages_are_refused(call: Client, query: str) -> None:
     """Pages start at 1 and have at least one ingestion."""

@@ -97,12 +97,19 @@ class Assumptions:
     failed_metrics: Literal["zeros", "absent"] = _switch(
         "zeros", "What the metrics of a failed ingestion are: received rows with all outcomes zero, or none."
     )
+    count_form: Literal["integer", "float", "text"] = _switch(
+        "integer", 'How an ingestion\'s counts are written: 100, 100.0 or "100".'
+    )
+    metrics_form: Literal["object", "text", "list"] = _switch(
+        "object", "What an ingestion's metrics are: an object, that object as JSON text, or a list of it."
+    )
     late_counts_seconds: float = _switch(
         0.0, "How long after the end of processing the counts of the outcomes are still zero."
     )
     pending_word: str = _switch("processing", "The word for an ingestion that is not processed yet.")
     done_word: str = _switch("success", "The word for an ingestion that is processed.")
     failed_word: str = _switch("failed", "The word for an ingestion that failed.")
+    purged_word: str = _switch("purged", "The word for an ingestion that a purge discarded before its end.")
     page_size_cap: int = _switch(100, "The largest page of the list of ingestions, in ingestions.")
     page_size_over_cap: Literal["clamped", "refused"] = _switch(
         "clamped", "What becomes of a request for a larger page."

@@ -120,7 +120,7 @@ class Ingestions:
         self._database.run("UPDATE datasets SET row_count = 0, size_bytes = 0 WHERE seq = ?", dataset.seq)
         if self._assumptions.purge_drops_pending:
             self._database.run(
-                "UPDATE ingestions SET status = 'failed', processed_at = ?"
+                "UPDATE ingestions SET status = 'purged', processed_at = ?"
                 " WHERE dataset = ? AND status = 'pending'",
                 self._clock(),
                 dataset.seq,
@@ -186,7 +186,7 @@ class Ingestions:
         """
         row = self._database.one(
             "SELECT count(*), sum(received), sum(appended), sum(overwritten), sum(rejected),"
-            " sum(status = 'failed'), sum(status = 'pending') FROM ingestions WHERE dataset = ?",
+            " sum(status IN ('failed', 'purged')), sum(status = 'pending') FROM ingestions WHERE dataset = ?",
             self._catalogue.dataset(dataset_id).seq,
         )
         return Totals(*(each or 0 for each in row))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     from target_databox.emulator.shapes import Dataset, DataSource, Ingestion
 
 Answer = dict[str, Any]
+
+_COUNTS: dict[str, Callable[[int], Any]] = {"integer": int, "float": float, "text": str}
+_METRICS: dict[str, Callable[[Answer], Any]] = {
+    "object": dict,
+    "text": json.dumps,
+    "list": lambda metrics: [metrics],
+}
+_ENDS = {"failed": "could not be processed", "purged": "was discarded by a purge"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +201,7 @@ def _word(call: Call, ingestion: Ingestion) -> str:
         "pending": assumptions.pending_word,
         "done": assumptions.done_word,
         "failed": assumptions.failed_word,
+        "purged": assumptions.purged_word,
     }
     return words[ingestion.status]
 
@@ -231,36 +241,37 @@ def _ingestion(call: Call) -> Answer:
         "timestamp": timestamp(found.accepted_at),
         "status": _word(call, found) if assumptions.detail_status == "ingestion" else "success",
     }
-    if found.status == "failed":
+    if found.status in {"failed", "purged"}:
         problem = {
             "code": None,
-            "message": "The ingestion could not be processed.",
+            "message": f"The ingestion {_ENDS[found.status]}.",
             "field": None,
             "type": "processing",
         }
         answer["errors"] = [problem]
-    shown = {"pending": assumptions.pending_metrics, "failed": assumptions.failed_metrics, "done": "zeros"}[
-        found.status
-    ]
+    shown = {"pending": assumptions.pending_metrics, "done": "zeros"}.get(
+        found.status, assumptions.failed_metrics
+    )
     if shown == "zeros":
-        answer["metrics"] = _metrics(found, call.store.dataset(call.ids["datasetId"]))
+        metrics = _metrics(found, call.store.dataset(call.ids["datasetId"]), _COUNTS[assumptions.count_form])
+        answer["metrics"] = _METRICS[assumptions.metrics_form](metrics)
     elif shown == "null":
         answer["metrics"] = None
     return answer
 
 
-def _metrics(found: Ingestion, dataset: Dataset) -> Answer:
+def _metrics(found: Ingestion, dataset: Dataset, count: Callable[[int], Any]) -> Answer:
     return {
         "datasetMetrics": {
-            "columnsCount": len(dataset.columns),
+            "columnsCount": count(len(dataset.columns)),
             "datasetSizeMB": round(dataset.size_bytes / 1_000_000, 6),
-            "totalDatasetRecordsCount": dataset.row_count,
+            "totalDatasetRecordsCount": count(dataset.row_count),
         },
         "ingestionMetrics": {
-            "receivedRecordsCount": found.received,
-            "appendedRecordsCount": found.appended,
-            "overwrittenRecordsCount": found.overwritten,
-            "rejectedRecordsCount": found.rejected,
+            "receivedRecordsCount": count(found.received),
+            "appendedRecordsCount": count(found.appended),
+            "overwrittenRecordsCount": count(found.overwritten),
+            "rejectedRecordsCount": count(found.rejected),
         },
     }
 
@@ -281,7 +292,7 @@ def _dataset(call: Call) -> Answer:
     assumptions = call.store.assumptions
     # Nobody told this emulator the keys of a dataset that it adopted.
     if dataset.keys is not None and assumptions.keys_field == "present":
-        none = None if assumptions.no_keys == "null" else []
+        none: list[str] | None = None if assumptions.no_keys == "null" else []
         answer["primaryKeys"] = list(dataset.keys) or none
     return answer
 

@@ -64,7 +64,7 @@ class Ingestion:
     Attributes:
         id: A UUID.
         dataset_id: The dataset that it is for.
-        status: `pending`, `done` or `failed`: what is true, whatever words the API uses for it.
+        status: `pending`, `done`, `failed` or `purged`: what is true, whatever words the API uses for it.
         received: How many rows the request had.
         appended: How many rows were stored under a new key, or without one.
         overwritten: How many rows replaced a stored one.
