@@ -29,7 +29,7 @@ from target_databox.emulator import UNLIMITED, Assumptions, Emulator, FaultPlan,
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from target_databox.emulator.exchanges import Exchange
+    from target_databox.emulator.serving.exchanges import Exchange
 
 # A load that lasts until it is told to stop.
 ENDLESS = 10_000_000

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from target_databox.emulator import Assumptions, Emulator
-from target_databox.emulator.meter import UNLIMITED
+from target_databox.emulator.serving.meter import UNLIMITED
 from tests.command import Command
 
 if TYPE_CHECKING:

@@ -192,3 +192,51 @@ def test_long_modules_explain_themselves(module: Module) -> None:
     if len(module.text.splitlines()) > LONG_LINES:
         explanation = ast.get_docstring(module.tree) or ""
         assert "long because" in explanation.lower(), f"{module.name} is long without a reason"
+
+
+def within_emulator() -> dict[str, set[str]]:
+    """What every module of the emulator imports of it; imports for types and inside functions count."""
+    modules = {module.name: module for module in MODULES if within(module.name, ("emulator",))}
+    return {
+        name: {each.removeprefix(f"{PACKAGE}.") for each in module.imports} & (set(modules) - {name})
+        for name, module in modules.items()
+    }
+
+
+def test_emulator_has_no_import_circles() -> None:
+    """No module of the emulator imports itself by way of others; `__init__`, which imports lazily, aside."""
+    imports = {name: seen for name, seen in within_emulator().items() if name != "emulator"}
+    while leaves := [name for name, seen in imports.items() if not seen & set(imports)]:
+        for name in leaves:
+            del imports[name]
+    assert not imports, f"These import each other, or what does: {', '.join(sorted(imports))}"
+
+
+# What the rooms of the emulator may see of it.
+EMULATOR_ROOMS = {
+    "emulator.assumptions": (),
+    "emulator.state": ("emulator.state", "emulator.assumptions"),
+    "emulator.serving": ("emulator.serving", "emulator.state", "emulator.assumptions"),
+}
+
+
+@pytest.mark.parametrize("room", EMULATOR_ROOMS)
+def test_emulator_rooms_face_one_way(room: str) -> None:
+    """State knows nothing of serving, serving nothing of the commands."""
+    for name, seen in within_emulator().items():
+        if within(name, (room,)):
+            strangers = {each for each in seen if not within(each, EMULATOR_ROOMS[room])}
+            assert not strangers, f"{name} imports {', '.join(sorted(strangers))}"
+
+
+def test_emulator_state_knows_no_http() -> None:
+    """The emulator's state can't reach HTTP, and its page looks at what is emulated, not at the server."""
+    for module in MODULES:
+        if within(module.name, ("emulator.state", "emulator.assumptions")):
+            assert not [
+                each for each in module.imports if within(each, ("aiohttp", "jinja2", "http", "click"))
+            ]
+        if within(module.name, ("emulator.serving.pages",)):
+            assert not [
+                each for each in module.imports if within(each, (f"{PACKAGE}.emulator.serving.server",))
+            ]

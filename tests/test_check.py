@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_databox.emulator.store import Store
+from target_databox.emulator.state.store import Store
 from tests.command import TARGET, Command, finished, record, schema
 
 if TYPE_CHECKING:

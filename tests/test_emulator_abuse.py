@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from target_databox.emulator.routes import ROUTES
+from target_databox.emulator.serving.routes import ROUTES
 
 if TYPE_CHECKING:
     from target_databox.emulator import Emulator

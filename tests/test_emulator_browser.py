@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_databox.emulator.demo import DATA
+from target_databox.emulator.commands.demo import DATA
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed.")
 

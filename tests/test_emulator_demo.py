@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_databox.emulator import Store
-from target_databox.emulator.demo import DATA, FILES, DataFile
+from target_databox.emulator.commands.demo import DATA, FILES, DataFile
 
 if TYPE_CHECKING:
     from pathlib import Path

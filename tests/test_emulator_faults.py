@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from target_databox.emulator.faults import Fault, FaultPlan, fault_from_text
+from target_databox.emulator.serving.faults import Fault, FaultPlan, fault_from_text
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from target_databox.emulator.assumptions import Assumptions
-from target_databox.emulator.meter import UNLIMITED, Limits, Meter
+from target_databox.emulator.serving.meter import UNLIMITED, Limits, Meter
 
 
 class Clock:

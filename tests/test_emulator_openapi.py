@@ -10,8 +10,8 @@ import jsonschema_rs
 import pytest
 import requests
 
-from target_databox.emulator.meter import Limits
-from target_databox.emulator.routes import ROUTES
+from target_databox.emulator.serving.meter import Limits
+from target_databox.emulator.serving.routes import ROUTES
 
 if TYPE_CHECKING:
     from target_databox.emulator import Emulator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from target_databox.emulator.meter import Limits
+from target_databox.emulator.serving.meter import Limits
 
 if TYPE_CHECKING:
     from target_databox.emulator import Emulator

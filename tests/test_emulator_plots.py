@@ -8,8 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from target_databox.emulator.browsing import Bar, seconds
-from target_databox.emulator.pages.plots import (
+from target_databox.emulator.serving.pages.plots import (
     BOTTOM,
     HEIGHT,
     LEFT,
@@ -22,6 +21,7 @@ from target_databox.emulator.pages.plots import (
     thinned,
     time_ticks,
 )
+from target_databox.emulator.state.browsing import Bar, seconds
 
 finite = st.floats(-1e15, 1e15)
 

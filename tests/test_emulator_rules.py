@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from target_databox.emulator.assumptions import Assumptions
-from target_databox.emulator.rules import Column, Judgement, judgement, row_key
+from target_databox.emulator.state.rules import Column, Judgement, judgement, row_key
 
 
 def judged(

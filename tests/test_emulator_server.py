@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from target_databox.emulator import Emulator
-from target_databox.emulator.meter import UNLIMITED, Limits
-from target_databox.emulator.routes import ROUTES
+from target_databox.emulator.serving.meter import UNLIMITED, Limits
+from target_databox.emulator.serving.routes import ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_databox.emulator import Assumptions, Store
-from target_databox.emulator.errors import InvalidInputError, TooLargeError, UnknownObjectError
-from target_databox.emulator.shapes import Account, Fate
+from target_databox.emulator.state.errors import InvalidInputError, TooLargeError, UnknownObjectError
+from target_databox.emulator.state.shapes import Account, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from target_databox.emulator.taps import TapError, cache_path, installed_tap
+from target_databox.emulator.commands.taps import TapError, cache_path, installed_tap
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_databox.emulator import Assumptions, Limits, Store
-from target_databox.emulator.errors import InvalidInputError
+from target_databox.emulator.state.errors import InvalidInputError
 from tests.command import TARGET, Command, finished, record, schema, state, text
 from tests.conftest import QUICK
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from target_databox.emulator.ingestions import Fate, Ingestion
+    from target_databox.emulator.state.ingestions import Fate, Ingestion
     from tests.conftest import EmulatorMaker
 
 CANARY = "canary-value"

@@ -22,7 +22,7 @@ from target_databox.api.resources import ResolvedDataset, Resources
 from target_databox.api.retries import patiently
 from target_databox.api.shapes import DataSource
 from target_databox.api.titles import with_title
-from target_databox.emulator.shapes import Account
+from target_databox.emulator.state.shapes import Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

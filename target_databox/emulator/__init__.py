@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from target_databox.emulator.assumptions import Assumptions
-    from target_databox.emulator.faults import Fault, FaultPlan
-    from target_databox.emulator.meter import UNLIMITED, Limits
-    from target_databox.emulator.server import Emulator
-    from target_databox.emulator.store import Store
+    from target_databox.emulator.serving.faults import Fault, FaultPlan
+    from target_databox.emulator.serving.meter import UNLIMITED, Limits
+    from target_databox.emulator.serving.server import Emulator
+    from target_databox.emulator.state.store import Store
 
 __all__ = ["UNLIMITED", "Assumptions", "Emulator", "Fault", "FaultPlan", "Limits", "Store"]
 
 _MODULES = {
     "Assumptions": "assumptions",
-    "Emulator": "server",
-    "Fault": "faults",
-    "FaultPlan": "faults",
-    "Limits": "meter",
-    "Store": "store",
-    "UNLIMITED": "meter",
+    "Emulator": "serving.server",
+    "Fault": "serving.faults",
+    "FaultPlan": "serving.faults",
+    "Limits": "serving.meter",
+    "Store": "state.store",
+    "UNLIMITED": "serving.meter",
 }
 
 

@@ -13,9 +13,9 @@ Install them with: pip install 'target-databox[emulator]'"""
 def main() -> None:
     """Run the command `databox-emulator`."""
     try:
-        from target_databox.emulator.demo import demo
-        from target_databox.emulator.run import run
-        from target_databox.emulator.serve import serve
+        from target_databox.emulator.commands.demo import demo
+        from target_databox.emulator.commands.run import run
+        from target_databox.emulator.commands.serve import serve
     except ModuleNotFoundError as exc:
         if exc.name not in {"aiohttp", "jinja2"}:
             raise

@@ -10,20 +10,25 @@ import time
 import uuid
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from target_databox.emulator.calls import Call
-from target_databox.emulator.errors import RefusedError, TooLargeError, UnknownObjectError, UnknownRouteError
-from target_databox.emulator.exchanges import Exchange, ExchangeLog
-from target_databox.emulator.faults import FaultPlan
-from target_databox.emulator.meter import Limits, Meter
-from target_databox.emulator.pages import add_pages
-from target_databox.emulator.routes import ROUTES
-from target_databox.emulator.store import Store
+from target_databox.emulator.serving.calls import Call
+from target_databox.emulator.serving.emulation import Emulation, shown_key
+from target_databox.emulator.serving.exchanges import Exchange, ExchangeLog
+from target_databox.emulator.serving.faults import FaultPlan
+from target_databox.emulator.serving.meter import Limits
+from target_databox.emulator.serving.pages.handlers import add_pages
+from target_databox.emulator.serving.routes import ROUTES
+from target_databox.emulator.state.errors import (
+    RefusedError,
+    TooLargeError,
+    UnknownObjectError,
+    UnknownRouteError,
+)
+from target_databox.emulator.state.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,22 +36,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from target_databox.emulator.faults import Fault
-    from target_databox.emulator.routes import Route
+    from target_databox.emulator.serving.faults import Fault
+    from target_databox.emulator.serving.routes import Route
 
 _ERROR_PAGE = "<!doctype html><title>{status}</title><h1>{status}</h1><p>The server could not answer.</p>"
 # More than any request that the API allows, so that the routes see a larger one and refuse it themselves.
 _READ_LIMIT_BYTES = 64_000_000
-# Enough of a key to tell two apart, and not enough to use it.
-_SHOWN_OF_KEY = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a key used of its hour: the beginning of the key, and its requests in the last hour."""
-
-    key: str
-    used_this_hour: int
 
 
 class Emulator:
@@ -81,11 +76,11 @@ class Emulator:
         self.store = store or Store(**store_options)
         self.faults = faults or FaultPlan()
         self.log = log or ExchangeLog()
-        self.limits = limits or Limits()
-        self.api_keys = tuple(api_keys) or (f"pak_{uuid.uuid4()}",)
+        self._emulation = Emulation(self.store, tuple(api_keys), limits or Limits(), self.faults, self.log)
+        self.limits = self._emulation.limits
+        self.api_keys = self._emulation.api_keys
         self.host = host
         self.port = port
-        self._meters: dict[str, Meter] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._thread: Thread | None = None
@@ -100,12 +95,6 @@ class Emulator:
     def api_key(self) -> str:
         """The first of the valid keys."""
         return self.api_keys[0]
-
-    def budgets(self) -> list[Budget]:
-        """What each key that was used has left of the hour."""
-        return [
-            Budget(key[:_SHOWN_OF_KEY], meter.used_this_hour()) for key, meter in list(self._meters.items())
-        ]
 
     def start(self) -> Self:
         """Start to serve; returns when requests are answered.
@@ -166,7 +155,7 @@ class Emulator:
         application = web.Application(client_max_size=_READ_LIMIT_BYTES)
         for route in ROUTES:
             application.router.add_route(route.method, route.path, self._handler(route))
-        add_pages(application, self)
+        add_pages(application, self._emulation, self.host)
         application.router.add_route("*", "/{path:.*}", self._handler(None))
         return application
 
@@ -183,7 +172,7 @@ class Emulator:
                     route.name if route else None,
                     request.path_qs,
                     response.status if response else None,
-                    request.headers.get("x-api-key", "")[:_SHOWN_OF_KEY],
+                    shown_key(request.headers.get("x-api-key", "")),
                     call.rows,
                     len(call.body),
                     call.body if self.log.keep_bodies else None,
@@ -201,7 +190,7 @@ class Emulator:
         key = request.headers.get("x-api-key")
         if key not in self.api_keys:
             return _problem(401, "The API key is missing or invalid.", None, "x-api-key", "authentication")
-        wait = self._meter(key).refusal_seconds()
+        wait = self._emulation.meter(key).refusal_seconds()
         if wait is not None:
             return self._throttled(wait)
         faults = self.faults.struck(route.name if route else "unknown")
@@ -222,11 +211,6 @@ class Emulator:
         if any(fault.drop == "after" for fault in faults):
             return None
         return _planned(planned) if planned else response
-
-    def _meter(self, key: str) -> Meter:
-        if key not in self._meters:
-            self._meters[key] = Meter(self.limits, self.store.assumptions, time.monotonic)
-        return self._meters[key]
 
     def _throttled(self, wait_seconds: float) -> web.Response:
         answer = self.store.assumptions.throttle_answer

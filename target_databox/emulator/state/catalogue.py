@@ -8,15 +8,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
-from target_databox.emulator.errors import InvalidInputError, UnknownObjectError
-from target_databox.emulator.rules import Column
-from target_databox.emulator.shapes import Account, Dataset, DataSource
+from target_databox.emulator.state.errors import InvalidInputError, UnknownObjectError
+from target_databox.emulator.state.rules import Column
+from target_databox.emulator.state.shapes import Account, Dataset, DataSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from target_databox.emulator.assumptions import Assumptions
-    from target_databox.emulator.database import Database
+    from target_databox.emulator.state.database import Database
 
 _FIRST_DATA_SOURCE_ID = 4754489
 _COLUMN_TYPES = ("string", "number", "datetime")

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from target_databox.emulator.browsing import cell, parsed
-from target_databox.emulator.pages import plots
+from target_databox.emulator.serving.pages import plots
+from target_databox.emulator.state.browsing import cell, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from target_databox.emulator.server import Emulator
-    from target_databox.emulator.shapes import Dataset
+    from target_databox.emulator.serving.emulation import Emulation
+    from target_databox.emulator.state.shapes import Dataset
 
 _ROWS = 50
 _NEWEST = 100
@@ -24,8 +24,9 @@ _BARS = 60
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a browser asked for: the path, the parts of it that are ids, and the query."""
+    """What a browser asked for: the server's address, the path, the ids in it, and the query."""
 
+    url: str
     path: str
     ids: Mapping[str, str]
     query: Mapping[str, str]
@@ -62,14 +63,14 @@ class Pager:
     after: str | None
 
 
-def version(emulator: Emulator) -> str:
+def version(emulation: Emulation) -> str:
     """Text that changes whenever a page may look different."""
-    return f"{emulator.log.total}.{emulator.store.settled_changes()}"
+    return f"{emulation.log.total}.{emulation.store.settled_changes()}"
 
 
-def overview(emulator: Emulator, _: Request) -> Page:
+def overview(emulation: Emulation, request: Request) -> Page:
     """Every data source with its datasets, and the sums over all of them."""
-    store = emulator.store
+    store = emulation.store
     datasets = store.datasets()
     totals = {each.id: store.totals(each.id) for each in datasets}
     sources = [
@@ -81,7 +82,7 @@ def overview(emulator: Emulator, _: Request) -> Page:
         "What has been loaded",
         {
             "sources": sources,
-            "url": emulator.url,
+            "url": request.url,
             "numbers": {
                 "rows": sum(each.row_count for each in datasets),
                 "rows on their way": sum(
@@ -90,22 +91,22 @@ def overview(emulator: Emulator, _: Request) -> Page:
                     if each.pending
                 ),
                 "rows rejected": sum(each.rejected for each in totals.values()),
-                "requests": emulator.log.total,
+                "requests": emulation.log.total,
             },
             "plot": plots.bar_plot(store.browser.bars(None, _BARS)),
         },
     )
 
 
-def dataset(emulator: Emulator, request: Request) -> Page:
+def dataset(emulation: Emulation, request: Request) -> Page:
     """One dataset: its columns, a plot of a number over time, and its rows."""
-    store = emulator.store
+    store = emulation.store
     found = store.dataset(request.ids["dataset_id"])
     words, page = request.query.get("q", "").strip(), request.page()
     offset = (page - 1) * _ROWS
     texts = store.browser.rows(found.seq, words, offset, _ROWS + 1)
     rows = [[cell(parsed(text).get(name)) for name in found.columns] for text in texts[:_ROWS]]
-    plot = _column_plot(emulator, found, request)
+    plot = _column_plot(emulation, found, request)
     return Page(
         "dataset.html",
         found.title or found.id,
@@ -121,21 +122,21 @@ def dataset(emulator: Emulator, request: Request) -> Page:
     )
 
 
-def _column_plot(emulator: Emulator, found: Dataset, request: Request) -> dict[str, Any]:
+def _column_plot(emulation: Emulation, found: Dataset, request: Request) -> dict[str, Any]:
     dates = [name for name, each in found.columns.items() if each.type == "datetime"]
     numbers = [name for name, each in found.columns.items() if each.type == "number"]
     x = request.query.get("x", dates[0] if dates else "")
     y = request.query.get("y", numbers[0] if numbers else "")
     plot, stride = None, 1
     if x in dates and y in numbers:
-        points, stride = emulator.store.browser.points(found.seq, found.row_count, x, y)
+        points, stride = emulation.store.browser.points(found.seq, found.row_count, x, y)
         plot = plots.line_plot(points, x, y)
     return {"dates": dates, "numbers": numbers, "x": x, "y": y, "plot": plot, "stride": stride}
 
 
-def ingestions(emulator: Emulator, request: Request) -> Page:
+def ingestions(emulation: Emulation, request: Request) -> Page:
     """The newest ingestions of a dataset or of all, and the sums over time."""
-    store, chosen = emulator.store, _chosen(emulator, request)
+    store, chosen = emulation.store, _chosen(emulation, request)
     page = request.page()
     found = store.browser.ingestions(chosen.seq if chosen else None, (page - 1) * _NEWEST, _NEWEST + 1)
     return Page(
@@ -151,11 +152,11 @@ def ingestions(emulator: Emulator, request: Request) -> Page:
     )
 
 
-def rejected(emulator: Emulator, request: Request) -> Page:
+def rejected(emulation: Emulation, request: Request) -> Page:
     """The rows that were rejected, newest first, with the reasons."""
-    chosen, page = _chosen(emulator, request), request.page()
-    emulator.store.datasets()  # whoever looks sees what is due
-    found = emulator.store.browser.rejected(chosen.seq if chosen else None, (page - 1) * _ROWS, _ROWS + 1)
+    chosen, page = _chosen(emulation, request), request.page()
+    emulation.store.datasets()  # whoever looks sees what is due
+    found = emulation.store.browser.rejected(chosen.seq if chosen else None, (page - 1) * _ROWS, _ROWS + 1)
     return Page(
         "rejected.html",
         "Rejected rows",
@@ -167,18 +168,18 @@ def rejected(emulator: Emulator, request: Request) -> Page:
     )
 
 
-def requests(emulator: Emulator, _: Request) -> Page:
+def requests(emulation: Emulation, _: Request) -> Page:
     """The newest requests, how many there were of each kind, and the budget that they used."""
-    exchanges = list(emulator.log)
+    exchanges = list(emulation.log)
     kinds = Counter((each.route or "no such route", _answer(each.status)) for each in exchanges)
     return Page(
         "requests.html",
         "Requests",
         {
-            "budgets": emulator.budgets(),
-            "limits": emulator.limits,
+            "budgets": emulation.budgets(),
+            "limits": emulation.limits,
             "kinds": sorted(kinds.items()),
-            "total": emulator.log.total,
+            "total": emulation.log.total,
             "newest": exchanges[: -_NEWEST - 1 : -1],
         },
     )
@@ -188,9 +189,9 @@ def _answer(status: int | None) -> str:
     return "connection cut" if status is None else str(status)
 
 
-def _chosen(emulator: Emulator, request: Request) -> Dataset | None:
+def _chosen(emulation: Emulation, request: Request) -> Dataset | None:
     dataset_id = request.query.get("dataset")
-    return emulator.store.dataset(dataset_id) if dataset_id else None
+    return emulation.store.dataset(dataset_id) if dataset_id else None
 
 
 def _pager(request: Request, page: int, size: int, found: int, total: int | None) -> Pager:

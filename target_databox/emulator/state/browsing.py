@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_databox.emulator.shapes import Ingestion
+from target_databox.emulator.state.shapes import Ingestion
 
 if TYPE_CHECKING:
-    from target_databox.emulator.database import Database
+    from target_databox.emulator.state.database import Database
 
 # A page waits for its plot: this many rows are read in a moment, and no screen has more dots.
 _MOST_POINTS = 20_000

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from target_databox.emulator.browsing import Bar
+    from target_databox.emulator.state.browsing import Bar
 
 WIDTH, HEIGHT = 760, 260
 LEFT, RIGHT, TOP, BOTTOM = 84, 16, 12, 34

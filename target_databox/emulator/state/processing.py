@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_databox.emulator.catalogue import columns_as_text
-from target_databox.emulator.json_rows import parsed_rows, texts_of
-from target_databox.emulator.rules import judgement
+from target_databox.emulator.state.catalogue import columns_as_text
+from target_databox.emulator.state.json_rows import parsed_rows, texts_of
+from target_databox.emulator.state.rules import judgement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_databox.emulator.assumptions import Assumptions
-    from target_databox.emulator.catalogue import Catalogue
-    from target_databox.emulator.database import Database
-    from target_databox.emulator.shapes import Dataset
+    from target_databox.emulator.state.catalogue import Catalogue
+    from target_databox.emulator.state.database import Database
+    from target_databox.emulator.state.shapes import Dataset
 
 _MERGED = msgspec.json.Encoder(decimal_format="number")
 _PENDING = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from target_databox.emulator.options import (
+from target_databox.emulator.commands.options import (
     cannot_listen,
     emulator_from_options,
     emulator_options,

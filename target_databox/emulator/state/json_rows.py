@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from target_databox.emulator.errors import InvalidInputError
+from target_databox.emulator.state.errors import InvalidInputError
 
 # Rows are kept as the text in which they came, so no digit can be lost; this decoder only judges them.
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_databox.emulator.errors import InvalidInputError
-from target_databox.emulator.json_rows import UNREADABLE
+from target_databox.emulator.state.errors import InvalidInputError
+from target_databox.emulator.state.json_rows import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from target_databox.emulator.faults import Fault
-    from target_databox.emulator.store import Store
+    from target_databox.emulator.serving.faults import Fault
+    from target_databox.emulator.state.store import Store
 
 # Of an id or a page: every JSON reader and every database knows such numbers exactly.
 _MOST_DIGITS = 15

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from target_databox.emulator.run import environment
-from target_databox.emulator.server import Emulator
-from target_databox.emulator.store import Store
-from target_databox.emulator.summary import show_landed
-from target_databox.emulator.taps import TapError, cache_path, installed_tap
+from target_databox.emulator.commands.run import environment
+from target_databox.emulator.commands.summary import show_landed
+from target_databox.emulator.commands.taps import TapError, cache_path, installed_tap
+from target_databox.emulator.serving.server import Emulator
+from target_databox.emulator.state.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DATA = Path(__file__).with_name("data")
+DATA = Path(__file__).parent.with_name("data")
 _TAP, _TAP_VERSION = "tap-jsonl", "0.3.1"
 _SAMPLE_ROWS = 5
 # The SDK's figures are for machines; there would be more of them than of everything else.

@@ -10,19 +10,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from target_databox.emulator.calls import json_field, whole_number
-from target_databox.emulator.catalogue import timezones
-from target_databox.emulator.database import timestamp
-from target_databox.emulator.errors import InvalidInputError, TooLargeError, UnknownRouteError
-from target_databox.emulator.json_rows import UNREADABLE, parsed_rows
-from target_databox.emulator.shapes import Fate
+from target_databox.emulator.serving.calls import json_field, whole_number
+from target_databox.emulator.state.catalogue import timezones
+from target_databox.emulator.state.database import timestamp
+from target_databox.emulator.state.errors import InvalidInputError, TooLargeError, UnknownRouteError
+from target_databox.emulator.state.json_rows import UNREADABLE, parsed_rows
+from target_databox.emulator.state.shapes import Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from target_databox.emulator.calls import Call
-    from target_databox.emulator.faults import Fault
-    from target_databox.emulator.shapes import Dataset, DataSource, Ingestion
+    from target_databox.emulator.serving.calls import Call
+    from target_databox.emulator.serving.faults import Fault
+    from target_databox.emulator.state.shapes import Dataset, DataSource, Ingestion
 
 Answer = dict[str, Any]
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from target_databox.emulator.options import (
+from target_databox.emulator.commands.options import (
     cannot_listen,
     emulator_from_options,
     emulator_options,
     warn_of_open_host,
 )
-from target_databox.emulator.summary import show_landed
+from target_databox.emulator.commands.summary import show_landed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from target_databox.emulator.server import Emulator
+    from target_databox.emulator.serving.server import Emulator
 
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126  # what shells say
 

@@ -9,20 +9,20 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from target_databox.emulator.assumptions import Assumptions
-from target_databox.emulator.browsing import Browser
-from target_databox.emulator.catalogue import Catalogue
-from target_databox.emulator.database import Database
-from target_databox.emulator.ingestions import Ingestions
-from target_databox.emulator.json_rows import parsed_row
-from target_databox.emulator.processing import Processing
-from target_databox.emulator.shapes import Account, Fate
+from target_databox.emulator.state.browsing import Browser
+from target_databox.emulator.state.catalogue import Catalogue
+from target_databox.emulator.state.database import Database
+from target_databox.emulator.state.ingestions import Ingestions
+from target_databox.emulator.state.json_rows import parsed_row
+from target_databox.emulator.state.processing import Processing
+from target_databox.emulator.state.shapes import Account, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from target_databox.emulator.rules import Rejection
-    from target_databox.emulator.shapes import Dataset, DataSource, Ingestion, Totals
+    from target_databox.emulator.state.rules import Rejection
+    from target_databox.emulator.state.shapes import Dataset, DataSource, Ingestion, Totals
 
 _DEFAULT_ACCOUNT = Account(123456, "Emulated account")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from target_databox.emulator.rules import Column
+    from target_databox.emulator.state.rules import Column
 
 
 @dataclass(frozen=True, slots=True)

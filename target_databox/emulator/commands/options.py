@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from target_databox.emulator.assumptions import Assumptions, switches
-from target_databox.emulator.faults import ATTRIBUTES, FaultPlan, fault_from_text
-from target_databox.emulator.meter import UNLIMITED, Limits
-from target_databox.emulator.routes import ROUTES
-from target_databox.emulator.server import Emulator
-from target_databox.emulator.shapes import Account
-from target_databox.emulator.store import Store
+from target_databox.emulator.serving.faults import ATTRIBUTES, FaultPlan, fault_from_text
+from target_databox.emulator.serving.meter import UNLIMITED, Limits
+from target_databox.emulator.serving.routes import ROUTES
+from target_databox.emulator.serving.server import Emulator
+from target_databox.emulator.state.shapes import Account
+from target_databox.emulator.state.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from target_databox.emulator.faults import Fault
+    from target_databox.emulator.serving.faults import Fault
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 

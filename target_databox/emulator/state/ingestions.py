@@ -7,20 +7,20 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from target_databox.emulator.errors import InvalidInputError, TooLargeError, UnknownObjectError
-from target_databox.emulator.json_rows import parsed_row, parsed_rows, texts_of
-from target_databox.emulator.rules import Rejection
-from target_databox.emulator.shapes import Fate, Ingestion, Totals
+from target_databox.emulator.state.errors import InvalidInputError, TooLargeError, UnknownObjectError
+from target_databox.emulator.state.json_rows import parsed_row, parsed_rows, texts_of
+from target_databox.emulator.state.rules import Rejection
+from target_databox.emulator.state.shapes import Fate, Ingestion, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from random import Random
 
     from target_databox.emulator.assumptions import Assumptions
-    from target_databox.emulator.catalogue import Catalogue
-    from target_databox.emulator.database import Database
-    from target_databox.emulator.processing import Processing
-    from target_databox.emulator.shapes import Dataset
+    from target_databox.emulator.state.catalogue import Catalogue
+    from target_databox.emulator.state.database import Database
+    from target_databox.emulator.state.processing import Processing
+    from target_databox.emulator.state.shapes import Dataset
 
 _MOST_ROWS = 100  # documented for one ingestion (grade D)
 

@@ -1,4 +1,4 @@
-"""The pages that show what has been loaded: plain HTML, made on the server, for this machine's browser."""
+"""Answers a browser: finds the page that it asks for, and keeps other sites out."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from target_databox.emulator.errors import RefusedError
-from target_databox.emulator.pages import plots, views
+from target_databox.emulator.serving.pages import plots, views
+from target_databox.emulator.state.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from target_databox.emulator.server import Emulator
+    from target_databox.emulator.serving.emulation import Emulation
 
 _HEADERS = {
     # Nothing from elsewhere, no script but our own, and none inside what was loaded.
@@ -30,15 +30,16 @@ _FILES = {"style.css": "text/css", "refresh.js": "text/javascript"}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def add_pages(application: web.Application, emulator: Emulator) -> None:
+def add_pages(application: web.Application, emulation: Emulation, host: str) -> None:
     """Add the pages to an application, before whatever answers unknown paths.
 
     Args:
         application: The emulator's.
-        emulator: The emulator to look at.
+        emulation: What the pages show.
+        host: The address that the emulator listens on.
     """
     environment = Environment(
-        loader=PackageLoader("target_databox.emulator.pages"),
+        loader=PackageLoader("target_databox.emulator.serving.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -49,9 +50,11 @@ def add_pages(application: web.Application, emulator: Emulator) -> None:
 
     def page(view: Callable[..., views.Page]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:
-            if not _is_for_us(request, emulator):
+            if not _is_for_us(request, host):
                 return web.Response(status=421, text="This address is not served here.")
-            asked = views.Request(request.path, dict(request.match_info), dict(request.query))
+            asked = views.Request(
+                str(request.url.origin()), request.path, dict(request.match_info), dict(request.query)
+            )
             # In a thread of its own: a large data set must not hold up the requests that load it.
             status, text = await asyncio.to_thread(_rendered, view, asked)
             return web.Response(status=status, text=text, content_type="text/html", headers=_HEADERS)
@@ -60,22 +63,22 @@ def add_pages(application: web.Application, emulator: Emulator) -> None:
 
     def _rendered(view: Callable[..., views.Page], asked: views.Request) -> tuple[int, str]:
         try:
-            shown = view(emulator, asked)
+            shown = view(emulation, asked)
         except RefusedError as refused:
             shown = views.Page("missing.html", refused.message, {}, 404)
         template = environment.get_template(shown.template)
-        common = {"title": shown.title, "path": asked.path, "version": views.version(emulator)}
+        common = {"title": shown.title, "path": asked.path, "version": views.version(emulation)}
         return shown.status, template.render(**common, **shown.fields)
 
     async def current_version(request: web.Request) -> web.Response:
-        if not _is_for_us(request, emulator):
+        if not _is_for_us(request, host):
             return web.Response(status=421, text="This address is not served here.")
-        return web.Response(text=views.version(emulator), headers=_HEADERS)
+        return web.Response(text=views.version(emulation), headers=_HEADERS)
 
     async def description(request: web.Request) -> web.Response:
-        if not _is_for_us(request, emulator):
+        if not _is_for_us(request, host):
             return web.Response(status=421, text="This address is not served here.")
-        text = (files("target_databox.emulator") / "openapi.json").read_text(encoding="utf-8")
+        text = (files("target_databox.emulator.serving") / "openapi.json").read_text(encoding="utf-8")
         return web.Response(text=text, content_type="application/json", headers=_HEADERS)
 
     async def file(request: web.Request) -> web.Response:
@@ -95,6 +98,6 @@ def add_pages(application: web.Application, emulator: Emulator) -> None:
     application.router.add_get("/static/{name}", file)
 
 
-def _is_for_us(request: web.Request, emulator: Emulator) -> bool:
+def _is_for_us(request: web.Request, host: str) -> bool:
     """Whether a browser asks by an address of this machine, not by a name that was made to point here."""
-    return emulator.host not in _LOOPBACK or urlsplit(f"//{request.host}").hostname in _LOOPBACK
+    return host not in _LOOPBACK or urlsplit(f"//{request.host}").hostname in _LOOPBACK

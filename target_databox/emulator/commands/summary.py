@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from target_databox.emulator.exchanges import ExchangeLog
-    from target_databox.emulator.shapes import Dataset, DataSource
-    from target_databox.emulator.store import Store
+    from target_databox.emulator.serving.exchanges import ExchangeLog
+    from target_databox.emulator.state.shapes import Dataset, DataSource
+    from target_databox.emulator.state.store import Store
 
 _WIDEST_CHARACTERS = 24
 _MOST_COLUMNS = 6

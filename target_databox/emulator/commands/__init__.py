@@ -1,0 +1,1 @@
+"""The commands `databox-emulator serve`, `run` and `demo`."""
