@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from inputs import FLAT, lines
 from measuring import machine, server, table
 
-from target_databox.api.client import DataboxClient
-from target_databox.delivery.rows import Row, RowQueue, body
+from target_databox.api.v1.client import DataboxClient
+from target_databox.api.v1.dialect import V1
+from target_databox.delivery.rows import Row, RowQueue
 from target_databox.records.columns import columns
 from target_databox.records.conversions import ENCODER
 from target_databox.records.rows import RowEncoder
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 RECORDS = 50_000
 ROUNDS = 5
-BATCH = (100, 1_000_000)
+BATCH = (V1.most_rows, V1.most_bytes - V1.frame_bytes)
 
 
 class Stopwatch:
@@ -63,7 +64,7 @@ def batched(rows: list[Row]) -> list[bytes]:
     bodies = []
     while queue.ready:
         batch = queue.cut(*BATCH)
-        bodies.append(body(batch))
+        bodies.append(V1.body([row.body for row in batch]))
         queue.free(queue.keys(batch), 0.0)
     return bodies
 

@@ -11,14 +11,14 @@ import time
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from target_databox import __version__
-from target_databox.api.client import DataboxClient
+from target_databox.api.budget import BlockingBudget, Budget
 from target_databox.api.errors import SetupError
-from target_databox.api.pacing import Budget, Turnstile
-from target_databox.api.resources import Resources
 from target_databox.api.retries import patiently, wait_seconds
+from target_databox.api.v1.client import DataboxClient
 from target_databox.delivery.batches import Destination
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import Engine
+from target_databox.destination.resources import Resources
 from target_databox.failures import tell
 from target_databox.interrupts import Interrupted
 from target_databox.outputs.rejects import RejectsFile, RejectsLeftError
@@ -64,7 +64,7 @@ class Loader:
             user_agent=f"target-databox/{__version__}",
         )
         self.budget = Budget(settings.requests_per_second, settings.requests_per_hour)
-        self._turnstile = Turnstile(self.budget, rest=self._rest)
+        self._blocking_budget = BlockingBudget(self.budget, rest=self._rest)
         self.resources = Resources(
             self._client,
             self._patiently,
@@ -85,6 +85,7 @@ class Loader:
         self.engine = Engine(
             self._dispatcher,
             self._client,
+            settings.dialect,
             workers=settings.concurrent_requests,
             write_state=self._write_state,
             write_rejects=self._write_rejects,
@@ -193,7 +194,7 @@ class Loader:
 
         return patiently(
             interruptible_call,
-            budget=self._turnstile,
+            budget=self._blocking_budget,
             retry_seconds=self._settings.retry_seconds,
             rest=self._rest,
         )

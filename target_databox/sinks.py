@@ -15,9 +15,8 @@ from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.sinks import Sink
 from singer_sdk.sinks.core import BaseJSONSchemaValidator, JSONSchemaValidator
 
-from target_databox.api.limits import MAX_REQUEST_ROWS
 from target_databox.delivery.rejections import Reason
-from target_databox.delivery.rows import FRAME_BYTES, Origin, Row
+from target_databox.delivery.rows import Origin, Row
 from target_databox.records.columns import (
     MOST_ADVISED_COLUMNS,
     ColumnError,
@@ -30,6 +29,7 @@ from target_databox.records.row_hash import ROW_HASH, with_row_hash
 from target_databox.records.rows import BadRecordError, RowEncoder
 from target_databox.records.schemas import SchemaReader
 from target_databox.records.validation import InvalidSchemaError, RecordValidator
+from target_databox.settings.table import DIALECT
 
 if TYPE_CHECKING:
     from collections import deque
@@ -164,7 +164,7 @@ class DatasetSink(Sink):
         lacked_key: Whether the newest record that could not become a row lacked a key value.
     """
 
-    MAX_SIZE_DEFAULT = MAX_REQUEST_ROWS
+    MAX_SIZE_DEFAULT = DIALECT.most_rows
 
     def __init__(
         self,
@@ -206,7 +206,7 @@ class DatasetSink(Sink):
             flattening=settings.flattening,
             is_hashed=is_hashed,
         )
-        self._largest_row_bytes = settings.batch_size_bytes - FRAME_BYTES
+        self._largest_row_bytes = settings.most_rows_bytes
         self._keeps_lines = settings.rejects_path is not None
         self._rows: list[Row] = []
         self._key_order: list[int] | None = None
@@ -293,7 +293,7 @@ class DatasetSink(Sink):
             self.reject(line, number, origin, reason, error.code, error.message)
             return
         if len(row.body) > self._largest_row_bytes:
-            limit = self._largest_row_bytes + FRAME_BYTES
+            limit = self._target.settings.batch_size_bytes
             self.reject(
                 line,
                 number,

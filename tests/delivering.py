@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from target_databox.api.errors import LostAnswerError, RefusedError, ThrottledError, UnreachableError
-from target_databox.api.shapes import (
+from target_databox.api.v1.dialect import V1
+from target_databox.api.values import (
     Accepted,
     ApiProblem,
     Ingestion,
@@ -71,6 +72,7 @@ def settings(**changes: Any) -> DeliverySettings:
         "rejects_limit": 100,
         **changes,
     }
+    values["most_rows_bytes"] = values["batch_size_bytes"] - V1.frame_bytes
     return cast("DeliverySettings", SimpleNamespace(**values))
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from target_databox.api.errors import LostAnswerError, MissingError, RefusedError
-from target_databox.api.shapes import Ingestion, IngestionsPage, IngestionStatus
+from target_databox.api.values import Ingestion, IngestionsPage, IngestionStatus
 from target_databox.delivery.background import PurgeOnce, Search
 from target_databox.delivery.batches import Event, State
 from target_databox.delivery.errors import UnconfirmedError

@@ -18,8 +18,8 @@ from target_databox.api.errors import (
     UnreachableError,
     error_of_answer,
 )
-from target_databox.api.limits import PAGE_SIZE
-from target_databox.api.shapes import Accepted, Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
+from target_databox.api.v1.limits import PAGE_SIZE
+from target_databox.api.values import Accepted, Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.requests import AskOutcome, PostRows, ReadIngestion, ReadList, Request
 
 if TYPE_CHECKING:

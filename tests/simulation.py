@@ -16,14 +16,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+from target_databox.api.budget import Budget
 from target_databox.api.errors import LostAnswerError, ThrottledError
-from target_databox.api.pacing import Budget
+from target_databox.api.v1.dialect import V1
 from target_databox.delivery.batches import Destination
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.errors import DeliveryError, LoadingError, UnconfirmedError
 from target_databox.delivery.rejections import Reason
 from target_databox.delivery.requests import PostRows
-from target_databox.delivery.rows import Row, body
+from target_databox.delivery.rows import Row
 from tests import promises
 from tests.promises import Message, ViolationError
 from tests.simulated_databox import CLIENT_TIMEOUT_SECONDS, EPOCH, FACTS, NEVER_LANDS, SimulatedDatabox
@@ -59,7 +60,7 @@ class Run:
         self.budget = Budget(plan.per_second, plan.per_hour, rand=world.rand.random)
         settings = SimpleNamespace(
             batch_size_rows=plan.batch_rows,
-            batch_size_bytes=1_000_000,
+            most_rows_bytes=V1.most_bytes - V1.frame_bytes,
             batch_age_seconds=5.0,
             unconfirmed_batches=plan.window,
             unconfirmed_bytes=plan.unconfirmed_bytes,
@@ -284,7 +285,7 @@ class World:
             run.taken.append(now)
             self.taken.append(now)
             # Bytes are on the wire from here on, whatever becomes of the process.
-            data = body(request.batch.rows) if isinstance(request, PostRows) else b""
+            data = V1.body(row.body for row in request.batch.rows) if isinstance(request, PostRows) else b""
             self._at(now + self.rand.uniform(*self.plan.latency) / 2, "arrive", run, request, data)
         self._write(run)
         for note in dispatcher.notes.taken():

@@ -14,12 +14,18 @@ import target_databox
 PACKAGE = "target_databox"
 ROOT = Path(target_databox.__file__).parent
 
+# What all versions of the API share, and all that may be seen of it where the version does not matter.
+VERSIONLESS = ("api.errors", "api.values", "api.dialect", "api.retries")
+# The only rooms that name a version of the API.
+NAMES_VERSIONS = ("run", "rehearsal.check", "settings.table")
+VERSION = re.compile(rf"{PACKAGE}\.api\.(v[0-9]+)\b")
 # Rooms that must not see the rest of the package, and what they may see of it nevertheless.
 CLOSED_ROOMS = {
     "api": ("api",),
     "emulator": ("emulator",),
-    "delivery": ("delivery", "api.errors", "api.shapes", "api.limits", "api.retries"),
-    "records": ("records", "api.limits"),
+    "delivery": ("delivery", *VERSIONLESS),
+    "destination": ("destination", *VERSIONLESS),
+    "records": ("records",),
 }
 # Distributions that only some modules may know.
 RESERVED = {
@@ -121,6 +127,35 @@ def test_pure_modules_stay_pure(module: Module) -> None:
     room = next((room for room in PURE if within(module.name, (room,))), None)
     if room is not None and module.name not in PURE[room]:
         assert not [name for name in module.imports if within(name, IMPURE)]
+
+
+@every_module
+def test_versions_of_the_api_are_apart(module: Module) -> None:
+    """A version of the API is named in its folder and where a run is put together; versions know no other."""
+    named = {found[1] for name in module.imports if (found := VERSION.match(name))}
+    own = VERSION.match(f"{PACKAGE}.{module.name}")
+    if own:
+        assert named <= {own[1]}
+    elif module.name not in NAMES_VERSIONS:
+        assert not named
+
+
+@every_module
+def test_delivery_knows_no_http(module: Module) -> None:
+    """`delivery` has no HTTP status to compare with, no JSON of requests, no page size of its own."""
+    if not within(module.name, ("delivery",)):
+        return
+    nodes = list(ast.walk(module.tree))
+    compared = {each.value for node in nodes if isinstance(node, ast.Compare) for each in constants(node)}
+    assert not [each for each in compared if type(each) is int and 100 <= each < 600]
+    assert not [each.value for each in constants(module.tree) if isinstance(each.value, bytes) and each.value]
+    assigned = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    assert not [name for name in assigned if "page_size" in name.lower()]
+
+
+def constants(tree: ast.AST) -> list[ast.Constant]:
+    """Every literal inside a piece of syntax."""
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
 
 
 def full_name(module: Module) -> str:

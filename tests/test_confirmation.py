@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_databox.api.errors import MissingError, RefusedError
-from target_databox.api.shapes import Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
+from target_databox.api.values import Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.awaiting import GROWTH, PROBE_SECONDS
 from target_databox.delivery.errors import LoadingError, UnconfirmedError
 from target_databox.delivery.requests import AskOutcome, PostRows, ReadList

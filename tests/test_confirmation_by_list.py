@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from target_databox.api.shapes import IngestionEntry, IngestionsPage, IngestionStatus
+from target_databox.api.values import IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.batches import Batch, Destination, Lane, Place
 from target_databox.delivery.confirmation_by_list import LONGEST_INTERVAL_SECONDS, ListReading
 from target_databox.delivery.rows import Row

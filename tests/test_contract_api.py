@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from target_databox.api.client import DataboxClient
 from target_databox.api.errors import KeyRefusedError, RefusedError
-from target_databox.api.limits import DEFAULT_API_URL, MAX_REQUEST_ROWS
-from target_databox.api.shapes import Ingestion, IngestionStatus
+from target_databox.api.v1.client import DataboxClient
+from target_databox.api.v1.limits import DEFAULT_API_URL, MAX_REQUEST_ROWS
+from target_databox.api.values import Ingestion, IngestionStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_databox.api.shapes import Dataset
+    from target_databox.api.values import Dataset
 
 LIVE_PATIENCE_SECONDS = 120.0
 

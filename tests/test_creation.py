@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from target_databox.api.creation import create_once
-from target_databox.api.titles import with_title
+from target_databox.destination.creation import create_once
+from target_databox.destination.titles import with_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

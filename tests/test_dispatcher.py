@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_databox.api.errors import KeyRefusedError, LostAnswerError, MissingError
-from target_databox.api.shapes import Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
+from target_databox.api.values import Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.errors import (
     LoadingError,
     RejectedError,

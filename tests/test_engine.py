@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_databox.api.errors import KeyRefusedError, LostAnswerError, ThrottledError
-from target_databox.api.shapes import Accepted, Ingestion, IngestionsPage, IngestionStatus
+from target_databox.api.v1.dialect import V1
+from target_databox.api.values import Accepted, Ingestion, IngestionsPage, IngestionStatus
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import Engine
 from target_databox.delivery.errors import LoadingError
@@ -109,6 +110,7 @@ class Station:
         self.engine = Engine(
             self.dispatcher,
             self.api,
+            V1,
             workers=workers,
             write_state=writes or self.states.append,
             write_rejects=self._write_rejects,

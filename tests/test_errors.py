@@ -16,7 +16,7 @@ from target_databox.api.errors import (
     error_of_answer,
     problems_text,
 )
-from target_databox.api.shapes import ApiProblem
+from target_databox.api.values import ApiProblem
 
 BAD_TITLE = ApiProblem("invalid_input", "The title is bad.", "title", "validation")
 KINDS = {

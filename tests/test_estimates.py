@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from target_databox.api.pacing import Budget
+from target_databox.api.budget import Budget
 from target_databox.rehearsal.estimates import requests_for, rows_per_hour, shortest_seconds
 
 
 def test_rows_cost_two_requests_a_batch() -> None:
     """Confirmation `rows` asks for each batch once, `status` for a hundred at a time."""
-    assert [requests_for(count, "rows") for count in (0, 1, 100)] == [0, 2, 200]
-    assert [requests_for(count, "status") for count in (0, 1, 100, 101)] == [0, 2, 101, 103]
+    assert [requests_for(count, "rows", page_size=100) for count in (0, 1, 100)] == [0, 2, 200]
+    assert [requests_for(count, "status", page_size=100) for count in (0, 1, 100, 101)] == [0, 2, 101, 103]
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,7 @@ def test_an_hour_carries_so_many_rows(
     found = rows_per_hour(
         confirmation,  # type: ignore[arg-type]
         batch_rows=batch_rows,
+        page_size=100,
         per_second=per_second,
         per_hour=per_hour,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_databox.api.errors import RefusedError
-from target_databox.api.shapes import Accepted, ApiProblem, Ingestion, IngestionStatus
+from target_databox.api.values import Accepted, ApiProblem, Ingestion, IngestionStatus
 from target_databox.delivery.rejections import Cause, Reason
 from target_databox.delivery.requests import AskOutcome, PostRows, ReadList
 from target_databox.delivery.rows import Row

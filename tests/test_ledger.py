@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from target_databox.api.shapes import IngestionStatus
+from target_databox.api.values import IngestionStatus
 from target_databox.delivery.awaiting import GROWTH
 from target_databox.delivery.requests import AskOutcome, PostRows, ReadList
 from tests.delivering import Scene, failed, listing, lost, numbers, stored, unready

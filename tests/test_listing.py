@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_databox.api.shapes import IngestionEntry, IngestionsPage, IngestionStatus
+from target_databox.api.values import IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.listing import ListWalk, order
 
 SIZE = 20

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_databox.api.errors import MissingError, RefusedError
-from target_databox.api.shapes import IngestionEntry, IngestionsPage, IngestionStatus
+from target_databox.api.values import IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.batches import RECENT_INGESTIONS
 from target_databox.delivery.errors import UnconfirmedError
 from target_databox.delivery.requests import AskOutcome, PostRows, Purge, ReadIngestion, ReadList

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from target_databox.api.errors import error_of_answer
-from target_databox.api.shapes import Accepted, ApiProblem, Ingestion, IngestionStatus
+from target_databox.api.values import Accepted, ApiProblem, Ingestion, IngestionStatus
 from target_databox.delivery.masking import masked
 from target_databox.delivery.rows import Row
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from target_databox.api.budget import MARGIN, Budget
 from target_databox.api.errors import LostAnswerError
-from target_databox.api.pacing import MARGIN, Budget
 from target_databox.api.retries import RetryRule
 from target_databox.delivery.attempts import Attempts
 from target_databox.delivery.batches import NEVER, Lane

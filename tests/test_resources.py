@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from target_databox.api.client import DataboxClient
 from target_databox.api.errors import (
     AccountError,
     DatasetError,
@@ -18,10 +17,11 @@ from target_databox.api.errors import (
     KeysDifferError,
     LostAnswerError,
 )
-from target_databox.api.resources import ResolvedDataset, Resources
 from target_databox.api.retries import patiently
-from target_databox.api.shapes import DataSource
-from target_databox.api.titles import with_title
+from target_databox.api.v1.client import DataboxClient
+from target_databox.api.values import DataSource
+from target_databox.destination.resources import ResolvedDataset, Resources
+from target_databox.destination.titles import with_title
 from target_databox.emulator.state.shapes import Account
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_databox.api.budget import BlockingBudget
 from target_databox.api.errors import (
     KeyRefusedError,
     LostAnswerError,
@@ -24,7 +25,6 @@ from target_databox.api.errors import (
     TransientError,
     UnreachableError,
 )
-from target_databox.api.pacing import Turnstile
 from target_databox.api.retries import (
     CEILINGS_SECONDS,
     LONGEST_RETRY_AFTER_SECONDS,
@@ -34,7 +34,7 @@ from target_databox.api.retries import (
     retry_after_seconds,
     wait_seconds,
 )
-from target_databox.api.shapes import Accepted
+from target_databox.api.values import Accepted
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.requests import AskOutcome, PostRows
 from target_databox.delivery.rows import Row
@@ -139,11 +139,11 @@ def by_setup(story: Story, retry_seconds: float, rand: Callable[[], float]) -> B
         if error is not None:
             raise error
 
-    turnstile = Turnstile(story, clock=lambda: story.now, rest=story.rest)  # type: ignore[arg-type] # a budget
+    blocking = BlockingBudget(story, clock=lambda: story.now, rest=story.rest)  # type: ignore[arg-type] # a budget
     try:
         patiently(
             call,
-            budget=turnstile,
+            budget=blocking,
             retry_seconds=retry_seconds,
             now=lambda: story.now,
             rest=story.rest,
@@ -372,13 +372,13 @@ def test_budget_learns_of_throttling() -> None:
 def test_result_is_returned() -> None:
     """What the call returned is returned."""
     story = Story(OK)
-    turnstile = Turnstile(story, clock=lambda: 0.0)  # type: ignore[arg-type] # a budget
-    assert patiently(lambda: "done", budget=turnstile, retry_seconds=0) == "done"
+    blocking = BlockingBudget(story, clock=lambda: 0.0)  # type: ignore[arg-type] # a budget
+    assert patiently(lambda: "done", budget=blocking, retry_seconds=0) == "done"
 
 
 def test_final_failures_are_raised() -> None:
     """A refusal, like any error that is not transient, is raised at once, as itself, in its own words."""
-    turnstile = Turnstile(Story(OK), clock=lambda: 0.0)  # type: ignore[arg-type] # a budget
+    blocking = BlockingBudget(Story(OK), clock=lambda: 0.0)  # type: ignore[arg-type] # a budget
     for refusal in (
         *(kind("No.", **FACTS) for kind in (RefusedError, KeyRefusedError, MissingError)),
         SetupError("No."),
@@ -390,28 +390,26 @@ def test_final_failures_are_raised() -> None:
             raise next(calls)
 
         with pytest.raises(type(refusal), match=r"^No\.$") as caught:
-            patiently(call, budget=turnstile, retry_seconds=100)
+            patiently(call, budget=blocking, retry_seconds=100)
         assert caught.value is refusal
 
 
 def test_turns_of_requests_within_are_not_counted() -> None:
     """A request that makes others first, as creating after a lost answer does, may wait for their turns."""
     story = Story(FAILED, OK)
-    turnstile = Turnstile(story, clock=lambda: story.now, rest=story.rest)  # type: ignore[arg-type] # a budget
+    blocking = BlockingBudget(story, clock=lambda: story.now, rest=story.rest)  # type: ignore[arg-type] # a budget
     outcomes = iter([*[LostAnswerError("Failed.", **FACTS)] * 2, "done"])
 
     def call() -> object:
         story.refused(story.now, 3600.0)
-        turnstile.wait_turn()
+        blocking.wait_turn()
         story.now += 1
         outcome = next(outcomes)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    assert (
-        patiently(call, budget=turnstile, retry_seconds=3, now=lambda: story.now, rest=story.rest) == "done"
-    )
+    assert patiently(call, budget=blocking, retry_seconds=3, now=lambda: story.now, rest=story.rest) == "done"
     assert story.now > 3 * 3600
 
 
@@ -431,7 +429,7 @@ def test_rests_can_be_ended() -> None:
     with pytest.raises(KeyboardInterrupt):
         patiently(
             call,
-            budget=Turnstile(story, clock=lambda: 0.0),  # type: ignore[arg-type] # a budget
+            budget=BlockingBudget(story, clock=lambda: 0.0),  # type: ignore[arg-type] # a budget
             retry_seconds=100,
             now=lambda: 0.0,
             rest=end,

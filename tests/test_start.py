@@ -28,13 +28,13 @@ def test_version_imports_no_delivery() -> None:
     """`--version` reads the code of neither a load nor a display nor an emulator."""
     modules = started()
     idle = {
-        "loader",
+        "run",
         "failures",
         "rehearsal",
         "reports.progress",
         "reports.summary",
-        "rejects",
-        "api.client",
+        "outputs.rejects",
+        "api.v1.client",
         "delivery.engine",
         "emulator",
     }

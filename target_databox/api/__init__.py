@@ -1,1 +1,1 @@
-"""Databox API v1: the only rooms that know HTTP."""
+"""The only rooms that know HTTP: what all versions of the API share, and a folder for each version."""

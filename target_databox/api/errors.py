@@ -20,19 +20,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from target_databox.api.limits import (
-    KEY_REFUSED_STATUSES,
-    LOST_ANSWER_STATUSES,
-    MISSING_STATUS,
-    THROTTLED_STATUS,
-)
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from target_databox.api.shapes import ApiProblem
+    from target_databox.api.values import ApiProblem
+
+# D: 401 (documented), 403 (3: on deletes). Either ends a run: no later request can succeed.
+KEY_REFUSED_STATUSES: Final = frozenset({401, 403})
+MISSING_STATUS: Final = 404  # A: documented for no route
+THROTTLED_STATUS: Final = 429  # A: the status past the rate limit is not documented
+# A: after these the request may or may not have been carried out. Proxies have words of their own (520 to
+# 529 and more), so it is every 5xx but those that say that the request was not understood (501, 505).
+LOST_ANSWER_STATUSES: Final = frozenset({408, 425, *range(500, 600)}) - {501, 505}
+WRONG_KEY_STATUS: Final = 401
 
 
 class DataboxError(Exception):
@@ -100,6 +102,16 @@ class LostAnswerError(TransientError):
 class RefusedError(DataboxError):
     """A final answer: the API understood the request and will not carry it out."""
 
+    @property
+    def is_wrong_key(self) -> bool:
+        """Whether the API key itself is refused (401, D). A 403 may concern this request alone."""
+        return self.status == WRONG_KEY_STATUS
+
+    @property
+    def may_blame_body(self) -> bool:
+        """Whether what was sent may be why; a redirect or a server that can't says nothing of it."""
+        return self.status is None or 200 <= self.status < 300 or 400 <= self.status < 500
+
 
 class KeyRefusedError(RefusedError):
     """The API key is missing, wrong or not allowed to do this (401 D, 403 3): nothing else can succeed."""
@@ -107,6 +119,11 @@ class KeyRefusedError(RefusedError):
 
 class MissingError(RefusedError):
     """What the path names does not exist, or is not visible to this key (404, A)."""
+
+    @property
+    def may_blame_body(self) -> bool:
+        """Never: the path is why."""
+        return False
 
 
 class SetupError(Exception):

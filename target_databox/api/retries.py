@@ -11,7 +11,7 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import timezone
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import backoff
 
@@ -19,6 +19,8 @@ from target_databox.api.errors import ThrottledError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from target_databox.api.budget import BlockingBudget
 
 logger = logging.getLogger(__name__)
 
@@ -40,23 +42,6 @@ CEILINGS_SECONDS: Final = tuple(
     itertools.islice(backoff.expo(base=2, factor=BASE_SECONDS, max_value=CAP_SECONDS), 1, 9)
 )
 _DELTA_SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
-
-
-class Budget(Protocol):
-    """Where every request of a run gets its turn, so that the rate limit of the key is kept."""
-
-    @property
-    def waited_seconds(self) -> float:
-        """Time spent in `wait_turn` so far, by this caller."""
-
-    def wait_turn(self) -> None:
-        """Return when a request may be sent."""
-
-    def refused(self, retry_after_seconds: float | None) -> None:
-        """Note a 429; later turns wait for `retry_after_seconds`, or for a growing time when it is None."""
-
-    def succeeded(self) -> None:
-        """Note an answer that is not a 429."""
 
 
 def retry_after_seconds(header_value: str | None, now_epoch: float) -> float | None:
@@ -172,7 +157,7 @@ class RetryRule:
 def patiently(
     call: Callable[[], T],
     *,
-    budget: Budget,
+    budget: BlockingBudget,
     retry_seconds: float,
     now: Callable[[], float] = time.monotonic,
     rest: Callable[[float], object] = time.sleep,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from target_databox.api.shapes import IngestionStatus
+from target_databox.api.values import IngestionStatus
 from target_databox.delivery.errors import UnconfirmedError
 from target_databox.delivery.outcomes import BatchNotStored, RunFails
 from target_databox.delivery.rejections import Cause, Reason, said
 
 if TYPE_CHECKING:
-    from target_databox.api.shapes import Ingestion, IngestionEntry
+    from target_databox.api.values import Ingestion, IngestionEntry
     from target_databox.delivery.batches import Batch
     from target_databox.delivery.outcomes import Outcome
 

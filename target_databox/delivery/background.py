@@ -10,14 +10,14 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from target_databox.api.shapes import Ingestion, IngestionsPage, IngestionStatus
+from target_databox.api.values import Ingestion, IngestionsPage, IngestionStatus
 from target_databox.delivery.attempts import Attempts
 from target_databox.delivery.listing import ListWalk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from target_databox.api.shapes import IngestionEntry
+    from target_databox.api.values import IngestionEntry
 
 # The server's clock is known from the Date header of an answer, perhaps of another machine of theirs.
 # Too much makes a stranger's ingestion a candidate, which ends the run; too little would load rows twice.

@@ -323,13 +323,13 @@ class Lane:
         since = queue.ready_since
         if since is None:
             return NEVER
-        if is_pressed or queue.is_full(settings.batch_size_rows, settings.batch_size_bytes):
+        if is_pressed or queue.is_full(settings.batch_size_rows, settings.most_rows_bytes):
             return since
         return since + settings.batch_age_seconds
 
     def cut(self, settings: DeliverySettings, now: float) -> Batch:
         """Cut a new batch; its place in the window is its own."""
-        return Batch(self, self.queue.cut(settings.batch_size_rows, settings.batch_size_bytes), Place(), now)
+        return Batch(self, self.queue.cut(settings.batch_size_rows, settings.most_rows_bytes), Place(), now)
 
     def send_again(self, batch: Batch, due_at: float | None = None) -> None:
         """Let a batch go first, at a time or when its next try is due anyway."""

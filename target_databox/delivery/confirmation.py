@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from target_databox.api.errors import MissingError, TransientError
-from target_databox.api.shapes import Ingestion, IngestionStatus
+from target_databox.api.values import Ingestion, IngestionStatus
 from target_databox.delivery.attempts import Attempts
 from target_databox.delivery.awaiting import SLOW, failure, learn, shown, still_pending
 from target_databox.delivery.batches import NEVER

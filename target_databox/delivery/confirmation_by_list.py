@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from target_databox.api.errors import DataboxError, TransientError
-from target_databox.api.shapes import IngestionsPage, IngestionStatus
+from target_databox.api.values import IngestionsPage, IngestionStatus
 from target_databox.delivery.attempts import Attempts
 from target_databox.delivery.awaiting import SLOW, failure, learn, shown, still_pending
 from target_databox.delivery.background import CLOCK_TOLERANCE_SECONDS

@@ -39,7 +39,7 @@ from target_databox.api.errors import (
     TransientError,
 )
 from target_databox.api.retries import RetryRule
-from target_databox.api.shapes import Accepted, Ingestion, IngestionsPage
+from target_databox.api.values import Accepted, Ingestion, IngestionsPage
 from target_databox.delivery import halving
 from target_databox.delivery.awaiting import PollDelay
 from target_databox.delivery.background import PendingWait
@@ -146,7 +146,7 @@ class Dispatcher:
         if self._ledger.places < settings.unconfirmed_batches:
             return True
         return not any(
-            lane.queue.is_full(settings.batch_size_rows, settings.batch_size_bytes) for lane in self.lanes
+            lane.queue.is_full(settings.batch_size_rows, settings.most_rows_bytes) for lane in self.lanes
         )
 
     def open_lane(self, destination: Destination) -> Lane:

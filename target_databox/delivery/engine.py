@@ -14,16 +14,15 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from target_databox.api.limits import PAGE_SIZE
 from target_databox.delivery.batches import NEVER
 from target_databox.delivery.masking import masked
 from target_databox.delivery.requests import AskOutcome, PostRows, ReadIngestion, ReadList
-from target_databox.delivery.rows import body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from target_databox.api.dialect import Dialect
     from target_databox.delivery.batches import Destination, Lane
     from target_databox.delivery.dispatcher import Dispatcher
     from target_databox.delivery.interfaces import Api
@@ -49,6 +48,7 @@ class Engine:
     Args:
         dispatcher: What decides.
         api: Databox.
+        dialect: The version of the API.
         workers: Requests at the same time.
         write_state: Writes one STATE value where the orchestrator reads it.
         write_rejects: Writes rejected rows to disk, and returns when they are safe there.
@@ -60,6 +60,7 @@ class Engine:
         self,
         dispatcher: Dispatcher,
         api: Api,
+        dialect: Dialect,
         *,
         workers: int,
         write_state: Callable[[bytes], None],
@@ -69,6 +70,7 @@ class Engine:
     ) -> None:
         self._dispatcher = dispatcher
         self._api = api
+        self._dialect = dialect
         self._write_state = write_state
         self._write_rejects = write_rejects
         self._interruptible = interruptible or contextlib.nullcontext()
@@ -315,11 +317,12 @@ class Engine:
     def _asked(self, request: Request) -> object:
         dataset_id = request.lane.destination.dataset_id
         if isinstance(request, PostRows):
-            return self._api.post_rows(dataset_id, body(request.batch.rows))
+            body = self._dialect.body([row.body for row in request.batch.rows])
+            return self._api.post_rows(dataset_id, body)
         if isinstance(request, (AskOutcome, ReadIngestion)):
             return self._api.ingestion(dataset_id, request.ingestion_id)
         if isinstance(request, ReadList):
-            return self._api.ingestions(dataset_id, request.page, PAGE_SIZE)
+            return self._api.ingestions(dataset_id, request.page, self._dialect.page_size)
         self._api.purge(dataset_id)
         return None
 

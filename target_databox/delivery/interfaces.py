@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from target_databox.api.shapes import Accepted, Ingestion, IngestionsPage
+    from target_databox.api.values import Accepted, Ingestion, IngestionsPage
 
 
 class Api(Protocol):
@@ -43,15 +43,15 @@ class Budget(Protocol):
 
 
 class DeliverySettings(Protocol):
-    """How to deliver: settings of the target, each under its own name."""
+    """How to deliver: settings of the target, each under its own name, and what follows from them."""
 
     @property
     def batch_size_rows(self) -> int:
         """Rows in one ingestion."""
 
     @property
-    def batch_size_bytes(self) -> int:
-        """Bytes in one request body."""
+    def most_rows_bytes(self) -> int:
+        """Bytes that the rows of one request may have, with the commas between them."""
 
     @property
     def batch_age_seconds(self) -> float:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from target_databox.api.shapes import IngestionEntry, IngestionsPage
+    from target_databox.api.values import IngestionEntry, IngestionsPage
 
 # Fewer time stamps than this can be in order by chance.
 FEWEST_IN_ORDER = 10

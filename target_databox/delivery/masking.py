@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from target_databox.api.errors import DataboxError
-from target_databox.api.shapes import Accepted, Ingestion
+from target_databox.api.values import Accepted, Ingestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from target_databox.api.shapes import ApiProblem
+    from target_databox.api.values import ApiProblem
     from target_databox.delivery.rows import Row
 
 MASK: Final = "***"

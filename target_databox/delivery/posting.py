@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_databox.api.errors import LostAnswerError, MissingError, RefusedError, TransientError
-from target_databox.api.shapes import Accepted
+from target_databox.api.errors import LostAnswerError, RefusedError, TransientError
+from target_databox.api.values import Accepted
 from target_databox.delivery.batches import NEVER
 from target_databox.delivery.outcomes import BatchAccepted, BatchLost, BatchNotSent, BatchNotStored, RunFails
 from target_databox.delivery.rejections import Cause, Reason, said
@@ -84,15 +84,8 @@ class Posting:
             is_planned = self._turns.plan(batch.lane, batch.posting, answer, now)
             what: Outcome = BatchLost(batch) if isinstance(answer, LostAnswerError) else BatchNotSent(batch)
             return [what] if is_planned else [what, RunFails(answer)]
-        if isinstance(answer, RefusedError) and _is_of_rows(answer):
+        if isinstance(answer, RefusedError) and answer.may_blame_body:
             code, message = said(answer.problems, "the API gave no reason")
             cause = Cause(Reason.REFUSED, code, message, answer.request_id, status=answer.status)
             return [BatchNotStored(batch, cause, is_nothing_stored=True)]
         return [RunFails(answer)] if isinstance(answer, BaseException) else []
-
-
-def _is_of_rows(error: RefusedError) -> bool:
-    """Whether the rows may be why: a redirect or a server that can't says nothing of them."""
-    if isinstance(error, MissingError):
-        return False
-    return error.status is None or 200 <= error.status < 300 or 400 <= error.status < 500

@@ -10,7 +10,7 @@ from target_databox.delivery.errors import RejectedError, RejectsLimitError
 from target_databox.delivery.rows import key_text
 
 if TYPE_CHECKING:
-    from target_databox.api.shapes import ApiProblem
+    from target_databox.api.values import ApiProblem
     from target_databox.delivery.batches import Destination
     from target_databox.delivery.interfaces import DeliverySettings
     from target_databox.delivery.rows import Row

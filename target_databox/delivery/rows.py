@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 # What a row costs beside its bytes and its key: objects and places in queues (measured with tracemalloc).
 ROW_OVERHEAD_BYTES = 400
 LINE_OVERHEAD_BYTES = 33
-# {"records":[ … ]}
-FRAME = (b'{"records":[', b"]}")
-FRAME_BYTES = len(FRAME[0]) + len(FRAME[1])
 KEY_TEXT_CHARACTERS = 200
 
 
@@ -147,20 +144,25 @@ class RowQueue:
             row.replace(waiting)
         self._busy[key] = row
 
-    def is_full(self, rows: int, body_bytes: int) -> bool:
-        """Whether a whole batch could be cut."""
-        return len(self._ready) >= rows or self.ready_bytes + len(self._ready) + FRAME_BYTES > body_bytes
+    def is_full(self, most_rows: int, most_bytes: int) -> bool:
+        """Whether a whole batch could be cut; see `cut`."""
+        return len(self._ready) >= most_rows or self.ready_bytes + len(self._ready) > most_bytes
 
-    def cut(self, most_rows: int, body_bytes: int) -> list[Row]:
-        """Take the next batch out, oldest rows first; their keys are in flight from here on."""
+    def cut(self, most_rows: int, most_bytes: int) -> list[Row]:
+        """Take the next batch out, oldest rows first; their keys are in flight from here on.
+
+        Args:
+            most_rows: Rows of one batch.
+            most_bytes: Bytes of its rows, with the commas between them. A larger row goes alone.
+        """
         ready, busy = self._ready, self._busy
         rows: list[Row] = []
-        size = FRAME_BYTES - 1
+        size = -1
         while ready and len(rows) < most_rows:
             key, row = ready.popitem(last=False)
             # With the comma before all but the first.
             size += len(row.body) + 1
-            if rows and size > body_bytes:
+            if rows and size > most_bytes:
                 ready[key] = row
                 ready.move_to_end(key, last=False)
                 break
@@ -248,8 +250,3 @@ def key_text(key: tuple[Hashable, ...]) -> str:
     """A key's values as a message shows them, cut to a readable length."""
     text = ", ".join(str(value[-1] if isinstance(value, tuple) else value) for value in key)
     return text if len(text) <= KEY_TEXT_CHARACTERS else f"{text[:KEY_TEXT_CHARACTERS]}…"
-
-
-def body(rows: Iterable[Row]) -> bytes:
-    """One request body: the rows as they were encoded, joined."""
-    return FRAME[0] + b",".join([row.body for row in rows]) + FRAME[1]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from target_databox import __version__
-from target_databox.api.client import DataboxClient
+from target_databox.api.budget import BlockingBudget, Budget
 from target_databox.api.errors import (
     DataboxError,
     DatasetError,
@@ -19,10 +19,10 @@ from target_databox.api.errors import (
     SetupError,
     TransientError,
 )
-from target_databox.api.known_keys import check_existence
-from target_databox.api.pacing import Budget, Turnstile
-from target_databox.api.resources import Resources
 from target_databox.api.retries import patiently
+from target_databox.api.v1.client import DataboxClient
+from target_databox.destination.known_keys import check_existence
+from target_databox.destination.resources import Resources
 from target_databox.outputs.rejects import RejectsFile, RejectsFileError
 from target_databox.rehearsal.estimates import rows_per_hour
 from target_databox.rehearsal.tables import echo, plain_table, shown
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from target_databox.api.shapes import DataSource
+    from target_databox.api.values import DataSource
     from target_databox.settings.reading import Settings
 
 logger = logging.getLogger("target-databox")
@@ -115,7 +115,7 @@ class Check:
         self._settings = settings
         self._findings: list[Finding] = []
         budget = Budget(settings.requests_per_second, settings.requests_per_hour)
-        self._turnstile = Turnstile(budget)
+        self._blocking_budget = BlockingBudget(budget)
 
     def findings(self) -> list[Finding]:
         """Everything that was looked at, in order."""
@@ -264,6 +264,7 @@ class Check:
             rows = rows_per_hour(
                 confirmation,
                 batch_rows=settings.batch_size_rows,
+                page_size=settings.dialect.page_size,
                 per_second=settings.requests_per_second,
                 per_hour=settings.requests_per_hour,
             )
@@ -286,7 +287,7 @@ class Check:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         seconds = min(PATIENCE_SECONDS, self._settings.retry_seconds)
-        return patiently(call, budget=self._turnstile, retry_seconds=seconds)
+        return patiently(call, budget=self._blocking_budget, retry_seconds=seconds)
 
     def _note(self, what: str, found: str) -> None:
         self._findings.append(Finding(what, Outcome.OK, found))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from target_databox.api.limits import PAGE_SIZE
-from target_databox.api.pacing import HOUR_SECONDS, MARGIN
+from target_databox.api.budget import HOUR_SECONDS, MARGIN
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -19,20 +18,20 @@ FINDING_REQUESTS: Final = 3
 FINDING_REQUESTS_PER_STREAM: Final = 2
 
 
-def requests_for(batches: int, confirmation: Confirmation) -> int:
+def requests_for(batches: int, confirmation: Confirmation, *, page_size: int) -> int:
     """Requests that send batches and confirm them, at least.
 
-    With `rows` each ingestion is read by itself, with `status` a page of the list shows up to 100 (3).
+    With `rows` each ingestion is read by itself, with `status` a page of the list shows up to `page_size`.
     """
-    return batches + (batches if confirmation == "rows" else math.ceil(batches / PAGE_SIZE))
+    return batches + (batches if confirmation == "rows" else math.ceil(batches / page_size))
 
 
 def rows_per_hour(
-    confirmation: Confirmation, *, batch_rows: int, per_second: float, per_hour: float
+    confirmation: Confirmation, *, batch_rows: int, page_size: int, per_second: float, per_hour: float
 ) -> float:
     """Rows that full batches can carry in an hour, at most."""
     requests = min(per_hour, per_second / MARGIN * HOUR_SECONDS)
-    return requests * batch_rows * PAGE_SIZE / requests_for(PAGE_SIZE, confirmation)
+    return requests * batch_rows * page_size / requests_for(page_size, confirmation, page_size=page_size)
 
 
 def shortest_seconds(requests: int, *, per_second: float, per_hour: float) -> float:

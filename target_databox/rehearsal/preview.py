@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 from target_databox.api.errors import DatasetError
-from target_databox.api.titles import title_problem
 from target_databox.delivery.batches import Destination, Lane
+from target_databox.destination.titles import title_problem
 from target_databox.failures import EXPLAINED
 from target_databox.interrupts import Interrupted
 from target_databox.outputs.rejects import RejectsFile

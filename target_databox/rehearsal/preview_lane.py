@@ -65,7 +65,7 @@ class PreviewLane(Lane):
         self.guesses: dict[str, Guess] = {}
         self.reasons: dict[str, _Reason] = {}
         self.width = ""
-        self._limits = settings.batch_size_rows, settings.batch_size_bytes
+        self._limits = settings.batch_size_rows, settings.most_rows_bytes
         # The delivery's own queue cuts the batches; by key it would depend on how fast Databox is.
         self._batch = RowQueue(keyed=False)
 

@@ -139,7 +139,7 @@ def _remark(lane: PreviewLane, name: str) -> str:
 
 def _facts(settings: Settings, lane: PreviewLane) -> list[str]:
     counts = lane.counts
-    requests = requests_for(counts.batches, settings.confirmation)
+    requests = _requests(settings, lane)
     rows = counts.read - counts.rejected
     facts = [f"  rows {rows:,}, batches {counts.batches:,}, requests {requests:,}"]
     if counts.rejected:
@@ -200,7 +200,7 @@ def _hints(settings: Settings, lanes: Sequence[PreviewLane]) -> list[str]:
 def _sum(settings: Settings, lanes: Sequence[PreviewLane]) -> str:
     rows = sum(lane.counts.read - lane.counts.rejected for lane in lanes)
     batches = sum(lane.counts.batches for lane in lanes)
-    requests = sum(requests_for(lane.counts.batches, settings.confirmation) for lane in lanes)
+    requests = sum(_requests(settings, lane) for lane in lanes)
     finding = FINDING_REQUESTS + FINDING_REQUESTS_PER_STREAM * len(lanes)
     if settings.load_method == "overwrite":
         finding += len(lanes)  # a purge each
@@ -217,3 +217,9 @@ def _sum(settings: Settings, lanes: Sequence[PreviewLane]) -> str:
         f"{settings.requests_per_second:g} requests a second and {settings.requests_per_hour:,g} an hour "
         f"that takes at least {duration_text(seconds)}.{saving}"
     )
+
+
+def _requests(settings: Settings, lane: PreviewLane) -> int:
+    """Requests that send a stream's batches and confirm them."""
+    page_size = settings.dialect.page_size
+    return requests_for(lane.counts.batches, settings.confirmation, page_size=page_size)

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
-from target_databox.api.pacing import HOUR_SECONDS
+from target_databox.api.budget import HOUR_SECONDS
 from target_databox.reports.position import Position, words
 
 if TYPE_CHECKING:

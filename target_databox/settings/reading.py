@@ -13,7 +13,7 @@ import zoneinfo
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from target_databox.api.addresses import address_problem, is_loopback
@@ -28,8 +28,11 @@ from target_databox.settings.environment import (
 )
 from target_databox.settings.errors import SettingsError
 from target_databox.settings.mapping import faker_problems, stream_map_problems
-from target_databox.settings.table import TABLE, Setting
+from target_databox.settings.table import DIALECT, TABLE, Setting
 from target_databox.settings.values import Tree, ValueProblemError, entries, nested_stream_maps, shown
+
+if TYPE_CHECKING:
+    from target_databox.api.dialect import Dialect
 
 logger = logging.getLogger("target-databox")
 
@@ -96,6 +99,16 @@ class Settings:
     flattening_separator: str
     emulated: bool
     config: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def dialect(self) -> Dialect:
+        """The version of the API that the run speaks."""
+        return DIALECT
+
+    @property
+    def most_rows_bytes(self) -> int:
+        """Bytes that the rows of one request may have, with the commas between them."""
+        return self.batch_size_bytes - self.dialect.frame_bytes
 
     @property
     def flattening(self) -> Flattening:

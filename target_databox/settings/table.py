@@ -6,9 +6,11 @@ The table is long because it is the only place that describes a setting: ``--abo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from target_databox.api import limits
+from target_databox.api.v1 import limits
+from target_databox.api.v1.dialect import V1
+from target_databox.destination.titles import MAX_TITLE_CHARACTERS, MIN_TITLE_CHARACTERS
 from target_databox.settings.values import (
     Boolean,
     Choice,
@@ -20,6 +22,12 @@ from target_databox.settings.values import (
     Text,
     Tree,
 )
+
+if TYPE_CHECKING:
+    from target_databox.api.dialect import Dialect
+
+# The version of the API that runs speak.
+DIALECT: Final[Dialect] = V1
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "data_source_title",
-        Text(limits.MIN_TITLE_CHARACTERS, limits.MAX_TITLE_CHARACTERS),
+        Text(MIN_TITLE_CHARACTERS, MAX_TITLE_CHARACTERS),
         "target-databox",
         "Data source title",
         "Title of the data source, 1 to 255 characters. It is found by this title in the account, and "
@@ -92,7 +100,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "dataset_titles",
-        Tree(Text(limits.MIN_TITLE_CHARACTERS, limits.MAX_TITLE_CHARACTERS)),
+        Tree(Text(MIN_TITLE_CHARACTERS, MAX_TITLE_CHARACTERS)),
         None,
         "Dataset titles",
         "Object from stream to the title of its dataset. Default: the stream's name.",
@@ -152,15 +160,15 @@ TABLE: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "batch_size_rows",
-        Integer(1, limits.MAX_REQUEST_ROWS),
-        limits.MAX_REQUEST_ROWS,
+        Integer(1, DIALECT.most_rows),
+        DIALECT.most_rows,
         "Batch size in rows",
         "Rows in one ingestion, at most 100.",
     ),
     Setting(
         "batch_size_bytes",
-        Integer(1_000, limits.MAX_REQUEST_BYTES),
-        limits.MAX_REQUEST_BYTES,
+        Integer(1_000, DIALECT.most_bytes),
+        DIALECT.most_bytes,
         "Batch size in bytes",
         "Bytes in one request body.",
     ),

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from target_databox.api.answers import epoch_of
 from target_databox.api.errors import DataSourceError
-from target_databox.api.limits import MAX_TITLE_CHARACTERS, MIN_TITLE_CHARACTERS
+from target_databox.api.values import epoch_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from target_databox.api.shapes import Dataset, DataSource
+    from target_databox.api.values import Dataset, DataSource
 
 logger = logging.getLogger(__name__)
+
+MIN_TITLE_CHARACTERS: Final = 1  # A: an empty title is allowed (D) but can't be found again
+MAX_TITLE_CHARACTERS: Final = 255  # A: nothing is documented; the manners of comparable APIs
 
 
 class Titled(Protocol):

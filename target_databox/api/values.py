@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 
 class IngestionStatus(enum.Enum):
@@ -176,3 +179,14 @@ class ColumnLike(Protocol):
     @property
     def data_type(self) -> str | None:
         """`string`, `number` or `datetime` (O); None when its type is not declared."""
+
+
+def epoch_of(timestamp: object) -> float | None:
+    """Epoch seconds of a time such as `2025-10-01T12:00:00.000000Z` (D); None when it can't be read."""
+    if not isinstance(timestamp, str):
+        return None
+    try:
+        moment = msgspec.convert(timestamp.strip(), datetime.datetime)
+    except msgspec.ValidationError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).timestamp()

@@ -8,12 +8,13 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from target_databox.api import answers
 from target_databox.api.errors import LostAnswerError, RefusedError, error_of_answer, problems_text
-from target_databox.api.limits import FIRST_PAGE, PAGE_SIZE
 from target_databox.api.retries import epoch_of_http_date, retry_after_seconds
 from target_databox.api.sessions import open_session
-from target_databox.api.shapes import (
+from target_databox.api.transport import Transport
+from target_databox.api.v1 import reading, wire
+from target_databox.api.v1.limits import FIRST_PAGE, PAGE_SIZE
+from target_databox.api.values import (
     Accepted,
     Account,
     ApiProblem,
@@ -23,7 +24,6 @@ from target_databox.api.shapes import (
     Ingestion,
     IngestionsPage,
 )
-from target_databox.api.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import requests
 
     from target_databox.api.exchanges import Exchange
-    from target_databox.api.shapes import ColumnLike
+    from target_databox.api.values import ColumnLike
 
-T = TypeVar("T", bound=answers.Envelope)
+T = TypeVar("T", bound=wire.Envelope)
 
 
 class DataboxClient:
@@ -87,20 +87,20 @@ class DataboxClient:
     def validate_key(self) -> None:
         """Ask whether the key is valid: `KeyRefusedError` when it isn't (D)."""
         route = "/v1/auth/validate-key"
-        self._expect_no_problems("GET", route, self._ask("GET", route, answers.ENVELOPE))
+        self._expect_no_problems("GET", route, self._ask("GET", route, wire.ENVELOPE))
 
     def accounts(self) -> tuple[Account, ...]:
         """Accounts that the key can see (D)."""
-        return answers.accounts(self._ask("GET", "/v1/accounts", answers.ACCOUNTS))
+        return reading.accounts(self._ask("GET", "/v1/accounts", wire.ACCOUNTS))
 
     def timezones(self) -> tuple[str, ...]:
         """IANA names of the time zones that Databox supports (D; the field is O)."""
-        return answers.timezones(self._ask("GET", "/v1/accounts/timezones", answers.TIMEZONES))
+        return reading.timezones(self._ask("GET", "/v1/accounts/timezones", wire.TIMEZONES))
 
     def data_sources(self, account_id: int) -> tuple[DataSource, ...]:
         """All data sources of an account; the list has no pages (D)."""
-        answer = self._ask("GET", "/v1/accounts/{accountId}/data-sources", answers.DATA_SOURCES, account_id)
-        return tuple(answers.data_source(line) for line in answer.data_sources)
+        answer = self._ask("GET", "/v1/accounts/{accountId}/data-sources", wire.DATA_SOURCES, account_id)
+        return tuple(reading.data_source(line) for line in answer.data_sources)
 
     def create_data_source(self, title: str, account_id: int | None, timezone: str | None) -> DataSource:
         """Create a data source (D); every call makes another one, also under a title that is taken.
@@ -116,14 +116,12 @@ class DataboxClient:
         if timezone is not None:
             fields["timezone"] = timezone
         body = msgspec.json.encode(fields)
-        return answers.data_source(self._ask("POST", "/v1/data-sources", answers.NEW_DATA_SOURCE, body=body))
+        return reading.data_source(self._ask("POST", "/v1/data-sources", wire.NEW_DATA_SOURCE, body=body))
 
     def datasets(self, data_source_id: int) -> tuple[Dataset, ...]:
         """All datasets of a data source; the list has no pages (D)."""
-        answer = self._ask(
-            "GET", "/v1/data-sources/{dataSourceId}/datasets", answers.DATASETS, data_source_id
-        )
-        return tuple(answers.dataset(line) for line in answer.datasets)
+        answer = self._ask("GET", "/v1/data-sources/{dataSourceId}/datasets", wire.DATASETS, data_source_id)
+        return tuple(reading.dataset(line) for line in answer.datasets)
 
     def create_dataset(
         self,
@@ -149,17 +147,17 @@ class DataboxClient:
                 {"name": column.name, "dataType": column.data_type} for column in columns if column.data_type
             ]
         body = msgspec.json.encode(fields)
-        return answers.dataset(self._ask("POST", "/v1/datasets", answers.NEW_DATASET, body=body))
+        return reading.dataset(self._ask("POST", "/v1/datasets", wire.NEW_DATASET, body=body))
 
     def dataset(self, dataset_id: str) -> DatasetDetail:
         """What the undocumented detail route says of a dataset (O); be ready for any error."""
-        answer = self._ask("GET", "/v1/datasets/{datasetId}", answers.DATASET_DETAIL, dataset_id)
-        return answers.dataset_detail(answer, dataset_id)
+        answer = self._ask("GET", "/v1/datasets/{datasetId}", wire.DATASET_DETAIL, dataset_id)
+        return reading.dataset_detail(answer, dataset_id)
 
     def purge(self, dataset_id: str) -> None:
         """Remove all rows of a dataset; the dataset stays (D)."""
         route = "/v1/datasets/{datasetId}/purge"
-        answer = self._ask("POST", route, answers.ENVELOPE, dataset_id)
+        answer = self._ask("POST", route, wire.ENVELOPE, dataset_id)
         self._expect_no_problems("POST", _path(route, (dataset_id,)), answer)
 
     def post_rows(self, dataset_id: str, body: bytes) -> Accepted:
@@ -172,17 +170,17 @@ class DataboxClient:
         Raises:
             RefusedError: Also for a 2xx answer that has errors and no ingestion.
         """
-        answer = self._ask("POST", "/v1/datasets/{datasetId}/data", answers.ACCEPTED, dataset_id, body=body)
+        answer = self._ask("POST", "/v1/datasets/{datasetId}/data", wire.ACCEPTED, dataset_id, body=body)
         problems, request_id = self._problems(answer.errors), self._transport.clean(answer.request_id)
         return Accepted(answer.ingestion_id, problems, request_id)
 
     def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
         """What became of accepted rows (D); `MissingError` is possible right after acceptance (A)."""
         route = "/v1/datasets/{datasetId}/ingestions/{ingestionId}"
-        answer = self._ask("GET", route, answers.INGESTION, dataset_id, ingestion_id)
+        answer = self._ask("GET", route, wire.INGESTION, dataset_id, ingestion_id)
         problems, request_id = self._problems(answer.errors), self._transport.clean(answer.request_id)
-        word = answers.word_of(answer.status, self._transport.clean)
-        return answers.ingestion(answer, ingestion_id, problems, request_id, word)
+        word = reading.word_of(answer.status, self._transport.clean)
+        return reading.ingestion(answer, ingestion_id, problems, request_id, word)
 
     def ingestions(
         self, dataset_id: str, page: int = FIRST_PAGE, page_size: int = PAGE_SIZE
@@ -196,8 +194,8 @@ class DataboxClient:
         """
         route = "/v1/datasets/{datasetId}/ingestions"
         query = {"page": page, "pageSize": page_size}
-        answer = self._ask("GET", route, answers.INGESTIONS, dataset_id, query=query)
-        return answers.ingestions_page(answer, page, page_size, self._transport.clean)
+        answer = self._ask("GET", route, wire.INGESTIONS, dataset_id, query=query)
+        return reading.ingestions_page(answer, page, page_size, self._transport.clean)
 
     def _ask(
         self,
@@ -213,7 +211,7 @@ class DataboxClient:
         reply = self._transport.exchange(method, route, path, target, body)
         if 200 <= reply.status < 300:
             try:
-                return answers.read(decoder, reply.payload)
+                return wire.read(decoder, reply.payload)
             except ValueError as exc:
                 raise self._unreadable(method, path, reply.status, reply.payload) from exc
         problems, request_id = self._told_by(reply.payload)
@@ -250,7 +248,7 @@ class DataboxClient:
             request_id=request_id,
         )
 
-    def _expect_no_problems(self, method: str, path: str, answer: answers.Envelope) -> None:
+    def _expect_no_problems(self, method: str, path: str, answer: wire.Envelope) -> None:
         problems = self._problems(answer.errors)
         if problems:
             request_id = self._transport.clean(answer.request_id)
@@ -265,11 +263,11 @@ class DataboxClient:
             )
 
     def _told_by(self, payload: bytes) -> tuple[tuple[ApiProblem, ...], str | None]:
-        told = answers.envelope_of(payload)
+        told = wire.envelope_of(payload)
         return self._problems(told.errors), self._transport.clean(told.request_id)
 
     def _problems(self, errors: Any) -> tuple[ApiProblem, ...]:
-        return answers.problems(errors, self._transport.clean)
+        return reading.problems(errors, self._transport.clean)
 
 
 def _path(route: str, ids: tuple[object, ...]) -> str:

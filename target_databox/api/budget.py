@@ -173,7 +173,7 @@ class Budget:
             self._hour_count -= int(self._hour.popleft()[1])
 
 
-class Turnstile:
+class BlockingBudget:
     """The same budget for whoever can wait for its turn.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 import pytest
@@ -13,11 +12,10 @@ import requests_mock
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from target_databox.api import answers, shapes
-from target_databox.api.client import DataboxClient
+from target_databox.api import values
 from target_databox.api.errors import LostAnswerError
-from target_databox.api.limits import DONE_WORDS, FAILED_WORDS, PENDING_WORDS
-from target_databox.api.shapes import ApiProblem, IngestionStatus
+from target_databox.api.v1 import wire
+from target_databox.api.v1.client import DataboxClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,138 +23,10 @@ if TYPE_CHECKING:
 URL = "https://api.databox.test"
 
 
-@pytest.mark.parametrize(
-    ("words", "status"),
-    [
-        (PENDING_WORDS, IngestionStatus.PENDING),
-        (DONE_WORDS, IngestionStatus.DONE),
-        (FAILED_WORDS, IngestionStatus.FAILED),
-        (["Success", "COMPLETED", " success", "Completed\n"], IngestionStatus.DONE),
-        (
-            ["processing", "pending", "Queued ", "running", "IN_PROGRESS", "accepted"],
-            IngestionStatus.PENDING,
-        ),
-        (
-            ["failed", "error", "Purged", "cancelled", "canceled", "\tABORTED"],
-            IngestionStatus.FAILED,
-        ),
-        (["new-word", "", " ", None, 7, True, ["success"], {"status": "success"}], IngestionStatus.UNKNOWN),
-    ],
-)
-def test_status_words_are_understood(words: list[object], status: IngestionStatus) -> None:
-    """Each known word has its meaning, whatever its case and the blanks around it; any other is unknown."""
-    assert {answers.status_of(word) for word in words} == {status}
-
-
-@pytest.mark.parametrize(
-    ("text", "epoch"),
-    [
-        ("2025-10-01T12:00:00.000000Z", 1759320000.0),
-        ("2025-10-01T12:00:00.250Z", 1759320000.25),
-        ("2025-10-01T14:00:00+02:00", 1759320000.0),
-        ("2025-10-01T12:00:00", 1759320000.0),
-        (" 2025-10-01T12:00:00z\n", 1759320000.0),
-        ("2025-10-01 12:00:00Z", 1759320000.0),
-        ("0001-01-01T00:00:00+23:59", -62135683140.0),
-        ("9999-12-31T23:59:59-23:59", 253402387139.0),
-        ("2025-13-01T12:00:00Z", None),
-        ("yesterday", None),
-        ("", None),
-        (None, None),
-        (1759320000, None),
-    ],
-)
-def test_timestamps_become_epochs(text: object, epoch: float | None) -> None:
-    """ISO 8601 times become epoch seconds, UTC where no offset is given; anything else is not known."""
-    assert answers.epoch_of(text) == epoch
-
-
-@pytest.mark.parametrize(
-    ("errors", "found"),
-    [
-        (None, ()),
-        ([], ()),
-        ({}, ()),
-        ([{"code": None, "message": "m", "field": "f", "type": "t"}], (ApiProblem(None, "m", "f", "t"),)),
-        ([{"code": 7}], (ApiProblem("7", None, None, None),)),
-        (["text"], (ApiProblem(None, "text", None, None),)),
-        ("text", (ApiProblem(None, "text", None, None),)),
-        ({"message": "m"}, (ApiProblem(None, "m", None, None),)),
-        ([None], (ApiProblem(None, None, None, None),)),
-    ],
-)
-def test_problems_of_any_shape_are_read(errors: object, found: tuple[ApiProblem, ...]) -> None:
-    """An errors list is read whatever is in it."""
-    assert answers.problems(errors, lambda text: None if text is None else str(text)) == found
-
-
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"\xff", b'{"a":', b'"text"', b"7"])
 def test_unreadable_bodies_tell_nothing(body: bytes) -> None:
     """The body of a failed answer may be anything without harm."""
-    assert answers.envelope_of(body) == answers.Envelope()
-
-
-@pytest.mark.parametrize(
-    ("value", "count"),
-    [
-        (0, 0),
-        (100, 100),
-        (100.0, 100),
-        (-0.0, 0),
-        ("100", 100),
-        (" 100 ", 100),
-        ("100.0", 100),
-        ("007", 7),
-        (2**53, 2**53),
-        (-1, None),
-        (1.5, None),
-        ("1.5", None),
-        ("-1", None),
-        ("+1", None),
-        ("1e2", None),
-        ("1,000", None),
-        ("", None),
-        ("\u0661", None),
-        ("9" * 16, None),
-        (2**53 + 1, None),
-        (10**400, None),
-        (1e300, None),
-        (math.inf, None),
-        (math.nan, None),
-        (True, None),
-        (False, None),
-        (None, None),
-        ([100], None),
-        ({"count": 100}, None),
-    ],
-)
-def test_counts_are_read(value: object, count: int | None) -> None:
-    """A count may be a float without fraction, or decimal text; what is negative or odd is none."""
-    assert answers.count_of(value) == count
-    assert isinstance(answers.count_of(value), (int, type(None)))
-
-
-@pytest.mark.parametrize(
-    ("word", "shown"),
-    [
-        ("Success ", "success"),
-        (" Archived ", "Archived"),
-        ("rolled\nback", "rolled back"),
-        ("x" * 40, "x" * 40),
-        ("x" * 41, "x" * 39 + "…"),
-        (7, "7"),
-        (["success"], "['success']"),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_words_are_kept_for_messages(word: object, shown: str | None) -> None:
-    """A known status word is kept as it is known, any other as it came, short and on one line."""
-
-    def clean(text: object) -> str | None:
-        return " ".join(str(text).split()) if text else None
-
-    assert answers.word_of(word, clean) == shown
+    assert wire.envelope_of(body) == wire.Envelope()
 
 
 class Route(NamedTuple):
@@ -309,7 +179,7 @@ def assert_typed(value: Any) -> None:
             assert_typed(each)
     if not dataclasses.is_dataclass(value):
         return
-    for name, hint in get_type_hints(type(value), vars(shapes)).items():
+    for name, hint in get_type_hints(type(value), vars(values)).items():
         held = getattr(value, name)
         kinds = [getattr(kind, "__origin__", kind) for kind in get_args(hint) or (hint,)]
         if hasattr(hint, "__origin__"):

@@ -8,7 +8,6 @@ import pytest
 import requests
 import requests_mock
 
-from target_databox.api.client import DataboxClient
 from target_databox.api.errors import (
     DataboxError,
     KeyRefusedError,
@@ -18,7 +17,8 @@ from target_databox.api.errors import (
     ThrottledError,
     UnreachableError,
 )
-from target_databox.api.shapes import (
+from target_databox.api.v1.client import DataboxClient
+from target_databox.api.values import (
     Accepted,
     Account,
     ApiProblem,

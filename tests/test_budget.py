@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_databox.api.pacing import LONGEST_PAUSE_SECONDS, MARGIN, SLOWEST_SHARE, Budget, Turnstile
+from target_databox.api.budget import LONGEST_PAUSE_SECONDS, MARGIN, SLOWEST_SHARE, BlockingBudget, Budget
 
 
 def budget(per_second: float = 10.0, per_hour: float = 10_000.0, *, chance: float = 0.5) -> Budget:
@@ -262,21 +262,21 @@ def test_processes_share_one_limit(clients: int, says: float | None, *, strict: 
     assert min(served) >= 0.5 * max(served)
 
 
-def test_turnstile_waits_for_turns() -> None:
+def test_blocking_budget_waits_for_turns() -> None:
     """Who can wait is let through when his turn has come, a pause included."""
     clock = [0.0]
 
     def rest(seconds: float) -> None:
         clock[0] += seconds
 
-    turnstile = Turnstile(budget(1.0), clock=lambda: clock[0], rest=rest)
-    turnstile.wait_turn()
-    turnstile.wait_turn()
+    blocking = BlockingBudget(budget(1.0), clock=lambda: clock[0], rest=rest)
+    blocking.wait_turn()
+    blocking.wait_turn()
     assert clock[0] == pytest.approx(1.03)
-    turnstile.refused(10.0)
-    turnstile.wait_turn()
+    blocking.refused(10.0)
+    blocking.wait_turn()
     assert clock[0] == pytest.approx(11.03)
-    turnstile.succeeded()
+    blocking.succeeded()
 
 
 @pytest.mark.parametrize(("chance", "pause"), [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)])

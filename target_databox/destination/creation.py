@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from target_databox.api.errors import KeyRefusedError, LostAnswerError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from target_databox.api.titles import TitledT
-
-T = TypeVar("T")
-
-
-class Patience(Protocol):
-    """Makes a request in its turn, and again while its failures are transient; see `retries.patiently`."""
-
-    def __call__(self, call: Callable[[], T], /) -> T:
-        """Return what `call` returned."""
+    from target_databox.destination.interfaces import Patience
+    from target_databox.destination.titles import TitledT
 
 
 def create_once(

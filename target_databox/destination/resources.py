@@ -11,7 +11,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from target_databox.api.creation import create_once
 from target_databox.api.errors import (
     AccountError,
     DataboxError,
@@ -21,16 +20,22 @@ from target_databox.api.errors import (
     MissingError,
     RefusedError,
 )
-from target_databox.api.known_keys import WRONG_KEY_STATUS, check_existence, keys_differ, known_keys
-from target_databox.api.shapes import DataSource
-from target_databox.api.titles import check_support, named, the_data_source, the_dataset, title_problem
+from target_databox.api.values import DataSource
+from target_databox.destination.creation import create_once
+from target_databox.destination.known_keys import check_existence, keys_differ, known_keys
+from target_databox.destination.titles import (
+    check_support,
+    named,
+    the_data_source,
+    the_dataset,
+    title_problem,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from target_databox.api.client import DataboxClient
-    from target_databox.api.creation import Patience
-    from target_databox.api.shapes import Account, ColumnLike, Dataset
+    from target_databox.api.values import Account, ColumnLike, Dataset
+    from target_databox.destination.interfaces import Client, Patience
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +73,7 @@ class Resources:
 
     def __init__(
         self,
-        client: DataboxClient,
+        client: Client,
         patience: Patience,
         *,
         account_id: int | None = None,
@@ -205,7 +210,7 @@ class Resources:
         try:
             return self._patience(lambda: self._client.data_sources(account_id))
         except RefusedError as error:
-            if error.status == WRONG_KEY_STATUS:
+            if error.is_wrong_key:
                 raise
             self.resolve_account()  # raises the better error when the account is what is wrong
             raise

@@ -14,19 +14,15 @@ from target_databox.api.errors import (
 )
 
 if TYPE_CHECKING:
-    from target_databox.api.client import DataboxClient
-    from target_databox.api.creation import Patience
+    from target_databox.destination.interfaces import Client, Patience
 
 # A route that may not be there is not worth all of retry_seconds.
 DETAIL_TRIES: Final = 3
-WRONG_KEY_STATUS: Final = 401
 # Added by keyless_streams hash; no tap has it.
 HASH_COLUMN: Final = "_row_hash"
 
 
-def known_keys(
-    client: DataboxClient, patience: Patience, dataset_id: str
-) -> tuple[tuple[str, ...] | None, bool]:
+def known_keys(client: Client, patience: Patience, dataset_id: str) -> tuple[tuple[str, ...] | None, bool]:
     """A dataset's primary keys, as far as the detail route (O) tells them.
 
     Returns:
@@ -53,12 +49,12 @@ def known_keys(
     except LostAnswerError:
         return None, False
     except RefusedError as error:
-        if error.status == WRONG_KEY_STATUS:
+        if error.is_wrong_key:
             raise
         return None, False
 
 
-def check_existence(client: DataboxClient, patience: Patience, stream: str, dataset_id: str) -> None:
+def check_existence(client: Client, patience: Patience, stream: str, dataset_id: str) -> None:
     """Make sure that a configured dataset exists, by a documented route.
 
     The list of its ingestions is asked for, since the dataset may be in any data source.

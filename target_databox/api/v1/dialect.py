@@ -1,0 +1,19 @@
+"""API v1 as a value."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from target_databox.api.dialect import Dialect
+from target_databox.api.v1 import limits
+
+V1: Final = Dialect(
+    name="v1",
+    row_frame=limits.ROW_FRAME,
+    most_rows=limits.MAX_REQUEST_ROWS,
+    most_bytes=limits.MAX_REQUEST_BYTES,
+    most_columns=None,
+    page_size=limits.PAGE_SIZE,
+    resends_are_recognised=False,
+    rejections_are_named=False,
+)

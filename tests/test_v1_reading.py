@@ -1,0 +1,116 @@
+"""Facts on how parts of API v1's JSON become values; for whole answers see the facts on the wire."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from target_databox.api.v1 import reading
+from target_databox.api.v1.limits import DONE_WORDS, FAILED_WORDS, PENDING_WORDS
+from target_databox.api.values import ApiProblem, IngestionStatus
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (PENDING_WORDS, IngestionStatus.PENDING),
+        (DONE_WORDS, IngestionStatus.DONE),
+        (FAILED_WORDS, IngestionStatus.FAILED),
+        (["Success", "COMPLETED", " success", "Completed\n"], IngestionStatus.DONE),
+        (
+            ["processing", "pending", "Queued ", "running", "IN_PROGRESS", "accepted"],
+            IngestionStatus.PENDING,
+        ),
+        (
+            ["failed", "error", "Purged", "cancelled", "canceled", "\tABORTED"],
+            IngestionStatus.FAILED,
+        ),
+        (["new-word", "", " ", None, 7, True, ["success"], {"status": "success"}], IngestionStatus.UNKNOWN),
+    ],
+)
+def test_status_words_are_understood(words: list[object], status: IngestionStatus) -> None:
+    """Each known word has its meaning, whatever its case and the blanks around it; any other is unknown."""
+    assert {reading.status_of(word) for word in words} == {status}
+
+
+@pytest.mark.parametrize(
+    ("errors", "found"),
+    [
+        (None, ()),
+        ([], ()),
+        ({}, ()),
+        ([{"code": None, "message": "m", "field": "f", "type": "t"}], (ApiProblem(None, "m", "f", "t"),)),
+        ([{"code": 7}], (ApiProblem("7", None, None, None),)),
+        (["text"], (ApiProblem(None, "text", None, None),)),
+        ("text", (ApiProblem(None, "text", None, None),)),
+        ({"message": "m"}, (ApiProblem(None, "m", None, None),)),
+        ([None], (ApiProblem(None, None, None, None),)),
+    ],
+)
+def test_problems_of_any_shape_are_read(errors: object, found: tuple[ApiProblem, ...]) -> None:
+    """An errors list is read whatever is in it."""
+    assert reading.problems(errors, lambda text: None if text is None else str(text)) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        (0, 0),
+        (100, 100),
+        (100.0, 100),
+        (-0.0, 0),
+        ("100", 100),
+        (" 100 ", 100),
+        ("100.0", 100),
+        ("007", 7),
+        (2**53, 2**53),
+        (-1, None),
+        (1.5, None),
+        ("1.5", None),
+        ("-1", None),
+        ("+1", None),
+        ("1e2", None),
+        ("1,000", None),
+        ("", None),
+        ("\u0661", None),
+        ("9" * 16, None),
+        (2**53 + 1, None),
+        (10**400, None),
+        (1e300, None),
+        (math.inf, None),
+        (math.nan, None),
+        (True, None),
+        (False, None),
+        (None, None),
+        ([100], None),
+        ({"count": 100}, None),
+    ],
+)
+def test_counts_are_read(value: object, count: int | None) -> None:
+    """A count may be a float without fraction, or decimal text; what is negative or odd is none."""
+    assert reading.count_of(value) == count
+    assert isinstance(reading.count_of(value), (int, type(None)))
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("Success ", "success"),
+        (" Archived ", "Archived"),
+        ("rolled\nback", "rolled back"),
+        ("x" * 40, "x" * 40),
+        ("x" * 41, "x" * 39 + "…"),
+        (7, "7"),
+        (["success"], "['success']"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_words_are_kept_for_messages(word: object, shown: str | None) -> None:
+    """A known status word is kept as it is known, any other as it came, short and on one line."""
+
+    def clean(text: object) -> str | None:
+        return " ".join(str(text).split()) if text else None
+
+    assert reading.word_of(word, clean) == shown
