@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
-import signal
-import threading
-from contextlib import contextmanager
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from jsonschema.validators import extend  # type: ignore[import-untyped] # its types are a package of their own
-from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.sinks import Sink
-from singer_sdk.sinks.core import BaseJSONSchemaValidator, JSONSchemaValidator
+from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
 from target_databox.delivery.rejections import Reason
 from target_databox.delivery.rows import Origin, Row
@@ -28,12 +21,12 @@ from target_databox.records.modern import textual
 from target_databox.records.row_hash import ROW_HASH, with_row_hash
 from target_databox.records.rows import BadRecordError, RowEncoder
 from target_databox.records.schemas import SchemaReader
-from target_databox.records.validation import InvalidSchemaError, RecordValidator
 from target_databox.settings.table import DIALECT
+from target_databox.singer.validators import MISFITS, misfit_text, problem_text, validator_of
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
 
     from singer_sdk import Target
 
@@ -45,93 +38,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-databox")
 
-# What validators raise, for values that no JSON text holds or that are nested too deeply, too.
-_MISFITS = (InvalidRecord, ValueError, TypeError, ArithmeticError, RecursionError)
-
-
-# Seconds of the processor's time for one record: some patterns would never have tried all ways to fit.
-MOST_PATTERN_SECONDS = 2.0
-
 
 class Stopped(Exception):  # noqa: N818 # no error: the run ends in order
     """Nothing more needs to be read."""
-
-
-class _Validator(BaseJSONSchemaValidator):
-    """The SDK's view of our validator."""
-
-    def __init__(self, schema: dict[str, Any]) -> None:
-        super().__init__(schema)
-        self._validator = RecordValidator(schema)
-        # Asked for every record, hence without a method between.
-        self.is_valid = self._validator.is_valid
-
-    def validate(self, record: dict[str, Any]) -> None:
-        """Raise InvalidRecord when a record does not fit."""
-        problem = self._validator.problem(record)
-        if problem is not None:
-            raise InvalidRecord(problem, {})
-
-
-class _SlowValidator(JSONSchemaValidator):
-    """The SDK's own validator, which knows more regular expressions; what it says holds no value.
-
-    Python's expressions can take ages, and nothing else runs meanwhile.
-    """
-
-    def __init__(self, schema: dict[str, Any]) -> None:
-        super().__init__(schema)
-        checker = self.validator.TYPE_CHECKER.redefine("integer", _is_whole)
-        known = type(self.validator)
-        self.validator = extend(known, type_checker=checker)(
-            schema, format_checker=self.validator.format_checker
-        )
-
-    def validate(self, record: dict[str, Any]) -> None:
-        """Raise InvalidRecord when a record does not fit."""
-        with _limited_time():
-            error = next(self.validator.iter_errors(record), None)
-        if error is not None:
-            place = ".".join(str(part) for part in error.absolute_path) or "the record"
-            raise InvalidRecord(f"{place}: its value does not fit '{error.validator}'", {})
-
-    def is_valid(self, record: dict[str, Any]) -> bool:
-        """Whether a record fits.
-
-        Raises:
-            InvalidRecord: That takes too long to be known.
-        """
-        with _limited_time():
-            return bool(self.validator.is_valid(record))
-
-
-@contextmanager
-def _limited_time() -> Iterator[None]:
-    """Raise InvalidRecord where this takes too long; only a signal comes through to a regular expression."""
-    is_over = False
-
-    def give_up(*_: object) -> None:
-        if not is_over:
-            raise InvalidRecord("the record: a pattern of its schema takes too long to be tried", {})
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = signal.signal(signal.SIGVTALRM, give_up)
-    signal.setitimer(signal.ITIMER_VIRTUAL, MOST_PATTERN_SECONDS)
-    try:
-        yield
-    finally:
-        is_over = True
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, former)
-
-
-def _is_whole(_checker: object, value: object) -> bool:
-    """Whether a value is an integer: `2.0` is one, and comes as a Decimal."""
-    if isinstance(value, Decimal):
-        return value.is_finite() and value == value.to_integral_value()
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 class Run(Protocol):
@@ -220,7 +129,7 @@ class DatasetSink(Sink):
             SchemaError: No validator understands the schema.
         """
         # As the tap sent it: what we add to it is no reason to reject a record.
-        return _validator(self.original_schema) if self.validate_schema else None
+        return validator_of(self.original_schema) if self.validate_schema else None
 
     def _add_sdc_metadata_to_schema(self) -> None:
         """Add the columns of `add_record_metadata` that the stream does not have itself."""
@@ -276,8 +185,10 @@ class DatasetSink(Sink):
                 fits = validator.is_valid(record)  # type: ignore[attr-defined] # both of ours have it
                 if not fits:
                     self._require_fit_as_text(record)
-            except _MISFITS as error:
-                self.reject(line, number, origin, Reason.SCHEMA, "schema", _misfit(error, is_json=is_json))
+            except MISFITS as error:
+                self.reject(
+                    line, number, origin, Reason.SCHEMA, "schema", misfit_text(error, is_json=is_json)
+                )
                 return
         added: Collection[str] = ()
         if self._metadata and message is not None:
@@ -318,7 +229,7 @@ class DatasetSink(Sink):
         """
         validator = self._lenient
         if validator is None:
-            validator = self._lenient = _validator(textual(self.original_schema))
+            validator = self._lenient = validator_of(textual(self.original_schema))
         if not validator.is_valid(record):  # type: ignore[attr-defined] # both of ours have it
             validator.validate(record)
         if self.stream_name not in self._target.streams_with_texts:
@@ -327,7 +238,7 @@ class DatasetSink(Sink):
                 "Stream '%s' has numbers or booleans where its schema has text (%s). They are loaded as "
                 "text; for columns to calculate with, set column_types.",
                 self.stream_name,
-                _problem(self._validator, record),
+                problem_text(self._validator, record),
             )
 
     def _with_metadata(self, record: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
@@ -376,42 +287,6 @@ class DatasetSink(Sink):
         """Nothing: batches are cut and confirmed by the delivery, which every row has gone to already."""
 
 
-def _validator(schema: dict[str, Any]) -> BaseJSONSchemaValidator:
-    """The fast validator, or one that knows more regular expressions.
-
-    Raises:
-        SchemaError: Neither understands the schema.
-    """
-    try:
-        return _Validator(schema)
-    except InvalidSchemaError as error:
-        try:
-            return _SlowValidator(schema)
-        except (InvalidJSONSchema, re.error, RecursionError):
-            raise error from None
-
-
 def _named(schema: dict[str, Any]) -> Collection[str]:
     """The properties that a schema names, at its top or by reference."""
     return SchemaReader(schema).properties(schema)[0]
-
-
-def _problem(validator: BaseJSONSchemaValidator | None, record: dict[str, Any]) -> str:
-    """Why a record does not fit, without its values."""
-    try:
-        if validator is not None:
-            validator.validate(record)
-    except InvalidRecord as error:
-        return error.error_message
-    return ""
-
-
-def _misfit(error: Exception, *, is_json: bool) -> str:
-    """Why a record does not fit its schema, without its values."""
-    if isinstance(error, InvalidRecord):
-        return error.error_message
-    if isinstance(error, ArithmeticError):
-        return "the record: its schema can't be applied to a number of this size"
-    if is_json:
-        return "the record: it does not fit, and is nested too deeply to tell where"
-    return "the record: stream maps made of it what JSON does not know, or nests too deeply"
