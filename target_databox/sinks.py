@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from singer_sdk.sinks import Sink
-from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
 from target_databox.delivery.rejections import Reason
 from target_databox.delivery.rows import Origin, Row
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from singer_sdk import Target
+    from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
     from target_databox.delivery.batches import Lane
     from target_databox.delivery.engine import Engine
