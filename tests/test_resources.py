@@ -592,19 +592,14 @@ def test_titles_have_limits(emulator: Emulator, run_on: Callable[..., Run], titl
 
 
 def test_finding_changes_nothing(emulator: Emulator, run_on: Callable[..., Run]) -> None:
-    """Looking for a data source or a dataset creates none."""
+    """Looking for a data source creates none."""
     run = run_on(emulator)
     assert run.resources.find_data_source() is None
-    assert run.resources.find_dataset("S") is None
     assert not emulator.store.data_sources()
     source = emulator.store.create_data_source("target-databox")
-    dataset = emulator.store.create_dataset("S", source.id, [])
     for settings in ({}, {"data_source_id": source.id}, {"data_source_id": source.id, "account_id": 123456}):
         resources = run_on(emulator, **settings).resources
         found = resources.find_data_source()
         assert found is not None
         assert found.id == source.id
-        one = resources.find_dataset(" S ")
-        assert one is not None
-        assert one.id == dataset.id
     assert not [route for route in asked(emulator) if route.startswith("create")]

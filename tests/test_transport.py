@@ -411,16 +411,16 @@ def test_cookies_are_not_kept() -> None:
 
 
 def test_exchanges_are_reported() -> None:
-    """Every try is reported with its sizes, failed ones too."""
+    """Every try is reported with its status, failed ones too."""
     seen: list[Exchange] = []
     with serving(answering(OK)) as server, talking(server.url, seen=seen) as transport:
         ask(transport, "POST", ROWS)
     with talking(server.url, seen=seen) as transport, pytest.raises(UnreachableError):
         ask(transport)
-    told = [(e.method, e.route, e.path, e.status, e.request_bytes, e.response_bytes) for e in seen]
+    told = [(e.method, e.route, e.path, e.status) for e in seen]
     assert told == [
-        ("POST", "/v1/{thing}", "/v1/a", 200, len(ROWS), 2),
-        ("GET", "/v1/{thing}", "/v1/a", None, 0, 0),
+        ("POST", "/v1/{thing}", "/v1/a", 200),
+        ("GET", "/v1/{thing}", "/v1/a", None),
     ]
     assert all(0 <= e.seconds < 5 for e in seen)
 

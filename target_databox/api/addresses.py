@@ -36,11 +36,6 @@ def address_problem(url: str) -> str | None:
     return None
 
 
-def is_allowed_url(url: str) -> bool:
-    """Whether the API key may be sent to this address: https, or plain http towards this machine."""
-    return address_problem(url) is None
-
-
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine: ``localhost``, 127.0.0.0/8 or ``::1``.
 

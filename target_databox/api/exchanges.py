@@ -23,8 +23,6 @@ class Exchange:
         path: The path as it was sent, without its query.
         status: HTTP status, or None when no answer arrived.
         seconds: From before connecting until the last byte of the answer.
-        request_bytes: Size of the request's body.
-        response_bytes: Size of the answer's body, decompressed, as far as it was read.
     """
 
     method: str
@@ -32,8 +30,6 @@ class Exchange:
     path: str
     status: int | None
     seconds: float
-    request_bytes: int
-    response_bytes: int
 
 
 def curl(method: str, url: str, headers: Mapping[str, str], *, has_body: bool) -> str:

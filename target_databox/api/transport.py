@@ -182,9 +182,7 @@ class Transport:
                 command = curl(method, request.url, request.headers, has_body=body is not None)
                 logger.debug("%s %s: status %s in %.3f seconds; %s", method, path, status, seconds, command)
             if self._on_exchange is not None:
-                self._on_exchange(
-                    Exchange(method, route, path, status, seconds, len(body or b""), len(payload))
-                )
+                self._on_exchange(Exchange(method, route, path, status, seconds))
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._of_thread, "session", None)

@@ -165,11 +165,6 @@ class Resources:
                 self._source = self._find_or_create_data_source()
         return self._source
 
-    def find_dataset(self, title: str) -> Dataset | None:
-        """The oldest dataset of that title in the run's data source, or None. Changes nothing."""
-        source = self._source[0] if self._source else self.find_data_source()
-        return the_dataset(self._listed(source), title.strip()) if source else None
-
     def resolve_dataset(
         self,
         stream: str,
