@@ -9,12 +9,15 @@ import gc
 import os
 import signal
 
+from target_databox.outputs import standard_error
+
 
 def main() -> None:
     """Run `target-databox`."""
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until the target takes signals itself nothing is read or written.
         signal.signal(number, lambda number, _frame: os._exit(128 + number))
+    standard_error.install()
     gc.disable()
     from target_databox import command
 

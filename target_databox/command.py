@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 from singer_sdk.plugin_base import _ConfigInput
 
+from target_databox.interrupts import end_in_time
 from target_databox.settings.files import config_of
 from target_databox.target import TargetDatabox
 
@@ -57,6 +58,7 @@ class Command(TargetDatabox):
                 _rehearse(config.config, file_input, parse_env=config.parse_env, check=check, dry_run=dry_run)
             )
         target = cls(config=config.config, parse_env_config=config.parse_env)
+        end_in_time(target.settings.shutdown_seconds)
         target.listen(file_input)  # type: ignore[arg-type] # bytes, see LineReader
 
     @classmethod
@@ -110,6 +112,7 @@ def _rehearse(
         from target_databox.rehearsal.preview import PreviewTarget
 
         target = PreviewTarget(config=dict(config), parse_env_config=parse_env)
+        end_in_time(0.0)
         target.listen(file_input)  # type: ignore[arg-type] # bytes, see LineReader
         return target.exit_code
     from target_databox.rehearsal.check import run

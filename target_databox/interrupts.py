@@ -1,9 +1,13 @@
-"""SIGTERM and SIGINT as an exception, but only where the caller's thread can be interrupted without harm."""
+"""SIGTERM and SIGINT as an exception, but only where the caller's thread can be interrupted without harm.
+
+Where it can't be interrupted at all, a thread of its own ends the process in time.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -13,6 +17,9 @@ if TYPE_CHECKING:
 
 # Meltano and a terminal deliver the same signal twice within milliseconds; a later one is meant.
 ECHO_SECONDS = 2.0
+# How long after its time a run may still be busy with its end.
+LEEWAY_SECONDS = 2.0
+LONGEST_SLEEP_SECONDS = 1e8
 
 
 class Interrupted(BaseException):
@@ -64,3 +71,24 @@ class Interrupts:
             self._is_told = True
             self._is_open = False
             raise Interrupted(signal.Signals(self.signal).name)
+
+
+def end_in_time(shutdown_seconds: float) -> None:
+    """From here on see to it that the process ends soon after this time has passed since a signal.
+
+    Python's own handlers have to wait for the main thread, which may be held up where nobody can reach it: by
+    a log file whose disk hangs, or while an address is looked up.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    seconds = min(shutdown_seconds + LEEWAY_SECONDS, LONGEST_SLEEP_SECONDS)
+    threading.Thread(target=_end, args=(reading, seconds), name="databox-end", daemon=True).start()
+
+
+def _end(signals: int, seconds: float) -> None:
+    number = 0
+    while number not in (signal.SIGTERM, signal.SIGINT):
+        (number,) = os.read(signals, 1)
+    time.sleep(seconds)
+    os._exit(128 + number)

@@ -27,6 +27,7 @@ from target_databox.delivery.errors import RejectedError
 from target_databox.delivery.rejections import Reason
 from target_databox.delivery.rows import Origin
 from target_databox.interrupts import Interrupts
+from target_databox.outputs import standard_error
 from target_databox.records.columns import ColumnError
 from target_databox.records.modern import modern
 from target_databox.records.validation import SchemaError
@@ -408,4 +409,5 @@ class TargetDatabox(Target):
             raise
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 # as in the SDK
+        standard_error.hurry()
         self.interrupts.handle(signum)

@@ -36,12 +36,6 @@ RESERVED = {
 }
 # Time, chance, threads, the network and the log come in as parameters here, with one exception each.
 PURE = {"records": (), "delivery": ("delivery.engine",)}
-IMPURE = (
-    "records",
-    "delivery",
-)
-# The one room of `delivery` with threads around it.
-IMPURE_ROOMS = ("delivery.engine",)
 # What an answer amounts to comes back as a value: these never learn of each other.
 SEPARATE = (
     "delivery.posting",

@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import signal
-import socket
 import threading
 import time
 from pathlib import Path
@@ -15,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.command import DEADLINE_SECONDS, finished, record, schema, state, text
+from tests.stuffed import KINDS, pair_of, stuff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.command import Command
 
 # More than a pipe holds, so that no write of it is done at once.
@@ -203,59 +201,18 @@ def test_terminal_that_is_gone_ends_the_run(command: Command, env: dict[str, str
 # Readers that read nothing, and a signal
 
 
-def stuffed_pipe(*, blocks: bool = True) -> tuple[int, int]:
-    """A pipe that takes nothing more: the ends to read and to write."""
-    reading, writing = os.pipe()
-    stuff(writing)
-    os.set_blocking(writing, blocks)
-    return reading, writing
-
-
-def stuffed_socket() -> tuple[int, int]:
-    """A socket that takes nothing more."""
-    ours, theirs = socket.socketpair()
-    stuff(theirs.fileno())
-    os.set_blocking(theirs.fileno(), True)
-    return ours.detach(), theirs.detach()
-
-
-def stuffed_terminal() -> tuple[int, int]:
-    """A terminal that shows nothing more."""
-    reading, writing = os.openpty()
-    stuff(writing)
-    os.set_blocking(writing, True)
-    return reading, writing
-
-
-def stuff(descriptor: int) -> None:
-    """Write until nothing more is taken."""
-    os.set_blocking(descriptor, False)
-    for size in (4096, 1):
-        try:
-            while True:
-                os.write(descriptor, b"\n" * size)
-        except BlockingIOError:
-            continue
-
-
-NOBODY_READS = [
-    pytest.param(stuffed_pipe, id="pipe"),
-    pytest.param(lambda: stuffed_pipe(blocks=False), id="non-blocking pipe"),
-    pytest.param(stuffed_socket, id="socket"),
-    pytest.param(stuffed_terminal, id="terminal"),
-    pytest.param(os.pipe, id="empty pipe"),
-]
-
-
 @pytest.mark.parametrize("env", BUFFERING)
 @pytest.mark.parametrize("is_at_end", [True, False], ids=["at the end", "while it reads"])
-@pytest.mark.parametrize("output", NOBODY_READS)
+@pytest.mark.parametrize("is_stuffed", [True, False], ids=["full", "empty"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_reader_that_reads_nothing_does_not_outlive_a_signal(
-    command: Command, env: dict[str, str], output: Callable[[], tuple[int, int]], *, is_at_end: bool
+    command: Command, env: dict[str, str], kind: str, *, is_at_end: bool, is_stuffed: bool
 ) -> None:
     """After a signal a run whose STATE nobody takes ends within shutdown_seconds, with the signal's code."""
     number, code = (signal.SIGTERM, 143) if is_at_end else (signal.SIGINT, 130)
-    reading, writing = output()
+    reading, writing = pair_of(kind)
+    if is_stuffed:
+        stuff(writing)
     process = command.start(env=env, stdout=writing, shutdown_seconds=1)
     os.close(writing)
     assert process.stdin is not None

@@ -1,1 +1,1 @@
-"""What a run writes: STATE values and the rejects file."""
+"""What a run writes: STATE values, the rejects file, and standard error."""

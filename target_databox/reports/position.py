@@ -8,6 +8,8 @@ from typing import Final
 from target_databox.reports.durations import duration_text
 
 REFRESH_SECONDS: Final = 0.25
+# How long the end waits for a display, which a terminal that shows nothing more may hold up.
+JOIN_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True)

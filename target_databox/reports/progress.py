@@ -14,7 +14,7 @@ from collections import deque
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from target_databox.api.budget import HOUR_SECONDS
-from target_databox.reports.position import Position, words
+from target_databox.reports.position import JOIN_SECONDS, Position, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ logger = logging.getLogger("target-databox")
 LINE_SECONDS: Final = 10.0
 # Rows a second are those of this time.
 RATE_SECONDS: Final = 10.0
-JOIN_SECONDS: Final = 1.0
 
 
 class Display(Protocol):

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from target_databox.reports.durations import duration_text
-from target_databox.reports.position import REFRESH_SECONDS, words
+from target_databox.reports.position import JOIN_SECONDS, REFRESH_SECONDS, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,9 +97,12 @@ class Terminal:
 
     def stop(self) -> None:
         """Take the display away, and let handlers write as before."""
-        with self._lock, contextlib.suppress(OSError, ValueError):
-            self._is_over = True
-            self._live.stop()
+        self._is_over = True
+        # A STATE that the terminal does not take holds the display up, and not the end.
+        if self._lock.acquire(timeout=JOIN_SECONDS):
+            with contextlib.suppress(OSError, ValueError):
+                self._live.stop()
+            self._lock.release()
         for handler, stream in self._handlers:
             handler.setStream(stream)
         self._handlers.clear()
