@@ -16,6 +16,7 @@ from target_databox.records.columns import (
     depths_text,
 )
 from target_databox.records.columns import columns as columns_of
+from target_databox.records.expansion import ENDLESS, Expansion
 from target_databox.records.modern import textual
 from target_databox.records.row_hash import ROW_HASH, with_row_hash
 from target_databox.records.rows import BadRecordError, RowEncoder
@@ -82,6 +83,8 @@ class DatasetSink(Sink):
         schema: dict[str, Any],
         key_properties: Sequence[str] | None,
     ) -> None:
+        if Expansion(schema).is_endless:  # nothing else may read it
+            raise ColumnError(ENDLESS)
         # What `add_record_metadata` adds: columns that the stream does not have itself.
         self._metadata: tuple[str, ...] = ()
         super().__init__(target, stream_name, schema, key_properties)

@@ -24,6 +24,7 @@ from target_databox.records.conversions import ENCODER
 from target_databox.records.modern import modern
 from target_databox.records.rows import BadRecordError, RowEncoder
 from target_databox.records.validation import RecordValidator, SchemaError
+from target_databox.rehearsal.preview import PreviewTarget
 from target_databox.singer.messages import InputError, UnreadableRecordError, message
 from target_databox.target import TargetDatabox
 from tests.command import QUICK, record, schema, state, text
@@ -196,6 +197,91 @@ def test_any_record_is_valid_or_told(node: dict[str, Any], values_of: dict[str, 
     except SchemaError:
         return
     assert validator.is_valid(values_of) == (validator.problem(values_of) is None)
+
+
+# Every keyword of every draft, with what belongs there and what does not.
+places = st.sampled_from(
+    [
+        "#",
+        "#/properties/a",
+        "#/definitions/a",
+        "#/$defs/a/items",
+        "#a",
+        "a.json",
+        "#/x",
+        "http://a/b#/c",
+        "##",
+        "%",
+    ]
+)
+odd = st.none() | st.booleans() | numbers | st.sampled_from(["", "a", "^a", "(", "object", "any", "integer"])
+any_types = (
+    types | st.sampled_from(["any", "date", "String"]) | st.none() | st.lists(types | st.none(), max_size=3)
+)
+LOOSE: dict[str, st.SearchStrategy[Any]] = {
+    **dict.fromkeys(("$ref", "$dynamicRef", "$recursiveRef"), places | odd),
+    **dict.fromkeys(("$id", "id", "$anchor", "$dynamicAnchor"), places | st.just("a") | odd),
+    **dict.fromkeys(("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"), odd),
+    **dict.fromkeys(("maxLength", "minItems", "maxProperties", "uniqueItems", "format", "pattern"), odd),
+    **dict.fromkeys(("const", "enum", "default", "examples"), odd | st.lists(odd, max_size=2)),
+    **dict.fromkeys(("required", "dependentRequired"), odd | st.lists(names, max_size=3)),
+    "type": any_types,
+    "$schema": st.sampled_from(
+        ["http://json-schema.org/draft-04/schema#", "https://json-schema.org/draft/2019-09/schema", "x", None]
+    ),
+}
+
+
+def _loose(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    inner = inner | odd
+    several = st.lists(inner, max_size=3) | inner
+    named = st.dictionaries(names, inner, max_size=3) | odd | st.just([])
+    held = {
+        **dict.fromkeys(("allOf", "anyOf", "oneOf", "prefixItems", "items", "additionalItems"), several),
+        **dict.fromkeys(("not", "if", "then", "else", "contains", "propertyNames"), inner),
+        **dict.fromkeys(("additionalProperties", "unevaluatedProperties", "unevaluatedItems"), inner),
+        **dict.fromkeys(
+            ("properties", "patternProperties", "definitions", "$defs", "dependencies", "dependentSchemas"),
+            named,
+        ),
+    }
+    chosen = st.lists(st.sampled_from(sorted({**LOOSE, **held})), max_size=5, unique=True)
+    return chosen.flatmap(lambda keys: st.fixed_dictionaries({key: {**LOOSE, **held}[key] for key in keys}))
+
+
+loose_schemas = st.recursive(st.just({}) | st.booleans(), _loose, max_leaves=12)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_any_schema_is_loaded_or_refused_where_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever schema, keys, maps and records come, only our own errors end it, where the SCHEMA stands."""
+
+    @settings(fuzzed, max_examples=3 * EXAMPLES)
+    @given(
+        loose_schemas | schemas,
+        st.lists(names, max_size=2),
+        st.lists(records, min_size=1, max_size=2),
+        st.booleans(),
+        st.sampled_from(
+            [{}, {"orders": {"a": "a", "new": "'x'"}}, {"orders": {"id": None, "__key_properties__": []}}]
+        ),
+    )
+    @example({"properties": {"a": {"items": {"$ref": "#/x"}}}}, [], [{"a": [1]}], True, {})
+    def is_well(whole: Any, keys: list[str], some: list[Any], validate: bool, maps: dict[str, Any]) -> None:
+        declared = {"type": "SCHEMA", "stream": "orders", "schema": whole, "key_properties": keys}
+        lines = [declared, *({"type": "RECORD", "stream": "orders", "record": each} for each in some)]
+        target = PreviewTarget(config={"validate_records": validate, "stream_maps": maps})
+        failure: Exception | None = None
+        try:
+            target.listen(io.BytesIO(b"\n".join(map(ENCODER.encode, lines))))  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 # what it may be is asserted below
+            failure = error
+        assert failure is None or is_explained(failure), repr(failure)
+        capsys.readouterr()
+        for problem in target.failed.values():
+            assert problem.startswith("Line 1 of the input is a SCHEMA of stream 'orders' ")
+
+    is_well()
 
 
 GOOD_LINES = [

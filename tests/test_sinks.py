@@ -26,6 +26,19 @@ SCHEMA = {"properties": {"id": {"type": "integer"}, "at": {"type": "string", "fo
 pytestmark = pytest.mark.usefixtures("signals")
 
 
+def knot(size: int) -> dict[str, Any]:
+    """A schema whose parts all refer to all others: to read it by every way would take years."""
+    return {
+        "allOf": [{"$ref": "#/definitions/0"}],
+        "definitions": {
+            str(part): {
+                "anyOf": [{"$ref": f"#/definitions/{other}"} for other in range(size) if other != part]
+            }
+            for part in range(size)
+        },
+    }
+
+
 def sink(
     given: dict[str, Any] | None = None, keys: tuple[str, ...] = ("id",), **settings: Any
 ) -> DatasetSink:
@@ -66,17 +79,26 @@ def test_validation_is_a_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "problem"),
+    ("given", "problem"),
     [
-        ({"allOf": [{"$ref": "#/properties/a"}]}, "its references multiply"),
-        ({"pattern": "(" * 3}, "it is not a valid JSON Schema at /properties/a/pattern"),
+        ({"properties": {"a": {"allOf": [{"$ref": "#/properties/a"}]}}}, "its references multiply"),
+        (knot(16), "its references multiply"),
+        ({"properties": {"a": {"$ref": "#/x"}}, "x": knot(16)}, '/x/allOf/0 refers to "#/definitions/0"'),
+        (
+            {"properties": {"a": {"pattern": "(" * 3}}},
+            "it is not a valid JSON Schema at /properties/a/pattern",
+        ),
     ],
-    ids=["endless", "broken"],
+    ids=["endless", "knotted", "dangling", "broken"],
 )
-def test_schema_of_no_use_is_told(emulator: Emulator, part: dict[str, Any], problem: str) -> None:
+@pytest.mark.parametrize("metadata", [False, True], ids=["plain", "with metadata"])
+def test_schema_of_no_use_is_told(
+    emulator: Emulator, given: dict[str, Any], problem: str, metadata: bool
+) -> None:
     """A schema that no validator can use ends the run with the reason, before a record is read."""
+    message = {"type": "SCHEMA", "stream": "orders", "schema": given, "key_properties": ["id"]}
     with pytest.raises(InputError, match=f"is a SCHEMA of stream 'orders' that can't be loaded: {problem}"):
-        load(emulator, schema(id={"type": "integer"}, a=part), record(id=1, a=1))
+        load(emulator, message, record(id=1, a=1), add_record_metadata=metadata)
     assert not emulator.log.of("post_rows")
 
 

@@ -49,14 +49,13 @@ class RecordValidator:
         try:
             missing = dangling(schema)
             expansion = Expansion(schema)
-            kinds = SchemaReader(schema).kinds(schema)
         except RecursionError:
             raise SchemaError("it is nested too deeply.") from None
         if missing is not None:
             raise SchemaError(_missing(*missing))
         if expansion.is_endless:
             raise SchemaError(ENDLESS)
-        if not kinds & {OBJECT, ANY}:
+        if not SchemaReader(schema).kinds(schema) & {OBJECT, ANY}:
             raise SchemaError(f"its type fits no object, and every record is one. {ADVICE}")
         try:
             self._validator = jsonschema_rs.validator_for(
