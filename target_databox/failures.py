@@ -47,7 +47,7 @@ def tell(logger: logging.Logger, error: BaseException) -> None:
         logger.debug("Where it happened:\n%s", places(error))
         return
     logger.error(
-        "The run ended with an error that should not happen: %s. This is a bug of target-databox; please "
+        "The run ended with an unexpected error: %s. This is a bug in target-databox; please "
         "report it with the lines below. No STATE has passed rows that are not confirmed.\n%s",
         type(error).__name__,
         places(error),

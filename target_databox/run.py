@@ -144,7 +144,7 @@ class Loader:
         if isinstance(failure, Interrupted):
             self._stop()
         elif isinstance(failure, (InputError, SetupError)):
-            logger.warning("The run ends early, for the reason that follows; finishing what came before.")
+            logger.warning("Stopping early (the reason follows); delivering the records already read.")
         elif failure is not None:
             self.engine.stop(failure)
         if self._input_share is not None:
@@ -182,7 +182,7 @@ class Loader:
 
     def _stop(self) -> None:
         logger.warning(
-            "Told to stop; finishing what is on its way, for at most %g seconds.",
+            "Stopping on request; finishing what is in flight, for at most %g seconds.",
             self._settings.shutdown_seconds,
         )
         self.engine.stop()

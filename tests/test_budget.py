@@ -186,7 +186,7 @@ def test_storm_is_told_sparingly() -> None:
     """A pause is told with its length; of a storm of them one in ten seconds."""
     of = budget()
     assert of.refused(0.0, 2.5) == (
-        "Databox says that the rate limit of the API key is used up (429). Pausing for 2.5 s, then going on "
+        "Databox reports that the API key's rate limit is used up (429). Pausing for 2.5 s, then going on "
         "with 5 requests per second."
     )
     warnings = [of.refused(number / 10, 0.0) for number in range(600)]

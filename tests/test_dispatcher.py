@@ -423,7 +423,7 @@ def test_two_candidates_end_the_run() -> None:
     assert isinstance(scene.dispatcher.error, UnconfirmedError)
     assert str(scene.dispatcher.error) == (
         "The answer to a batch of stream 'orders' (dataset 'Orders', d1) was lost, and 2 ingestions could be "
-        "the lost one. Nobody can tell whether its rows are stored, so no STATE passes them. Look at the "
+        "the lost one. Its rows may or may not be stored, so no STATE passes them. Look at the "
         "dataset's ingestions in Databox, then run again."
     )
 

@@ -338,7 +338,7 @@ def test_replayed_rejects_are_loaded(command: Command, tmp_path: Path) -> None:
         "another rejects_path."
     ]
     assert own.told("WARNING")[0] == (
-        f"{rejects} holds 2 records that earlier runs rejected. Bookmarks may be past them: mend them and "
+        f"{rejects} holds 2 records that earlier runs rejected. Bookmarks may be past them: correct them and "
         "load the file."
     )
 
@@ -357,7 +357,7 @@ def test_rejects_end_with_code_1(command: Command, tmp_path: Path) -> None:
     run = command.run(schema(), record(id="x"), record(id=2), state(at=1), rejects_path=str(rejects))
     assert (run.code, run.states) == (1, [{"at": 1}])
     assert run.errors == [
-        f"1 record was rejected; it is in {rejects}, with the reason. Mend and load that file with "
+        f"1 record was rejected; it is in {rejects}, with the reason. Correct and load that file with "
         "target-databox, or set rejects_policy to accept."
     ]
 
@@ -454,6 +454,6 @@ def test_bugs_are_told_without_data(command: Command, tmp_path: Path) -> None:
     run = command.run(schema(), record(id=1), state(at=1), env={"PYTHONPATH": str(tmp_path)})
     assert (run.code, run.out) == (1, b"")
     (error,) = run.errors
-    assert error.startswith("The run ended with an error that should not happen: RuntimeError. This is a bug")
+    assert error.startswith("The run ended with an unexpected error: RuntimeError. This is a bug")
     assert "in broken" in error
     assert CANARY not in run.log

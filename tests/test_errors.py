@@ -70,11 +70,11 @@ def test_throttling_says_what_helps() -> None:
 
 
 def test_passing_failures_admit_ignorance() -> None:
-    """A 5xx says that nobody knows whether the request was carried out."""
+    """A 5xx says that the request may or may not have been carried out."""
     error = error_of_answer(method="POST", path="/v1/datasets/a/data", status=503)
     assert str(error) == (
-        "POST /v1/datasets/a/data was answered with status 503: this is a passing failure of the API, and "
-        "nobody knows whether it was carried out. Run again later if it goes on."
+        "POST /v1/datasets/a/data was answered with status 503: this is a temporary failure of the API; the "
+        "request may or may not have been carried out. Run again later."
     )
 
 

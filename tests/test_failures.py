@@ -36,7 +36,7 @@ def test_bug_is_told_by_its_places(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         tell(logger, failing(KeyError("canary-value"), ValueError("canary-value")))
     (said,) = caplog.messages
-    assert said.startswith("The run ended with an error that should not happen: KeyError. This is a bug")
+    assert said.startswith("The run ended with an unexpected error: KeyError. This is a bug")
     assert "builtins.ValueError" in said
     assert "in failing" in said
     assert "canary-value" not in caplog.text

@@ -292,7 +292,7 @@ def test_unresolved_answers_say_why(
         assert scene.now < 700
     assert isinstance(scene.dispatcher.error, UnconfirmedError)
     assert str(scene.dispatcher.error) == (
-        f"{LOST}{finding}. Nobody can tell whether its rows are stored, so no STATE passes them. Look at the "
+        f"{LOST}{finding}. Its rows may or may not be stored, so no STATE passes them. Look at the "
         "dataset's ingestions in Databox, then run again."
     )
 

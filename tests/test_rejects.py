@@ -200,7 +200,7 @@ def test_former_rejects_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.WARNING):
         RejectsFile(path)
     assert caplog.messages == [
-        f"{path} holds 2 records that earlier runs rejected. Bookmarks may be past them: mend them "
+        f"{path} holds 2 records that earlier runs rejected. Bookmarks may be past them: correct them "
         f"and load the file."
     ]
 
@@ -256,6 +256,8 @@ def test_own_file_is_no_input(tmp_path: Path) -> None:
 def test_error_at_the_end_names_the_way(tmp_path: Path) -> None:
     """The error of a run that rejected records says where they are and what to do."""
     path = tmp_path / "r"
-    advice = "with the reason. Mend and load that file with target-databox, or set rejects_policy to accept."
+    advice = (
+        "with the reason. Correct and load that file with target-databox, or set rejects_policy to accept."
+    )
     assert str(RejectsLeftError(1, path)) == f"1 record was rejected; it is in {path}, {advice}"
     assert str(RejectsLeftError(1200, path)) == f"1,200 records were rejected; they are in {path}, {advice}"

@@ -390,7 +390,7 @@ def test_good_stream_maps_pass() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"sed": 1}, "sed is no setting of Faker's here; there are seed and locale"),
+        ({"sed": 1}, "sed is not a setting of Faker here; there are seed and locale"),
         ({"seed": [1]}, "seed must be a number or text, not an array"),
         ({"locale": ["de", 5]}, "locale must be text or a list of texts, not an array"),
     ],

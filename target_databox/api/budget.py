@@ -141,7 +141,7 @@ class Budget:
         self._warned_at = now
         pace = f"{self._pace:.2g}" if self._pace < READABLE_PACE else f"{self._pace:,.0f}"
         return (
-            "Databox says that the rate limit of the API key is used up (429). Pausing for "
+            "Databox reports that the API key's rate limit is used up (429). Pausing for "
             f"{pause_seconds:.1f} s, then going on with {pace} requests per second."
         )
 

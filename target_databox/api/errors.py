@@ -217,8 +217,8 @@ def error_of_answer(
     elif status in LOST_ANSWER_STATUSES:
         kind = LostAnswerError
         advice = (
-            "this is a passing failure of the API, and nobody knows whether it was carried out. Run again "
-            "later if it goes on."
+            "this is a temporary failure of the API; the request may or may not have been carried "
+            "out. Run again later."
         )
     elif status in KEY_REFUSED_STATUSES:
         kind = KeyRefusedError

@@ -177,7 +177,7 @@ def surroundings(api_url: str) -> Surroundings:
     verify = found["verify"]
     if isinstance(verify, str) and not Path(verify).exists():
         raise ValueError(
-            f"REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names {verify}, which does not exist. Mend or unset it."
+            f"REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names {verify}, which does not exist. Correct or unset it."
         )
     proxy = select_proxy(api_url, proxies)
     try:
@@ -187,7 +187,7 @@ def surroundings(api_url: str) -> Surroundings:
     if not is_address:
         # Outside of the handler: the parser's own error repeats the proxy, which may hold a password.
         raise ValueError(
-            "HTTPS_PROXY or ALL_PROXY is not an address such as http://proxy:3128. Mend or unset it."
+            "HTTPS_PROXY or ALL_PROXY is not an address such as http://proxy:3128. Correct or unset it."
         )
     return Surroundings(proxies=proxies, verify=True if verify is None else verify)
 

@@ -166,8 +166,8 @@ class Transport:
             ) from exc
         except (requests.RequestException, HTTPError, OSError) as exc:
             happened = (
-                f"{method} {path} was sent, but its answer was lost ({self._reason(exc)}); nobody knows "
-                "whether it was carried out"
+                f"{method} {path} was sent, but its answer was lost ({self._reason(exc)}); it may or "
+                "may not have been carried out"
             )
             raise LostAnswerError(
                 f"{happened}. Check the network, or raise request_timeout_seconds.",

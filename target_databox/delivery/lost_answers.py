@@ -127,8 +127,8 @@ def unresolved(lane: Lane, finding: str) -> RunFails:
     """The run ends, since a lost batch could not be accounted for."""
     return RunFails(
         UnconfirmedError(
-            f"The answer to a batch of {lane.destination} was lost, and {finding}. Nobody can tell whether "
-            "its rows are stored, so no STATE passes them. Look at the dataset's ingestions in Databox, then "
+            f"The answer to a batch of {lane.destination} was lost, and {finding}. Its rows may or "
+            "may not be stored, so no STATE passes them. Look at the dataset's ingestions in Databox, then "
             "run again."
         )
     )

@@ -41,7 +41,7 @@ class RejectsLeftError(RuntimeError):
     def __init__(self, count: int, path: Path | None) -> None:
         what, them = (f"{count:,} records were", "they are") if count > 1 else ("1 record was", "it is")
         super().__init__(
-            f"{what} rejected; {them} in {path}, with the reason. Mend and load that file with "
+            f"{what} rejected; {them} in {path}, with the reason. Correct and load that file with "
             "target-databox, or set rejects_policy to accept."
         )
 
@@ -69,7 +69,7 @@ class RejectsFile:
         left = self._count()
         if left:
             logger.warning(
-                "%s holds %s that earlier runs rejected. Bookmarks may be past them: mend them and load "
+                "%s holds %s that earlier runs rejected. Bookmarks may be past them: correct them and load "
                 "the file.",
                 path,
                 _counted(left, "record"),

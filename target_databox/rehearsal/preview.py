@@ -182,7 +182,7 @@ class PreviewTarget(TargetDatabox):
         """Say what a run would do."""
         failure = self.message_reader.failure
         if isinstance(failure, Interrupted):
-            logger.warning("Told to stop before the input was read; nothing was sent.")
+            logger.warning("Stopped before the input was read; nothing was sent.")
             self.exit_code = self.interrupts.exit_code or 1
             return
         self.hand_over()

@@ -95,7 +95,7 @@ def summarise(lanes: Iterable[Lane], *, is_complete: bool, rejections: Rejection
     if unaccounted:
         raise CountError(
             f"Rows of {', '.join(unaccounted)} have no outcome, though everything was read and sent. This is "
-            "a bug of target-databox; please report it with the lines above. Run again: no STATE has passed "
+            "a bug in target-databox; please report it with the lines above. Run again: no STATE has passed "
             "those rows."
         )
 

@@ -55,7 +55,7 @@ def faker_problems(config: Mapping[str, Any]) -> Iterator[str]:
             if value is not None and not all(isinstance(each, str) for each in locales):
                 yield f"locale must be text or a list of texts, not {kind_of(value)}"
         else:
-            yield f"{name} is no setting of Faker's here; there are seed and locale"
+            yield f"{name} is not a setting of Faker here; there are seed and locale"
 
 
 def _is_removed(value: Any) -> bool:

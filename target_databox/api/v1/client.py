@@ -235,8 +235,8 @@ class DataboxClient:
         problems, request_id = self._told_by(payload)
         said = problems_text(problems, request_id)
         kind: type[LostAnswerError | RefusedError] = LostAnswerError
-        what = f"and not with the documented JSON{f' ({said})' if said else ''}; nobody knows whether it was "
-        what += "carried out. Check the setting api_url, or run again later."
+        what = f"and not with the documented JSON{f' ({said})' if said else ''}; it may or may not have "
+        what += "been carried out. Check the setting api_url, or run again later."
         if problems and method == "POST":
             kind, what = RefusedError, f"but with errors ({said}); the API refused it."
         return kind(
