@@ -244,7 +244,10 @@ def test_blocked_reader_does_not_outlive_a_stop(
     began = time.monotonic()
     station.engine.stop()
     station.engine.finish()
-    assert 0.2 <= time.monotonic() - began < 2.0
+    seconds = time.monotonic() - began
+    assert seconds < 2.0
+    # Stopped before its rows were sent it has nothing to wait for.
+    assert seconds >= 0.2 or not confirmed_first
 
 
 @pytest.mark.parametrize(
