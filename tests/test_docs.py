@@ -1,4 +1,4 @@
-"""What is written for users is what the code does: settings, commands, error texts, links."""
+"""The documents say what the code does: settings, commands, states of a batch, error texts, links."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 import target_databox
+from target_databox.delivery.batches import TRANSITIONS, Batch, Destination, Event, Lane, Place, State
+from target_databox.delivery.rejections import Reason
 from target_databox.settings.table import TABLE
 
 if TYPE_CHECKING:
@@ -22,8 +24,23 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = Path(sys.executable).parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-CONTRIBUTING = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+#: Every document by its path from the root.
+DOCUMENTS = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (
+        ROOT / "README.md",
+        ROOT / "SECURITY.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / ".github" / "CONTRIBUTING.md",
+        ROOT / "tests" / "MUTANTS.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    )
+}
+README = DOCUMENTS["README.md"]
+CONTRIBUTING = DOCUMENTS[".github/CONTRIBUTING.md"]
+MUTANTS = DOCUMENTS["tests/MUTANTS.md"]
+#: What users read: the README and the pages that it leads to.
+MANUAL = {path: text for path, text in DOCUMENTS.items() if path == "README.md" or path.startswith("docs/")}
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +61,27 @@ def about(describe: ModuleType) -> dict[str, Any]:
     return described
 
 
-def blocks(language: str) -> list[str]:
-    """The README's code blocks in a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, text: str) -> list[str]:
+    """The code blocks of a document in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def section(title: str) -> str:
-    """The README's text under a heading of the second level."""
-    return README.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+def manual_blocks(language: str) -> list[str]:
+    """The code blocks of all that users read in a language."""
+    return [block for text in MANUAL.values() for block in blocks(language, text)]
+
+
+def table(text: str, *heading: str) -> list[list[str]]:
+    """The rows of a document's table with a heading, cell by cell."""
+    begin = text.index(f"| {' | '.join(heading)} |")
+    lines = text[begin:].split("\n\n", 1)[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
 def help_text(*command: str) -> str:
@@ -62,8 +92,8 @@ def help_text(*command: str) -> str:
     return run.stdout
 
 
-def test_settings_stand_everywhere(describe: ModuleType, about: dict[str, Any]) -> None:
-    """The README, meltano.yml and the Hub definition say of every setting what --about says."""
+def test_generated_parts_are_current(describe: ModuleType, about: dict[str, Any]) -> None:
+    """Every part of a document or definition that repeats the code is what scripts/describe.py makes of it."""
     for path, text in describe.described_files(about).items():
         assert path.read_text(encoding="utf-8") == text, (
             f"Run scripts/describe.py: {path.name} is out of date."
@@ -99,20 +129,73 @@ def test_ci_runs_the_readme_command() -> None:
 
 def test_readme_begins_with_two_commands() -> None:
     """The README's first two commands are one line each: the demo and the tests."""
-    demo, tests = (block.strip() for block in blocks("sh")[:2])
+    demo, tests = (block.strip() for block in blocks("sh", README)[:2])
     assert demo.endswith("databox-emulator demo")
     assert tests.endswith("/pytest -n auto")
     assert not {"\n"} & {*demo, *tests}
 
 
+def test_readme_is_short() -> None:
+    """The README has at most 200 lines, and leads to every page of docs/."""
+    assert len(README.splitlines()) <= 200
+    assert {path for path in MANUAL if path != "README.md"} <= set(re.findall(r"\]\(([^)#]+)", README))
+
+
+def test_every_setting_is_documented() -> None:
+    """The table of settings has every setting, once and in the order of --about."""
+    rows = table(DOCUMENTS["docs/settings.md"], "setting", "values", "default", "meaning")
+    assert [row[0].strip("`") for row in rows] == [setting.name for setting in TABLE]
+    assert all(all(row) for row in rows)
+
+
+def test_documented_settings_exist() -> None:
+    """Whatever a document gives a value, as in `name: value`, or names in a table is a setting."""
+    names = {setting.name for setting in TABLE}
+    text = "\n".join(MANUAL.values())
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)(?:: [^`]+)?`", text))
+    # Singer's and Meltano's own words.
+    assert named - names == {"key_properties", "inherit_from"}
+    assert {row[0].strip("`") for row in table(README, "setting", "for")} <= names
+
+
+def test_states_are_those_of_the_code() -> None:
+    """The picture and the tables of a batch's states have each state and transition of the code, and no more."""
+    text = DOCUMENTS["docs/guarantees.md"]
+    (picture,) = blocks("mermaid", text)
+    named = {each.name.lower().replace("_", " "): each for each in State}
+    happening = {each.name.lower().replace("_", " "): each for each in Event}
+    drawn = re.findall(r"^    (\w+) --> (\w+): (.+)$", picture, re.MULTILINE)
+    moves = {(named[before], happening[event]): named[after] for before, after, event in drawn}
+    assert len(drawn) == len(moves)
+    assert moves == TRANSITIONS
+    rows = table(text, "state", "event", "what happened", "next")
+    assert [(before, after, event) for before, event, _, after in rows] == drawn
+    assert {row[0] for row in table(text, "state", "meaning")} == set(named)
+
+
+def test_picture_begins_and_ends() -> None:
+    """In the picture a batch begins as a new one does, and ends in the states that nothing leads out of."""
+    (picture,) = blocks("mermaid", DOCUMENTS["docs/guarantees.md"])
+    fresh = Batch(Lane(Destination("s", "d", "t", is_keyed=True)), [], Place(), 0.0)
+    assert re.findall(r"\[\*\] --> (\w+)$", picture, re.MULTILINE) == [fresh.state.name.lower()]
+    final = {state.name.lower() for state in set(State) - {state for state, _ in TRANSITIONS}}
+    assert set(re.findall(r"(\w+) --> \[\*\]$", picture, re.MULTILINE)) == final
+
+
+def test_every_reason_is_documented() -> None:
+    """The page about rejected records has every reason that the rejects file can name."""
+    rows = table(DOCUMENTS["docs/rejects.md"], "reason", "what happened")
+    assert [row[0].strip("`") for row in rows] == [reason.value for reason in Reason]
+
+
 def test_documented_commands_exist() -> None:
-    """Every command, subcommand and option in the README's shell blocks and tables is one that help knows."""
+    """Every command, subcommand and option in the documents is one that help knows."""
     # `meltano add target-databox` and the like name the loader, not the command.
-    spoken = re.sub(r"^.*\bmeltano .*$", "", README + CONTRIBUTING, flags=re.MULTILINE)
+    spoken = re.sub(r"^.*\bmeltano .*$", "", "\n".join([*MANUAL.values(), CONTRIBUTING]), flags=re.MULTILINE)
     for name in ("serve", "run", "demo"):
         assert f"databox-emulator {name}" in README
         helped = help_text("databox-emulator", name)
-        calls = re.findall(rf"databox-emulator {name}((?: --(?!-)[a-z-]+(?: [\w.]+)?)*)", spoken)
+        calls = re.findall(rf"databox-emulator {name}((?: --(?!-)[a-z-]+(?: [\w.,=]+)?)*)", spoken)
         for option in re.findall(r"--[a-z-]+", " ".join(calls)):
             assert option in helped
     helped = help_text("target-databox")
@@ -121,6 +204,13 @@ def test_documented_commands_exist() -> None:
     assert {"--config", "--check", "--dry-run", "--about"} <= set(options)
     for option in options:
         assert option in helped
+
+
+def test_emulator_options_exist() -> None:
+    """Every option that the emulator's page names is one of the emulator or of a command that it runs."""
+    options = set(re.findall(r"(?<![\w-])--[a-z-]+", DOCUMENTS["docs/emulator.md"]))
+    known = help_text("databox-emulator", "serve") + help_text("target-databox")
+    assert {option for option in options if option not in known} == set()
 
 
 def test_no_command_is_undocumented() -> None:
@@ -147,32 +237,57 @@ def spoken_texts() -> str:
 
 
 def test_troubleshooting_quotes_real_errors() -> None:
-    """Every error text that the README explains is one that the code says."""
+    """Every error text that the page about troubleshooting explains is one that the code says."""
     spoken = re.sub(r"\s*…\s*", "…", spoken_texts())
-    rows = [line.split("|")[1] for line in section("Troubleshooting").splitlines() if line.startswith("| ")]
-    quoted = [text for cell in rows[2:] for text in re.findall(r"`([^`]+)`", cell)]
+    rows = table(DOCUMENTS["docs/troubleshooting.md"], "it says", "because", "do")
+    quoted = [text for row in rows for text in re.findall(r"`([^`]+)`", row[0])]
     assert len(quoted) > 5
     assert [text for text in quoted if re.sub(r"\s*…\s*", "…", text) not in spoken] == []
 
 
 def test_examples_are_valid() -> None:
-    """The README's Python compiles, its JSON parses, and its column types are a setting."""
-    for code in blocks("python"):
-        compile(code, "README.md", "exec")
-    examples = [json.loads(text) for text in blocks("json")]
+    """Python in the documents compiles, YAML parses, and JSON is a configuration or a Singer message."""
+    for code in manual_blocks("python"):
+        compile(code, "a document", "exec")
+    for text in manual_blocks("yaml"):
+        yaml.safe_load(text)
+    examples = [json.loads(text) for text in manual_blocks("json")]
     names = {setting.name for setting in TABLE}
     assert examples
-    assert all(set(example) <= names for example in examples)
+    assert all("stream" in example or set(example) <= names for example in examples)
 
 
-def test_links_lead_somewhere() -> None:
-    """Every link within the repository leads to a file or a heading that exists."""
-    anchors = {
-        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
-    }
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        if target.startswith("#"):
-            assert target[1:] in anchors
-        elif "://" not in target:
-            assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("path", sorted(DOCUMENTS))
+def test_links_lead_somewhere(path: str) -> None:
+    """Every link within the repository leads to a file, and to a heading of it, that exist."""
+    text = re.sub(r"```.*?```", "", DOCUMENTS[path], flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        linked = ((ROOT / path).parent / file).resolve() if file else ROOT / path
+        assert linked.is_file(), target
+        if anchor:
+            assert anchor in anchors(linked.read_text(encoding="utf-8")), target
+
+
+def test_pages_lead_to_each_other() -> None:
+    """Every page of docs/ begins with the same way to all the others, itself in bold."""
+    pages = [path for path in MANUAL if path != "README.md"]
+    ways = set()
+    for path in pages:
+        way = MANUAL[path].splitlines()[2]
+        assert {f"docs/{file}" for file in re.findall(r"\]\((\w+\.md)\)", way)} == {*pages} - {path}
+        ways.add(re.sub(r"\*\*|\[|\]|\([^)]*\)", "", way))
+    assert len(ways) == 1
+
+
+def test_described_rooms_exist() -> None:
+    """Every room of the package that CONTRIBUTING or the list of mutations names is there."""
+    package = ROOT / "target_databox"
+    rooms = [row[0] for row in table(CONTRIBUTING, "room of `target_databox/`", "knows", "must not import")]
+    for room in re.findall(r"`([^`]+)`", " ".join(rooms)):
+        assert (package / room).exists(), room
+    tried = [row[0].strip("`") for row in table(MUTANTS, "room", "mutations", "killed", "survived")]
+    assert tried
+    assert [room for room in tried if not (package / f"{room}.py").is_file()] == []

@@ -152,14 +152,14 @@ for entry in catalog["streams"]:
 
 @pytest.fixture
 def shop(newcomer: Path, tmp_path: Path) -> Path:
-    """The newcomer's project with the README's extractors, one inherited for each stream."""
+    """The newcomer's project with the manual's extractors, one inherited for each stream."""
     project = tmp_path / "shop"
     shutil.copytree(newcomer, project, symlinks=True)
     tap = project / "tap-shop.py"
     tap.write_text(TAP.format(python=sys.executable), encoding="utf-8")
     tap.chmod(0o755)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (recipe,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     extractors = yaml.safe_load(recipe)["plugins"]["extractors"]
     extractors[0] |= {
         "namespace": "tap_shop",
@@ -174,9 +174,9 @@ def shop(newcomer: Path, tmp_path: Path) -> Path:
 
 
 def recipe_runs() -> list[list[str]]:
-    """The README's runs that are to go on side by side."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    runs = re.findall(r"^meltano (run tap-shop--\w+ target-databox) &$", readme, re.MULTILINE)
+    """The manual's runs that are to go on side by side."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    runs = re.findall(r"^meltano (run tap-shop--\w+ target-databox) &$", page, re.MULTILINE)
     assert len(runs) == 2
     return [run.split() for run in runs]
 
