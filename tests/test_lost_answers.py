@@ -467,6 +467,23 @@ def test_end_waits_for_held_keys() -> None:
     assert scene.dispatcher.error is None
 
 
+def test_last_state_does_not_wait_for_held_keys() -> None:
+    """While the end waits for a first copy the last STATE is out, whatever `state_interval_seconds` says."""
+    scene = Scene(state_interval_seconds=1e6)
+    scene.dispatcher.ended(b"0")
+    assert scene.state() == b"0"
+    scene.put(1, 2, 3, 4, state=True)
+    scene.done(scene.next(PostRows), lost())
+    scene.accept(scene.wait().next(PostRows))
+    scene.done(scene.wait().next(AskOutcome), stored(4))
+    assert scene.state() is None
+    assert scene.dispatcher.output_at > 1e5
+    scene.dispatcher.drain()
+    assert scene.dispatcher.output_at <= scene.now
+    assert not scene.dispatcher.is_over(scene.now)
+    assert scene.state() == b"4"
+
+
 def test_end_gives_up_a_copy_that_stays_pending() -> None:
     """A first copy that is pending for `confirmation_timeout_seconds` ends the run with a warning alone."""
     scene = lost_and_stored(confirmation_timeout_seconds=60.0)

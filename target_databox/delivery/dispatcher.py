@@ -246,13 +246,20 @@ class Dispatcher:
     def output_at(self) -> float:
         """When something is to be written."""
         due_at = self._ledger.checkpoints.due_at()
-        return 0.0 if self._rejections.outbox else NEVER if due_at is None else due_at
+        if self._rejections.outbox or (due_at is not None and self._is_last_state):
+            return 0.0
+        return NEVER if due_at is None else due_at
 
     def state(self, now: float, *, last: bool = False) -> bytes | None:
         """The STATE to write now, if one is due."""
         if self._lifecycle.mode is Mode.CLOSED and not last:
             return None
-        return self._ledger.checkpoints.take(now, last=last)
+        return self._ledger.checkpoints.take(now, last=last or self._is_last_state)
+
+    @property
+    def _is_last_state(self) -> bool:
+        # The end may still wait for first copies, which is no reason to hold the newest STATE back.
+        return self._lifecycle.mode is Mode.DRAINING and not self._ledger.open_rows
 
     def rejects(self) -> list[Rejection]:
         """Rejected rows to be written down; they stay open until `written`."""
