@@ -2,7 +2,7 @@
 """Generates the parts of documents and definitions that repeat the code, so that they can't drift from it.
 
 The settings that `target-databox --about` shows go to `docs/settings.md`, to the loader in `meltano.yml`, and
-to the definition for Meltano Hub and `meltano add --from-ref`, `hub/target-databox.yml`. The states of a batch,
+to the definition for Meltano Hub and `meltano add --from-ref`, `hub/target-databox.yml`. A batch's states,
 from `target_databox.delivery.batches`, go to `docs/guarantees.md`. Run it where the tests run:
 
     .venv-test/bin/python scripts/describe.py

@@ -93,7 +93,7 @@ def help_text(*command: str) -> str:
 
 
 def test_generated_parts_are_current(describe: ModuleType, about: dict[str, Any]) -> None:
-    """Every part of a document or definition that repeats the code is what scripts/describe.py makes of it."""
+    """Every part of a document that repeats the code is what scripts/describe.py makes of it."""
     for path, text in describe.described_files(about).items():
         assert path.read_text(encoding="utf-8") == text, (
             f"Run scripts/describe.py: {path.name} is out of date."
@@ -159,7 +159,7 @@ def test_documented_settings_exist() -> None:
 
 
 def test_states_are_those_of_the_code() -> None:
-    """The picture and the tables of a batch's states have each state and transition of the code, and no more."""
+    """The picture and tables of a batch's states have each state and transition of the code alone."""
     text = DOCUMENTS["docs/guarantees.md"]
     (picture,) = blocks("mermaid", text)
     named = {each.name.lower().replace("_", " "): each for each in State}
