@@ -56,6 +56,7 @@ class Module(NamedTuple):
     name: str
     text: str
     tree: ast.Module
+    is_package: bool
 
     @property
     def imports(self) -> list[str]:
@@ -79,7 +80,7 @@ def module_at(path: Path) -> Module:
     parts = path.relative_to(ROOT).with_suffix("").parts
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
     text = path.read_text(encoding="utf-8")
-    return Module(name, text, ast.parse(text, str(path)))
+    return Module(name, text, ast.parse(text, str(path)), path.name == "__init__.py")
 
 
 def within(name: str, rooms: tuple[str, ...]) -> bool:
@@ -269,3 +270,61 @@ def test_emulator_state_knows_no_http() -> None:
             assert not [
                 each for each in module.imports if within(each, (f"{PACKAGE}.emulator.serving.server",))
             ]
+
+
+# Modules without a test module of their own name, and where they are tested instead, and why.
+TESTED_ELSEWHERE = {
+    # Protocols and plain values: whoever uses them shows what they are.
+    "delivery.interfaces": "test_engine",
+    "delivery.outcomes": "test_dispatcher",
+    "destination.interfaces": "test_resources",
+    # Rooms that only a whole delivery shows at work.
+    "delivery.background": "test_lost_answers",
+    "delivery.notes": "test_engine",
+    "delivery.opening": "test_lost_answers",
+    "delivery.posting": "test_dispatcher",
+    # Parts of finding a destination, and the numbers of a version.
+    "api.v1.limits": "test_dialect",
+    "destination.known_keys": "test_resources",
+    "destination.titles": "test_resources",
+    # What only the real command, or a reader of real lines, shows.
+    "command": "test_end_to_end",
+    "run": "test_end_to_end",
+    "singer.reader": "test_target",
+    "singer.validators": "test_sinks",
+    # Halves of what another module's tests cover as one.
+    "records.keywords": "test_schemas",
+    "records.references": "test_schemas",
+    "rehearsal.preview_lane": "test_preview",
+    "rehearsal.preview_report": "test_preview",
+    "rehearsal.tables": "test_check",
+    "reports.durations": "test_progress",
+    "reports.metrics": "test_summary",
+    "reports.position": "test_progress",
+    "reports.terminal": "test_progress",
+    "settings.about": "test_settings",
+    "settings.files": "test_setting_files",
+    "settings.mapping": "test_settings",
+    "settings.reading": "test_settings",
+    "settings.table": "test_settings",
+}
+
+
+@every_module
+def test_modules_have_tests_of_their_name(module: Module) -> None:
+    """Every module has a test module of its own name, or is listed with the one that tests it.
+
+    The emulator's are named after what they emulate.
+    """
+    *room, name = module.name.split(".")
+    if not name or name in {"__init__", "__main__", "emulator"} or "emulator" in room or module.is_package:
+        return
+    own = {f"test_{name}", "_".join(["test", *room[-1:], name])}
+    there = {path.stem for path in Path(__file__).parent.glob("test_*.py")}
+    assert (module.name in TESTED_ELSEWHERE) != bool(own & there), module.name
+    assert TESTED_ELSEWHERE.get(module.name, next(iter(own & there), None)) in there
+
+
+def test_listed_modules_exist() -> None:
+    """The list of modules that are tested elsewhere names none that is gone."""
+    assert TESTED_ELSEWHERE.keys() <= {module.name for module in MODULES}
