@@ -166,6 +166,15 @@ def test_names_are_taken_as_they_stand_first(
             assert file.read() == b"the one"
 
 
+def test_name_as_it_stands_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are a name that looks escaped and the one that it would mean, the SDK takes the former."""
+    (tmp_path / "a b.jsonl").write_bytes(b"another")
+    (tmp_path / "a%20b.jsonl").write_bytes(b"the one")
+    monkeypatch.chdir(tmp_path)
+    with opened("file://a%20b.jsonl") as file:
+        assert file.read() == b"the one"
+
+
 def test_nothing_but_regular_files_is_opened(tmp_path: Path) -> None:
     """A pipe, a device, a socket and a directory are refused without being opened."""
     pipe, listening = tmp_path / "pipe", socket.socket(socket.AF_UNIX)

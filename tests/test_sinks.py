@@ -69,6 +69,17 @@ def test_metadata_columns_are_declared() -> None:
     assert types["_sdc_sequence"] == "number"
 
 
+@pytest.mark.parametrize("metadata", [False, True])
+def test_own_metadata_columns_keep_their_types(metadata: bool) -> None:
+    """What a source calls `_sdc_…` is declared as its own schema says, with our columns beside it or not."""
+    own = {
+        "properties": {"id": {}, "_sdc_sequence": {"type": "string"}, "_sdc_batched_at": {"type": "number"}}
+    }
+    types = {column.name: column.data_type for column in sink(own, add_record_metadata=metadata).columns}
+    assert (types["_sdc_sequence"], types["_sdc_batched_at"]) == ("string", "number")
+    assert ("_sdc_deleted_at" in types) == metadata
+
+
 def test_validation_is_a_setting() -> None:
     """Without `validate_records` there is no validator, and no schema is too odd."""
     assert sink().get_validator() is not None
