@@ -78,7 +78,7 @@ def test_sum_that_fails_is_an_error() -> None:
     with pytest.raises(CountError) as raised:
         summarise([lane], is_complete=True)
     assert str(raised.value) == (
-        "Rows of orders have no outcome, though everything was read and sent. This is a bug of "
+        "Rows of orders have no outcome, though everything was read and sent. This is a bug in "
         "target-databox; please "
         "report it with the lines above. Run again: no STATE has passed those rows."
     )
