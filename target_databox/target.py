@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
+from collections import OrderedDict, deque
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
+import msgspec
 from singer_sdk import Target
 from singer_sdk.exceptions import (
     MissingKeyPropertiesError,
@@ -70,7 +71,7 @@ ENVIRONMENT = "ENV"
 # Rows of a BATCH file that are read before they are handed over.
 BATCH_ROWS_AT_HAND = 200
 # SCHEMAs of a stream that a tap may alternate between at no cost.
-MOST_READINGS = 8
+MOST_READINGS = 64
 
 
 class NoSchemaError(InputError, RecordsWithoutSchemaException):
@@ -136,7 +137,10 @@ class TargetDatabox(Target):
         self._sources: dict[str, str] = {}
         self._declared: dict[str, tuple[dict[str, Any], list[str]]] = {}
         self._origins: dict[str, Origin] = {}
-        self._readings: dict[str, deque[_Reading]] = {}
+        # By stream and by the text of its SCHEMA, the one at hand last.
+        self._readings: dict[str, OrderedDict[bytes, _Reading]] = {}
+        # By alias, the columns that any SCHEMA gave it.
+        self._columns: dict[str, set[str]] = {}
         # Streams whose records need nothing but to be taken as they are.
         self.short_cuts: dict[str, tuple[DatasetSink, Origin]] = {}
         # Streams of which it was said that numbers of theirs are loaded as text.
@@ -180,25 +184,29 @@ class TargetDatabox(Target):
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         stream, schema, keys = declaration(message_dict)
-        if self._declared.get(stream) == (schema, keys):
-            return
-        # Rows are handed over in the order of the input; the order of versions is kept by key.
-        self.hand_over()
-        readings = self._readings.setdefault(stream, deque(maxlen=MOST_READINGS))
-        known = next((each for each in readings if each.declared == (schema, keys)), None)
-        if known is not None:
-            self._read_again(stream, known)
-            return
-        self._declared[stream] = schema, keys
+        readings = self._readings.setdefault(stream, OrderedDict())
         try:
+            # As text, since 1, 1.0 and true are equal and mean different things in a schema.
+            text = msgspec.json.encode((schema, keys))
+            if readings and text == next(reversed(readings)):
+                return
+            # Rows are handed over in the order of the input; the order of versions is kept by key.
+            self.hand_over()
+            if text in readings:
+                readings.move_to_end(text)
+                self._read_again(stream, readings[text])
+                return
+            self._declared[stream] = schema, keys
             self._declare(stream, schema, keys)
         except RecursionError:
             raise InputError(f"is a SCHEMA of stream '{stream}' that is nested too deeply.") from None
         maps = self.mapper.stream_maps[stream]
         sinks = {each.stream_alias: self._sinks_active[each.stream_alias] for each in self._maps(stream)}
-        readings.append(
-            _Reading((schema, keys), maps, sinks, self._origins[stream], self.short_cuts.get(stream))
+        readings[text] = _Reading(
+            (schema, keys), maps, sinks, self._origins[stream], self.short_cuts.get(stream)
         )
+        if len(readings) > MOST_READINGS:
+            readings.popitem(last=False)
 
     def _read_again(self, stream: str, reading: _Reading) -> None:
         """Read a stream as under an earlier SCHEMA: a tap may alternate between several."""
@@ -212,7 +220,10 @@ class TargetDatabox(Target):
 
     def _declare(self, stream: str, schema: dict[str, Any], keys: list[str]) -> None:
         self.short_cuts.pop(stream, None)
-        self._origins[stream] = Origin(stream, self.message_reader.line)
+        # Only the rejects file needs the SCHEMA again, and rows in flight would keep it in memory.
+        line = self.message_reader.line if self.settings.rejects_path is not None else b""
+        self._origins[stream] = Origin(stream, line)
+        self.mapper.stream_maps.pop(stream, None)
         try:
             register(self.mapper, stream, modern(schema), keys)
         except UNFIT as error:
@@ -237,6 +248,8 @@ class TargetDatabox(Target):
             )
 
     def _open(self, stream: str, stream_map: StreamMap) -> None:
+        # The SDK compares schemas, and 1 and true are equal.
+        former = self._sinks_active.pop(stream_map.stream_alias, None)
         try:
             sink = self.get_sink(
                 stream_map.stream_alias,
@@ -247,7 +260,12 @@ class TargetDatabox(Target):
             raise InputError(f"is a SCHEMA of stream '{stream}' that can't be loaded: {error}") from error
         # Nothing is left in the sinks that the SDK keeps for later.
         self._sinks_to_clear.clear()
-        self._sink(sink.stream_name).lane = self._lane_of(self._sink(sink.stream_name))
+        if former is not None:
+            # One count for each stream, whatever its SCHEMAs.
+            sink._record_counter = former._record_counter
+        opened = self._sink(sink.stream_name)
+        opened.lane = self._lane_of(opened)
+        self._columns.setdefault(sink.stream_name, set()).update(column.name for column in opened.columns)
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         reader = self.message_reader
@@ -391,11 +409,16 @@ class TargetDatabox(Target):
         """Deliver and confirm everything that was read, or what there is time for; then tell."""
         failure = self.message_reader.failure
         sinks = [sink for sink in self._sinks_active.values() if isinstance(sink, DatasetSink)]
+        read = [
+            cast("DatasetSink", sink)
+            for readings in self._readings.values()
+            for reading in readings.values()
+            for sink in reading.sinks.values()
+        ]
         if failure is None:
-            columns = {
-                sink.stream_name: {column.name for column in sink.columns} | sink.encoder.unlisted
-                for sink in sinks
-            }
+            columns = self._columns
+            for sink in read:
+                columns[sink.stream_name] |= sink.encoder.unlisted
             for entry in self.settings.unused(columns):
                 logger.warning("Nothing in the input matched the setting %s; is it misspelt?", entry)
         for sink in sinks:
@@ -404,7 +427,7 @@ class TargetDatabox(Target):
         try:
             self.loader.finish(failure)
         except RejectedError as error:
-            if any(sink.lacked_key for sink in sinks):
+            if any(sink.lacked_key for sink in read):
                 raise KeyLackingError(str(error)) from error
             raise
 

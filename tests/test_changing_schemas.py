@@ -76,3 +76,39 @@ def test_changed_keys_are_refused(command: Command) -> None:
     run = command.run(schema(), record(id=1), state(at=1), schema(keys=["name"]), record(id=2, name="b"))
     assert (run.code, run.states) == (1, [{"at": 1}])
     assert "changes the key properties of stream 'orders' from id to name" in run.errors[-1]
+
+
+def test_settings_of_an_earlier_schema_are_no_misspelling(command: Command) -> None:
+    """A type for a column that only an earlier SCHEMA had was of use, and every record counts."""
+    first = schema(id={"type": "integer"}, amount=TEXT)
+    second = schema(id={"type": "integer"}, other=TEXT)
+    run = command.run(
+        first, record(id=1, amount="1"), second, record(id=2, other="b"), state(at=2),
+        column_types={"orders": {"amount": "number"}},
+    )  # fmt: skip
+    assert (run.code, run.states) == (0, [{"at": 2}])
+    assert "misspelt" not in run.log
+    assert run.log.count('"metric":"record_count"') == 1
+    assert '"metric":"record_count","value":2' in run.log
+
+
+def test_equal_looking_schemas_are_told_apart(command: Command) -> None:
+    """A SCHEMA with `false` where the one before had 0 is another one."""
+    numbers = schema(id={"type": "integer"}, flag={"enum": [0, 1]})
+    booleans = schema(id={"type": "integer"}, flag={"enum": [False, True]})
+    run = command.run(
+        numbers, record(id=1, flag=1), booleans, record(id=2, flag=True), state(at=2), boolean_format="number"
+    )
+    assert (run.code, run.states) == (0, [{"at": 2}])
+
+
+def test_nine_kinds_of_schema_are_as_good_as_eight(command: Command) -> None:
+    """Many SCHEMAs in turn are read again, not made anew, and nothing is logged for each."""
+    messages: list[Any] = []
+    for number in range(270):
+        kind = {"id": {"type": "integer"}, f"c{number % 9}": TEXT}
+        messages += [schema(**kind), record(id=number)]
+    run = command.run(*messages, state(at=1), batch_age_seconds=30)
+    assert run.code == 0
+    assert posts(command) == 3
+    assert len(run.log.splitlines()) < 40

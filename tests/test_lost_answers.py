@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_databox.api.errors import MissingError, RefusedError
-from target_databox.api.values import IngestionEntry, IngestionsPage, IngestionStatus
+from target_databox.api.values import Accepted, IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.batches import RECENT_INGESTIONS
-from target_databox.delivery.errors import UnconfirmedError
+from target_databox.delivery.errors import RejectedError, UnconfirmedError
+from target_databox.delivery.rejections import Reason
 from target_databox.delivery.requests import AskOutcome, PostRows, Purge, ReadIngestion, ReadList
+from target_databox.delivery.rows import Row
 from tests.delivering import (
     EPOCH,
     FACTS,
@@ -582,3 +584,46 @@ def test_earlier_run_is_not_adopted(seconds: float, *, is_adopted: bool) -> None
     scene.after(seconds).done(lose(scene, scene.next(PostRows)), listing(("x", seconds, DONE)))
     scene.done(scene.next(ReadIngestion), stored(4))
     assert (scene.dispatcher.error is None) == is_adopted
+
+
+def test_rejected_record_stays_the_reason_of_the_end() -> None:
+    """Where a run ends at a rejected record, a first copy that stays pending is no other reason."""
+    scene = Scene(confirmation_timeout_seconds=60.0, rejects_path=None, state_interval_seconds=3600.0)
+    scene.put(1, 2, 3, 4, state=True)
+    scene.done(scene.next(PostRows), lost())
+    scene.accept(scene.wait().next(PostRows))
+    scene.done(scene.wait().next(AskOutcome), stored(4))
+    scene.state()
+    row = Row(None, b"", number=5, line=b"{}")
+    scene.dispatcher.reject(scene.lane, row, Reason.KEY, "key_null", "It is null.")
+    scene.dispatcher.drain()
+    while not scene.dispatcher.is_over(scene.now):
+        scene.done(scene.wait().next(ReadList), listing(("copy", 0.0, PENDING)))
+    assert isinstance(scene.dispatcher.error, RejectedError)
+
+
+@pytest.mark.parametrize("confirmation", ["rows", "status"])
+def test_one_ingestion_confirms_no_two_batches(confirmation: str) -> None:
+    """Where two POSTs are answered with one ingestion, the run ends and no STATE passes either."""
+    scene = Scene(confirmation=confirmation)
+    scene.put(*range(8), state=True)
+    first, second = scene.next(PostRows), scene.next(PostRows)
+    scene.done(first, Accepted("same", (), "r"))
+    scene.done(second, Accepted("same", (), "r"))
+    assert isinstance(scene.dispatcher.error, UnconfirmedError)
+    assert "two batches" in str(scene.dispatcher.error)
+    assert scene.state() is None
+
+
+def test_throttled_readings_lengthen_no_later_timeout() -> None:
+    """Waits for the budget of one ingestion count for its own time alone, not for that of the next."""
+    scene = Scene(confirmation="status", confirmation_timeout_seconds=60.0)
+    scene.put(1, 2, 3, 4)
+    scene.accept(scene.next(PostRows))
+    scene.done(scene.wait().next(ReadList), throttled(500.0))
+    scene.done(scene.wait().next(ReadList), listing(("i1", 0.0, FAILED)))
+    scene.accept(scene.next(PostRows))
+    began = scene.now
+    while scene.dispatcher.error is None:
+        scene.done(scene.wait().next(ReadList), listing(("i2", 0.0, PENDING)))
+    assert scene.now - began < 70.0

@@ -46,7 +46,7 @@ from target_databox.delivery.background import PendingWait
 from target_databox.delivery.batches import NEVER, Event, Lane
 from target_databox.delivery.confirmation import Confirmation
 from target_databox.delivery.confirmation_by_list import ConfirmationByList
-from target_databox.delivery.errors import RejectedError
+from target_databox.delivery.errors import RejectedError, UnconfirmedError
 from target_databox.delivery.ledger import Ledger
 from target_databox.delivery.lifecycle import Lifecycle, Mode
 from target_databox.delivery.lost_answers import LostAnswers, unresolved
@@ -236,9 +236,15 @@ class Dispatcher:
             return False
         if mode is Mode.SETTLING:
             return not self._ledger.unconfirmed
-        return not self._ledger.open_rows or (
-            self._rejections.cutoff is not None and all(lane.is_idle for lane in self.lanes)
-        )
+        return self._is_drained
+
+    @property
+    def _is_drained(self) -> bool:
+        """Whether the input has ended and every row that is to be sent has its outcome."""
+        if self._lifecycle.mode is not Mode.DRAINING:
+            return False
+        is_at_cutoff = self._rejections.cutoff is not None and all(lane.is_idle for lane in self.lanes)
+        return is_at_cutoff or not self._ledger.open_rows
 
     # STATE and rejected rows go out
 
@@ -259,7 +265,8 @@ class Dispatcher:
     @property
     def _is_last_state(self) -> bool:
         # The end may still wait for first copies, which is no reason to hold the newest STATE back.
-        return self._lifecycle.mode is Mode.DRAINING and not self._ledger.open_rows
+        is_settled = self._lifecycle.is_settling and not (self._away or self._ledger.unconfirmed)
+        return self._is_drained or is_settled
 
     def rejects(self) -> list[Rejection]:
         """Rejected rows to be written down; they stay open until `written`."""
@@ -398,11 +405,22 @@ class Dispatcher:
     # Batches
 
     def _accepted(self, outcome: BatchAccepted, now: float) -> None:
-        batch = outcome.batch
+        batch, lane = outcome.batch, outcome.batch.lane
+        if outcome.ingestion_id in lane.accepted or outcome.ingestion_id in lane.recent:
+            # One ingestion can't confirm two batches.
+            self._lifecycle.fail(
+                UnconfirmedError(
+                    f"Databox gave two batches of {lane.destination} the same ingestion "
+                    f"{outcome.ingestion_id}, so that nothing tells which rows are stored. No STATE passes "
+                    "them; run again, and report it to Databox if it happens again."
+                ),
+                now,
+            )
+            return
         batch.happened(Event.FOUND if outcome.was_lost else Event.ACCEPTED)
         batch.posting.succeeded()
         self._ledger.accepted(batch, outcome.ingestion_id, now)
-        (self._by_list if self._by_list.confirms(batch.lane) else self._confirmation).accept(batch)
+        (self._by_list if self._by_list.confirms(lane) else self._confirmation).accept(batch)
 
     def _lost(self, batch: Batch, now: float) -> None:
         batch.lost_answers += 1
@@ -544,6 +562,4 @@ class Dispatcher:
     @property
     def _waits_for_copies_alone(self) -> bool:
         """Whether no row waits for held keys any more, only the end of the run."""
-        if self._lifecycle.mode is Mode.DRAINING:
-            return not self._ledger.open_rows
-        return self._lifecycle.is_settling
+        return self._is_drained or self._lifecycle.is_settling

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from target_databox.delivery.attempts import Attempts
 from target_databox.delivery.checkpoints import Checkpoints
 from target_databox.delivery.rows import key_bytes
 
@@ -67,6 +68,7 @@ class Ledger:
         batch.accepted_at = now
         batch.ingestions += 1
         batch.questions = 0
+        batch.asking = Attempts(now)
         batch.lane.remember(batch)
         self.unconfirmed += 1
 
