@@ -177,7 +177,7 @@ def test_requests_show_the_budget(make_emulator: EmulatorMaker) -> None:
         requests.get(f"{emulator.url}/v1/accounts", headers={"x-api-key": emulator.api_key}, timeout=5)
     html = page(emulator, "/requests")
     assert "3 requests in the last hour, 0 left" in html
-    assert cells(html)[:4] == ["200", "3", "429", "1"]
+    assert cells(html)[:6] == ["v1", "200", "3", "v1", "429", "1"]
     assert emulator.api_key not in html
 
 

@@ -134,6 +134,72 @@ class Assumptions:
         "present",
         "Whether the record of a dataset has `primaryKeys` at all; keys or none, it may be missing.",
     )
+    unknown_columns: Literal["added", "rejected", "dropped"] = _switch(
+        "added",
+        "What becomes of a column that a dataset with declared columns doesn't have: it is added, its row is "
+        "rejected, or its value is dropped.",
+    )
+    column_over_limit: Literal["refused", "rejected"] = _switch(
+        "refused", "What becomes of the 101st column: its request gets a 400, or its row is rejected."
+    )
+    column_limit_of_v1: Literal["none", "same"] = _switch(
+        "none", "Whether requests of v1 have the limit of 100 columns too."
+    )
+    max_size_bytes: int = _switch(10_000_000_000, "How many bytes of rows a dataset may have; its `maxSize`.")
+    size_over_limit: Literal["fails", "413"] = _switch(
+        "fails", "What becomes of rows beyond a dataset's `maxSize`: their ingestion fails, or a 413."
+    )
+    idempotency_key_text: Literal["uuid", "any"] = _switch(
+        "uuid", "Whether an Idempotency-Key that is no UUID gets a 400."
+    )
+    idempotency_input: Literal["json", "bytes"] = _switch(
+        "json", "Whether two requests with one Idempotency-Key are compared as JSON or byte by byte."
+    )
+    idempotency_overlap: Literal["waits", "409"] = _switch(
+        "waits",
+        "What a request gets while another with its Idempotency-Key is unanswered: that answer, or 409.",
+    )
+    v2_throttle_answer: Literal["no-header", "retry-after", "html", "empty"] = _switch(
+        "no-header", "What a 429 of v2 is; as --throttle-answer says for v1. Retry-After was never seen."
+    )
+    v2_schema: Literal["optional", "required"] = _switch(
+        "optional", "Whether v2 makes a dataset without `schema`; two clients disagree."
+    )
+    accepted_word: str = _switch("accepted", "The `status` in v2's answer to rows that it accepts.")
+    read_lag_seconds: float = _switch(
+        1.0, "How long v2 reads rows back as they were before an ingestion; up to 50 seconds were seen."
+    )
+    deleted_lag_seconds: float = _switch(
+        1.0, "How long v2 still lists what was deleted; for a short time, Databox's own client says."
+    )
+    locked_seconds: float = _switch(
+        0.0, "How long a dataset is locked after a purge: what would change it gets a 500 until then."
+    )
+    dataset_filter: Literal["works", "empty", "ignored"] = _switch(
+        "works",
+        "Whether v2's `dataSourceId` filter works, gives empty pages with the unfiltered `totalItems` (a "
+        "user saw that), or is ignored.",
+    )
+    told_page_size: Literal["asked", "used"] = _switch(
+        "asked", "Which `pageSize` v2's lists tell when a larger page is asked for than they have."
+    )
+    empty_items: Literal["empty", "null"] = _switch("empty", "What `items` is in a list of v2 without any.")
+    pagination: Literal["present", "null"] = _switch("present", "What `pagination` is in the lists of v2.")
+    empty_success: Literal["envelope", "nothing"] = _switch(
+        "envelope", "What v2 answers where there is nothing to tell: an envelope with empty data, or no body."
+    )
+    problem_field: Literal["null", "empty"] = _switch(
+        "null", "What `field` is in a problem of v2 that has none: null or an empty text."
+    )
+    pending_summary: Literal["null", "parts-null", "zeros"] = _switch(
+        "null", "What v2 tells of a pending ingestion: no summary, one whose parts are null, or zeros."
+    )
+    no_errors: Literal["empty", "null"] = _switch(
+        "empty", "What `errors` is in v2's record of an ingestion that has none."
+    )
+    named_errors: Literal["all", "one", "none"] = _switch(
+        "all", "How many of an ingestion's rejected rows v2 names in `errors`."
+    )
     data_source_status: Literal["success", "processing"] = _switch(
         "success", "The `status` in the answer to the creation of a data source; both words are documented."
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +15,7 @@ from target_databox.emulator.serving.faults import ATTRIBUTES, FaultPlan, fault_
 from target_databox.emulator.serving.meter import UNLIMITED, Limits
 from target_databox.emulator.serving.routes import ROUTES
 from target_databox.emulator.serving.server import Emulator
-from target_databox.emulator.state.shapes import Account
+from target_databox.emulator.state.shapes import ROLES, Account
 from target_databox.emulator.state.store import Store
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ def _fault(text: str) -> Fault:
         fault = fault_from_text(text)
     except ValueError as exc:
         raise click.BadParameter(str(exc)) from exc
-    names = [route.name for route in ROUTES]
-    if not any(fnmatchcase(name, fault.route) for name in names):
+    names = sorted({route.name for route in ROUTES})
+    if not any(fault.concerns(route.name, route.version) for route in ROUTES):
         raise click.BadParameter(f"No route is called {fault.route!r}; the routes are {', '.join(names)}.")
     return fault
 
@@ -86,6 +85,13 @@ def _options() -> list[Callable[[Command], Command]]:
             metavar="ID:NAME[:TYPE]",
             multiple=True,
             help="An account that the keys can see; may be given several times.",
+        ),
+        click.option(
+            "--role",
+            type=click.Choice(ROLES),
+            default="admin",
+            show_default=True,
+            help="The role of the keys' users: who is no admin changes only what they made.",
         ),
         click.option(
             "--requests-per-second",
@@ -176,6 +182,7 @@ def emulator_from_options(
         api_keys=options["api_keys"],
         limits=UNLIMITED if options["no_limits"] else limits,
         faults=faults,
+        role=options["role"],
     )
     return store, emulator
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from target_databox.emulator.serving.faults import Fault
+    from target_databox.emulator.state.shapes import Actor
     from target_databox.emulator.state.store import Store
 
 # Of an id or a page: every JSON reader and every database knows such numbers exactly.
@@ -28,17 +29,23 @@ class Call:
         store: The state of the emulated API.
         ids: The parts of the path that are ids, by name.
         query: The query's fields.
+        headers: The request's headers, whatever their case.
+        actor: Who asks.
         body: The request's body.
         faults: Planned faults that strike this request.
         rows: How many rows the request had; filled in by the route.
+        replayed: Whether the answer was kept from an earlier request; filled in by the server.
     """
 
     store: Store
     ids: Mapping[str, str]
     query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    actor: Actor | None = None
     body: bytes = b""
     faults: Sequence[Fault] = ()
     rows: int = 0
+    replayed: bool = False
 
     def number(self, name: str) -> int:
         """An id of the path as a number.
@@ -90,3 +97,15 @@ def json_field(fields: Mapping[str, Any], name: str, kind: type, *, required: bo
     if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
         raise InvalidInputError(f"{name} is too large.", name)
     return value
+
+
+def array_field(fields: Mapping[str, Any], name: str) -> list[Any]:
+    """An array of a request's body; empty when it is null or missing.
+
+    Raises:
+        InvalidInputError: It is something else.
+    """
+    value = fields.get(name)
+    if value is not None and not isinstance(value, list):
+        raise InvalidInputError(f"{name} must be an array.", name)
+    return value or []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from target_databox.emulator.serving.exchanges import ExchangeLog
 from target_databox.emulator.serving.faults import FaultPlan
 from target_databox.emulator.serving.meter import Limits, Meter
+from target_databox.emulator.state.shapes import ROLES, Actor
 
 if TYPE_CHECKING:
     from target_databox.emulator.state.store import Store
@@ -36,6 +37,10 @@ class Emulation:
         limits: What one key may do.
         faults: Planned failures.
         log: Remembers the exchanges.
+        role: The role of the keys' users.
+
+    Raises:
+        ValueError: There is no such role.
     """
 
     store: Store
@@ -43,11 +48,18 @@ class Emulation:
     limits: Limits = field(default_factory=Limits)
     faults: FaultPlan = field(default_factory=FaultPlan)
     log: ExchangeLog = field(default_factory=ExchangeLog)
+    role: str = "admin"
     _meters: dict[str, Meter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make up a key when there is none."""
         self.api_keys = self.api_keys or (f"pak_{uuid.uuid4()}",)
+        if self.role not in ROLES:
+            raise ValueError(f"role must be one of {', '.join(ROLES)}; got {self.role!r}.")
+
+    def actor(self, key: str) -> Actor:
+        """Whom a valid key belongs to."""
+        return Actor(self.api_keys.index(key) + 1, self.role)
 
     def meter(self, key: str) -> Meter:
         """What counts the requests of a key, whatever version of the API they speak."""

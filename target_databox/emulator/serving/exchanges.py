@@ -26,6 +26,9 @@ class Exchange:
         rows: How many rows a request to store rows had, else 0.
         request_bytes: The size of the request's body.
         body: The request's body, when the log was asked to keep bodies.
+        version: The version of the API that the request spoke, `v1` or `v2`; empty for none.
+        idempotency_key: The `Idempotency-Key` that was sent; `None` when there was none.
+        replayed: Whether the answer was that of an earlier request with the same key.
     """
 
     at: float
@@ -38,6 +41,9 @@ class Exchange:
     rows: int
     request_bytes: int
     body: bytes | None = None
+    version: str = ""
+    idempotency_key: str | None = None
+    replayed: bool = False
 
 
 class ExchangeLog:

@@ -18,7 +18,8 @@ class Fault:
     """One planned failure: which requests it meets, and what becomes of them.
 
     Attributes:
-        route: The route's name, or a pattern such as `*` or `post_*`; the names are those of `routes.ROUTES`.
+        route: The route's name, or a pattern such as `*` or `post_*`; the names are those of `routes.ROUTES`,
+            and with `v1_` or `v2_` before them those of one version of the API.
         nth: Only the nth matching request, from 1.
         every: Only every k-th matching request.
         probability: Only this share of the matching requests, from 0 to 1, drawn with `seed`.
@@ -26,6 +27,7 @@ class Fault:
         times: At most so many requests; `None` means no end.
         status: Answer with this status, instead of doing what was asked.
         after_write: With `status`: do what was asked first.
+        forgets: The answer that the API gave is not kept for an `Idempotency-Key`, as after its own errors.
         headers: Headers of that answer.
         body: Text of that answer; the usual envelope when it is not given.
         html: That answer is an HTML page, as a proxy would send it.
@@ -47,6 +49,7 @@ class Fault:
     times: int | None = None
     status: int | None = None
     after_write: bool = False
+    forgets: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     html: bool = False
@@ -80,9 +83,13 @@ class Fault:
             raise ValueError("this fault does nothing; give it a status, a delay, a drop or another effect.")
         self._random = Random(self.seed)  # noqa: S311 -- no secret: the same draws every time
 
-    def strikes(self, route: str) -> bool:
+    def concerns(self, route: str, version: str = "v1") -> bool:
+        """Whether a route is one of those that the fault is for."""
+        return fnmatchcase(route, self.route) or fnmatchcase(f"{version}_{route}", self.route)
+
+    def strikes(self, route: str, version: str = "v1") -> bool:
         """Whether the next request on a route is struck; counts it."""
-        if not fnmatchcase(route, self.route):
+        if not self.concerns(route, version):
             return False
         self.met += 1
         if self.times is not None and self.hits >= self.times:
@@ -143,12 +150,12 @@ class FaultPlan:
         with self._lock:
             self._faults.clear()
 
-    def struck(self, route: str) -> list[Fault]:
+    def struck(self, route: str, version: str = "v1") -> list[Fault]:
         """The faults that strike the next request on a route, in the order in which they were planned."""
         if not self._faults:
             return []
         with self._lock:
-            return [fault for fault in self._faults if fault.strikes(route)]
+            return [fault for fault in self._faults if fault.strikes(route, version)]
 
 
 def fault_from_text(text: str) -> Fault:

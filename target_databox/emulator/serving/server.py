@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import re
 import time
-import uuid
 from concurrent.futures import Future
 from contextlib import suppress
 from threading import Thread
@@ -15,19 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from target_databox.emulator.serving import answers
 from target_databox.emulator.serving.calls import Call
 from target_databox.emulator.serving.emulation import Emulation, shown_key
 from target_databox.emulator.serving.exchanges import Exchange, ExchangeLog
 from target_databox.emulator.serving.faults import FaultPlan
 from target_databox.emulator.serving.meter import Limits
+from target_databox.emulator.serving.once import HEADER, Turns, scope_of
 from target_databox.emulator.serving.pages.handlers import add_pages
 from target_databox.emulator.serving.routes import ROUTES
-from target_databox.emulator.state.errors import (
-    RefusedError,
-    TooLargeError,
-    UnknownObjectError,
-    UnknownRouteError,
-)
+from target_databox.emulator.state.errors import InvalidInputError, RefusedError, UnknownRouteError
 from target_databox.emulator.state.store import Store
 
 if TYPE_CHECKING:
@@ -36,16 +30,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from target_databox.emulator.serving.faults import Fault
-    from target_databox.emulator.serving.routes import Route
+    from target_databox.emulator.serving.once import Scope
+    from target_databox.emulator.serving.route import Route
 
-_ERROR_PAGE = "<!doctype html><title>{status}</title><h1>{status}</h1><p>The server could not answer.</p>"
 # More than any request that the API allows, so that the routes see a larger one and refuse it themselves.
 _READ_LIMIT_BYTES = 64_000_000
+_PROXY_LIMIT_BYTES = 30_000_000  # grade O
 
 
 class Emulator:
-    """A server of the Databox API v1 on this machine, running in a thread of its own.
+    """A server of the Databox API, v1 and v2, on this machine, running in a thread of its own.
 
     May be used as a context manager.
 
@@ -57,6 +51,7 @@ class Emulator:
         limits: What one key may do.
         faults: Planned failures.
         log: Remembers the exchanges.
+        role: The role of the keys' users: `admin`, `user`, `editor` or `viewer`.
         store_options: Arguments for the store in memory.
     """
 
@@ -70,15 +65,19 @@ class Emulator:
         limits: Limits | None = None,
         faults: FaultPlan | None = None,
         log: ExchangeLog | None = None,
+        role: str = "admin",
         **store_options: Any,
     ) -> None:
         self._owns_store = store is None
         self.store = store or Store(**store_options)
         self.faults = faults or FaultPlan()
         self.log = log or ExchangeLog()
-        self._emulation = Emulation(self.store, tuple(api_keys), limits or Limits(), self.faults, self.log)
+        self._emulation = Emulation(
+            self.store, tuple(api_keys), limits or Limits(), self.faults, self.log, role
+        )
         self.limits = self._emulation.limits
         self.api_keys = self._emulation.api_keys
+        self._turns = Turns()
         self.host = host
         self.port = port
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -162,8 +161,9 @@ class Emulator:
     def _handler(self, route: Route | None) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.StreamResponse:
             began, at = time.perf_counter(), time.time()
-            call = Call(self.store, request.match_info, request.query)
-            response = await self._answer(route, request, call)
+            version = route.version if route else _version(request.path)
+            call = Call(self.store, request.match_info, request.query, request.headers)
+            response = await self._answer(route, request, call, version or "v1")
             self.log.add(
                 Exchange(
                     at,
@@ -176,6 +176,9 @@ class Emulator:
                     call.rows,
                     len(call.body),
                     call.body if self.log.keep_bodies else None,
+                    version,
+                    request.headers.get(HEADER),
+                    call.replayed,
                 )
             )
             if response is None:
@@ -185,15 +188,35 @@ class Emulator:
 
         return handle
 
-    async def _answer(self, route: Route | None, request: web.Request, call: Call) -> web.Response | None:
+    async def _answer(
+        self, route: Route | None, request: web.Request, call: Call, version: str
+    ) -> web.Response | None:
         """The answer to a request; `None` stands for a connection that has to be cut."""
+        assumptions = self.store.assumptions
+        if (request.content_length or 0) > _PROXY_LIMIT_BYTES:
+            return answers.page(413)
         key = request.headers.get("x-api-key")
         if key not in self.api_keys:
-            return _problem(401, "The API key is missing or invalid.", None, "x-api-key", "authentication")
+            message = "Authentication required: the API key is missing or invalid."
+            return answers.problem(401, message, None, "x-api-key", "authentication")
+        call.actor = self._emulation.actor(key)
         wait = self._emulation.meter(key).refusal_seconds()
         if wait is not None:
-            return self._throttled(wait)
-        faults = self.faults.struck(route.name if route else "unknown")
+            return answers.throttled(version, wait, assumptions)
+        try:
+            scope = scope_of(route, call, request.path)
+            if scope is None:
+                return await self._struck(route, request, call, version, None)
+            async with self._turns.turn(scope, assumptions):
+                return await self._struck(route, request, call, version, scope)
+        except RefusedError as refused:
+            return answers.refusal(version, refused, assumptions)
+
+    async def _struck(
+        self, route: Route | None, request: web.Request, call: Call, version: str, scope: Scope | None
+    ) -> web.Response | None:
+        """The answer to a request that may be made, struck by the faults that are planned for it."""
+        call.faults = faults = self.faults.struck(route.name if route else "unknown", version)
         for fault in faults:
             if fault.delay_before_seconds:
                 await asyncio.sleep(fault.delay_before_seconds)
@@ -202,79 +225,42 @@ class Emulator:
         call.body = await request.read()
         planned = next((fault for fault in faults if fault.status is not None), None)
         if planned and not planned.after_write:
-            return _planned(planned)
-        call.faults = faults
-        response = self._done(route, request, call)
+            return answers.planned(planned)
+        response = self._done(route, request, call, version, scope)
         for fault in faults:
             if fault.delay_after_seconds:
                 await asyncio.sleep(fault.delay_after_seconds)
         if any(fault.drop == "after" for fault in faults):
             return None
-        return _planned(planned) if planned else response
+        return answers.planned(planned) if planned else response
 
-    def _throttled(self, wait_seconds: float) -> web.Response:
-        answer = self.store.assumptions.throttle_answer
-        if answer == "html":
-            return _page(429)
-        if answer == "empty":
-            return web.Response(status=429)
-        response = _problem(429, "Too many requests.", None, None, "rate_limit")
-        if answer == "retry-after":
-            response.headers["Retry-After"] = str(max(1, math.ceil(wait_seconds)))
-        return response
-
-    def _done(self, route: Route | None, request: web.Request, call: Call) -> web.Response:
-        assumptions = self.store.assumptions
+    def _done(
+        self, route: Route | None, request: web.Request, call: Call, version: str, scope: Scope | None
+    ) -> web.Response:
+        if len(call.body) > _PROXY_LIMIT_BYTES:
+            return answers.page(413)
         try:
             if route is None:
                 raise UnknownRouteError("There is no such route.")
             if call.body and not re.match(r"application/json\b", request.headers.get("Content-Type", "")):
-                return _problem(
-                    400, "Content-Type must be application/json.", "invalid_input", "Content-Type"
-                )
-            fields = route.answer(call)
+                raise InvalidInputError("Content-Type must be application/json.", "Content-Type")
+            if scope is None:
+                return answers.success(version, route.answer(call), self.store.assumptions)
+            given = scope.given(call)
+            kept = self.store.kept_answers.find(scope.text, given)
+            if kept is not None:
+                call.replayed = True
+                return web.Response(body=kept, content_type="application/json")
+            response = answers.success(version, route.answer(call), self.store.assumptions)
         except RefusedError as refused:
-            status = 400
-            if isinstance(refused, UnknownRouteError):
-                status = 404
-            elif isinstance(refused, UnknownObjectError):
-                status = int(assumptions.unknown_id_status)
-            elif isinstance(refused, TooLargeError):
-                status = int(assumptions.too_large_status)
-                if status == 400:
-                    refused.code = "invalid_input"
-            return _problem(status, refused.message, refused.code, refused.field, refused.type)
-        return _envelope(200, {"status": "success", **fields})
+            return answers.refusal(version, refused, self.store.assumptions)
+        if not any(fault.forgets for fault in call.faults):
+            self.store.kept_answers.keep(scope.text, given, bytes(response.body or b""))  # type: ignore[arg-type]
+        return response
 
 
-def _envelope(status: int, fields: dict[str, Any], headers: dict[str, str] | None = None) -> web.Response:
-    body = json.dumps({"requestId": str(uuid.uuid4()), **fields}, ensure_ascii=False)
-    return web.Response(status=status, text=body, content_type="application/json", headers=headers)
-
-
-def _problem(
-    status: int, message: str, code: str | None = None, field: str | None = None, kind: str = "validation"
-) -> web.Response:
-    errors = [{"code": code, "message": message, "field": field, "type": kind}]
-    return _envelope(status, {"status": "error", "errors": errors})
-
-
-def _page(status: int, headers: dict[str, str] | None = None) -> web.Response:
-    text = _ERROR_PAGE.format(status=status)
-    return web.Response(status=status, text=text, content_type="text/html", headers=headers)
-
-
-def _planned(fault: Fault) -> web.Response:
-    status = fault.status or 500
-    headers = dict(fault.headers)
-    if fault.html:
-        return _page(status, headers)
-    if fault.body is not None:
-        headers.setdefault("Content-Type", "application/json")
-        return web.Response(status=status, body=fault.body.encode(), headers=headers)
-    response = _problem(status, "This failure was planned.", None, None, "planned")
-    response.headers.update(headers)
-    return response
+def _version(path: str) -> str:
+    return next((version for version in ("v1", "v2") if path.startswith(f"/{version}/")), "")
 
 
 def _cut(request: web.Request) -> None:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-_VERSION = 1
+_VERSION = 2
+# Data sources and datasets share one sequence of ids (grade O for v2).
+_ID_BEFORE_THE_FIRST = 4754488
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS accounts (
@@ -20,18 +22,27 @@ CREATE TABLE IF NOT EXISTS accounts (
 );
 CREATE TABLE IF NOT EXISTS data_sources (
     id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
-    title TEXT, timezone TEXT, key TEXT, created REAL NOT NULL
+    title TEXT, timezone TEXT, key TEXT, created REAL NOT NULL,
+    ingestion_supported INTEGER NOT NULL DEFAULT 1, creator INTEGER
 );
+CREATE TABLE IF NOT EXISTS ids (id INTEGER PRIMARY KEY AUTOINCREMENT);
 CREATE TABLE IF NOT EXISTS datasets (
-    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, number INTEGER NOT NULL UNIQUE,
     data_source_id INTEGER NOT NULL REFERENCES data_sources ON DELETE CASCADE,
     title TEXT, keys TEXT, columns TEXT NOT NULL, created REAL NOT NULL,
-    row_count INTEGER NOT NULL DEFAULT 0, size_bytes INTEGER NOT NULL DEFAULT 0
+    row_count INTEGER NOT NULL DEFAULT 0, size_bytes INTEGER NOT NULL DEFAULT 0,
+    creator INTEGER, locked_until REAL NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS deleted (
+    kind TEXT NOT NULL, id INTEGER NOT NULL, fields TEXT NOT NULL, until REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS kept_answers (
+    scope TEXT PRIMARY KEY, input TEXT NOT NULL, answer BLOB NOT NULL, until REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS datasets_of_source ON datasets (data_source_id);
 CREATE TABLE IF NOT EXISTS rows (
     seq INTEGER PRIMARY KEY, dataset INTEGER NOT NULL REFERENCES datasets ON DELETE CASCADE,
-    key TEXT, body TEXT NOT NULL
+    key TEXT, body TEXT NOT NULL, changed_at REAL NOT NULL DEFAULT 0, earlier TEXT
 );
 CREATE INDEX IF NOT EXISTS rows_of_dataset ON rows (dataset);
 CREATE UNIQUE INDEX IF NOT EXISTS rows_by_key ON rows (dataset, key) WHERE key IS NOT NULL;
@@ -41,7 +52,7 @@ CREATE TABLE IF NOT EXISTS ingestions (
     accepted_at REAL NOT NULL, due_at REAL NOT NULL, listed_at REAL NOT NULL, shuffle REAL NOT NULL,
     processed_at REAL, status TEXT NOT NULL, received INTEGER NOT NULL,
     appended INTEGER NOT NULL DEFAULT 0, overwritten INTEGER NOT NULL DEFAULT 0,
-    rejected INTEGER NOT NULL DEFAULT 0, fate TEXT NOT NULL, rows BLOB
+    rejected INTEGER NOT NULL DEFAULT 0, fate TEXT NOT NULL, rows BLOB, creator INTEGER
 );
 CREATE INDEX IF NOT EXISTS ingestions_of_dataset ON ingestions (dataset, seq);
 CREATE INDEX IF NOT EXISTS ingestions_listed ON ingestions (dataset, listed_at);
@@ -94,6 +105,7 @@ class Database:
         for pragma in ("journal_mode = WAL", "synchronous = OFF", "foreign_keys = ON", "temp_store = MEMORY"):
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
         self._connection.executescript(_TABLES)
+        self.run("INSERT OR IGNORE INTO ids VALUES (?)", _ID_BEFORE_THE_FIRST)
         self._connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     @contextmanager

@@ -4,6 +4,10 @@ RefusedError                 .message .field .code .type
  |- InvalidInputError        the request is not what the documentation asks for
  |- TooLargeError            more rows, or more bytes, than one ingestion may have
  |- UnknownObjectError       no account, data source, dataset or ingestion has this id
+ |- ForbiddenError           the role does not allow it
+ |- KeyReusedError           the Idempotency-Key came before with other input
+ |- KeyInUseError            another request with the same Idempotency-Key is not answered yet
+ |- LockedError              the dataset is locked
  `- UnknownRouteError        the API has no such route
 """
 
@@ -52,3 +56,29 @@ class UnknownRouteError(RefusedError):
     """The API has no such route."""
 
     type = "not_found"
+
+
+class ForbiddenError(RefusedError):
+    """The role does not allow it; nothing was changed."""
+
+    code = "forbidden"
+    type = "permission"
+
+
+class KeyReusedError(RefusedError):
+    """The `Idempotency-Key` came before with other input."""
+
+    code = "idempotency_key_reused"
+
+
+class KeyInUseError(RefusedError):
+    """Another request with the same `Idempotency-Key` is not answered yet."""
+
+    type = "conflict"
+
+
+class LockedError(RefusedError):
+    """The dataset is locked, for the API itself is at work on it."""
+
+    code = "internal_error"
+    type = "internal"

@@ -7,8 +7,14 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from target_databox.emulator.state.errors import InvalidInputError, TooLargeError, UnknownObjectError
+from target_databox.emulator.state.errors import (
+    InvalidInputError,
+    LockedError,
+    TooLargeError,
+    UnknownObjectError,
+)
 from target_databox.emulator.state.json_rows import parsed_row, parsed_rows, texts_of
+from target_databox.emulator.state.permissions import allow_change
 from target_databox.emulator.state.rules import Rejection
 from target_databox.emulator.state.shapes import Fate, Ingestion, Totals
 
@@ -20,9 +26,9 @@ if TYPE_CHECKING:
     from target_databox.emulator.state.catalogue import Catalogue
     from target_databox.emulator.state.database import Database
     from target_databox.emulator.state.processing import Processing
-    from target_databox.emulator.state.shapes import Dataset
+    from target_databox.emulator.state.shapes import Actor, Dataset
 
-_MOST_ROWS = 100  # documented for one ingestion (grade D)
+_MOST_ROWS = 100  # documented for one ingestion of v1 (grade D)
 
 _SELECT = (
     "SELECT ingestions.*, datasets.id AS dataset_id FROM ingestions"
@@ -58,33 +64,54 @@ class Ingestions:
         self._random = random
         self._processing = processing
 
-    def accept(self, dataset_id: str, texts: Sequence[bytes], fate: Fate) -> Ingestion:
+    def accept(
+        self,
+        dataset_id: str,
+        texts: Sequence[bytes],
+        fate: Fate,
+        *,
+        most_rows: int = _MOST_ROWS,
+        actor: Actor | None = None,
+    ) -> Ingestion:
         """Accept rows for processing.
 
         Args:
             dataset_id: The dataset that they are for.
             texts: Each row as the JSON text in which it came.
-            fate: What a planned fault has in store for them.
+            fate: What is in store for them.
+            most_rows: How many rows there may be.
+            actor: Who sends them.
 
         Raises:
             UnknownObjectError: The dataset does not exist.
-            InvalidInputError: There is no row, or one is not a JSON object.
-            TooLargeError: There are more than 100 rows (grade D).
+            InvalidInputError: There is no row, one is not a JSON object, or there would be too many columns.
+            TooLargeError: There are more than `most_rows` rows, or the dataset is full.
+            LockedError: The dataset is locked.
         """
         dataset = self._catalogue.dataset(dataset_id)
+        self._check_lock(dataset)
         if not texts:
             raise InvalidInputError("There must be at least one record.", "records")
-        if len(texts) > _MOST_ROWS:
-            raise TooLargeError(f"There may be at most {_MOST_ROWS} records in one ingestion.", "records")
+        if len(texts) > most_rows:
+            raise TooLargeError(f"There may be at most {most_rows} records in one ingestion.", "records")
         body = b"[" + b",".join(texts) + b"]"
-        parsed_rows(body)
+        rows = parsed_rows(body)
+        if fate.most_columns is not None and self._assumptions.column_over_limit == "refused":
+            names = set(dataset.columns).union(*rows)
+            if len(names) > fate.most_columns:
+                raise InvalidInputError(f"A dataset has at most {fate.most_columns} columns.", "records")
+        if (
+            self._assumptions.size_over_limit == "413"
+            and dataset.size_bytes + len(body) > self._assumptions.max_size_bytes
+        ):
+            raise TooLargeError("The dataset is full.", "records")
         now = self._clock()
         ingestion_id = str(uuid.uuid4())
         due_at = self._due_at(now, dataset, fate)
         seq = self._database.run(
             "INSERT INTO ingestions"
-            " (id, dataset, accepted_at, due_at, listed_at, shuffle, status, received, fate, rows)"
-            " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)",
+            " (id, dataset, accepted_at, due_at, listed_at, shuffle, status, received, fate, rows, creator)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?)",
             ingestion_id,
             dataset.seq,
             now,
@@ -92,8 +119,9 @@ class Ingestions:
             now + self._assumptions.listing_lag_seconds,
             self._random.random(),
             len(texts),
-            json.dumps({"fails": fate.fails, "rejects": fate.rejects}),
+            json.dumps({"fails": fate.fails, "rejects": fate.rejects, "most_columns": fate.most_columns}),
             body,
+            actor.id if actor else None,
         )
         self._processing.schedule(seq, due_at)
         return Ingestion(ingestion_id, dataset_id, "pending", len(texts), 0, 0, 0, now, None)
@@ -109,13 +137,26 @@ class Ingestions:
             due_at = max(due_at, last or 0.0)
         return due_at
 
-    def purge(self, dataset_id: str) -> None:
+    def _check_lock(self, dataset: Dataset) -> None:
+        if self._clock() < dataset.locked_until:
+            raise LockedError("The dataset is locked.")
+
+    def purge(self, dataset_id: str, actor: Actor | None = None) -> None:
         """Remove every row of a dataset; the dataset stays (grade D).
 
         Raises:
             UnknownObjectError: It does not exist.
+            ForbiddenError: The actor is no admin and did not make it.
+            LockedError: It is locked.
         """
         dataset = self._catalogue.dataset(dataset_id)
+        allow_change(actor, dataset.creator, "dataset")
+        self._check_lock(dataset)
+        self._database.run(
+            "UPDATE datasets SET locked_until = ? WHERE seq = ?",
+            self._clock() + self._assumptions.locked_seconds if self._assumptions.locked_seconds else 0.0,
+            dataset.seq,
+        )
         self._database.run("DELETE FROM rows WHERE dataset = ?", dataset.seq)
         self._database.run("UPDATE datasets SET row_count = 0, size_bytes = 0 WHERE seq = ?", dataset.seq)
         if self._assumptions.purge_drops_pending:
@@ -178,6 +219,23 @@ class Ingestions:
         )[0]
         return [_ingestion(row) for row in rows], total
 
+    def newest(self) -> dict[str, Ingestion]:
+        """The newest ingestion of each dataset that has one, by the dataset's id."""
+        rows = self._database.all(
+            f"{_SELECT} WHERE ingestions.seq IN (SELECT max(seq) FROM ingestions GROUP BY dataset)"  # noqa: S608 -- no text of a request
+        )
+        return {row["dataset_id"]: _ingestion(row) for row in rows}
+
+    def rejected_texts(self, ingestion_id: str) -> list[tuple[Rejection, str]]:
+        """The rejected rows of an ingestion: why, and the row's JSON text."""
+        rows = self._database.all(
+            "SELECT place, reason, field, body FROM rejected_rows"
+            " JOIN ingestions ON ingestions.seq = rejected_rows.ingestion"
+            " WHERE ingestions.id = ? ORDER BY place",
+            ingestion_id,
+        )
+        return [(Rejection(row["place"], row["reason"], row["field"]), row["body"]) for row in rows]
+
     def totals(self, dataset_id: str) -> Totals:
         """The sums over a dataset's ingestions.
 
@@ -226,4 +284,5 @@ def _ingestion(row: Any, *, with_rows: bool = False) -> Ingestion:
         row["accepted_at"],
         row["processed_at"],
         rows,
+        row["creator"],
     )

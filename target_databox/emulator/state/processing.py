@@ -13,13 +13,14 @@ from target_databox.emulator.state.json_rows import parsed_rows, texts_of
 from target_databox.emulator.state.rules import judgement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from target_databox.emulator.assumptions import Assumptions
     from target_databox.emulator.state.catalogue import Catalogue
     from target_databox.emulator.state.database import Database
     from target_databox.emulator.state.shapes import Dataset
 
+_RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _MERGED = msgspec.json.Encoder(decimal_format="number")
 _PENDING = (
     "SELECT ingestions.*, datasets.id AS dataset_id FROM ingestions"
@@ -95,24 +96,28 @@ class Processing:
         fate = json.loads(row["fate"])
         kept = row["rows"] if self._keeps_rows else None
         if fate["fails"]:
-            self._database.run(
-                "UPDATE ingestions SET status = 'failed', processed_at = ?, rows = ? WHERE seq = ?",
-                at,
-                kept,
-                row["seq"],
-            )
+            self._fail(row["seq"], at, kept)
             return
         dataset = self._catalogue.dataset(row["dataset_id"])
         rows = parsed_rows(row["rows"])
         texts = texts_of(row["rows"])
+        if (
+            self._assumptions.size_over_limit == "fails"
+            and dataset.size_bytes + len(row["rows"]) > self._assumptions.max_size_bytes
+        ):
+            self._fail(row["seq"], at, kept)
+            return
         verdict = judgement(
             rows,
             dataset.keys or (),
             dataset.columns,
             dict(fate["rejects"]),
             self._assumptions,
+            fate["most_columns"],
         )
-        appended, overwritten = self._store(dataset, verdict.taken, rows, texts)
+        if self._assumptions.unknown_columns == "dropped":
+            texts = [_without_unknown(text, verdict.columns) for text in texts]
+        appended, overwritten = self._store(dataset, verdict.taken, rows, texts, at)
         self._database.run_many(
             "INSERT INTO rejected_rows (ingestion, place, reason, field, body) VALUES (?, ?, ?, ?, ?)",
             [
@@ -135,12 +140,18 @@ class Processing:
             row["seq"],
         )
 
+    def _fail(self, seq: int, at: float, kept: bytes | None) -> None:
+        self._database.run(
+            "UPDATE ingestions SET status = 'failed', processed_at = ?, rows = ? WHERE seq = ?", at, kept, seq
+        )
+
     def _store(
         self,
         dataset: Dataset,
         taken: list[tuple[int, str | None]],
         rows: list[dict[str, Any]],
         texts: list[bytes],
+        at: float,
     ) -> tuple[int, int]:
         """Store rows; how many were new, and how many replaced another."""
         wanted = [key for _, key in taken if key is not None]
@@ -152,19 +163,23 @@ class Processing:
                 *wanted,
             )
         }
+        lag = self._assumptions.read_lag_seconds
         bodies = []
         for place, key in taken:
             text = texts[place].decode()
             if self._assumptions.key_update == "merge" and key in known:
                 text = _MERGED.encode({**parsed_rows(f"[{known[key]}]")[0], **rows[place]}).decode()
-            bodies.append((dataset.seq, key, text))
+            bodies.append((dataset.seq, key, text, at, lag, lag))
         self._database.run_many(
-            "INSERT INTO rows (dataset, key, body) VALUES (?, ?, ?)"
-            " ON CONFLICT (dataset, key) WHERE key IS NOT NULL DO UPDATE SET body = excluded.body",
+            "INSERT INTO rows (dataset, key, body, changed_at) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (dataset, key) WHERE key IS NOT NULL DO UPDATE SET"
+            " earlier = CASE WHEN ? = 0 THEN NULL"
+            " WHEN changed_at + ? <= excluded.changed_at THEN body ELSE earlier END,"
+            " body = excluded.body, changed_at = excluded.changed_at",
             bodies,
         )
         appended = len(bodies) - len(known)
-        grown = sum(len(body) for *_, body in bodies) - sum(map(len, known.values()))
+        grown = sum(len(body) for _, _, body, *_ in bodies) - sum(map(len, known.values()))
         self._database.run(
             "UPDATE datasets SET row_count = row_count + ?, size_bytes = size_bytes + ? WHERE seq = ?",
             appended,
@@ -172,3 +187,10 @@ class Processing:
             dataset.seq,
         )
         return appended, len(known)
+
+
+def _without_unknown(text: bytes, columns: Mapping[str, Any]) -> bytes:
+    values = _RAW.decode(text)
+    if set(values) <= set(columns):
+        return text
+    return msgspec.json.encode({name: value for name, value in values.items() if name in columns})

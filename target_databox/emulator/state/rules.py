@@ -21,6 +21,7 @@ _ISO_8601 = re.compile(
 
 # Python types whose values fit a column of this type whatever the assumptions are: most values, decided fast.
 _PLAIN: dict[type, str] = {str: "string", int: "number", Decimal: "number"}
+OTHER_ROW = "Another row of the same request was rejected."
 _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -75,6 +76,7 @@ def judgement(
     columns: Mapping[str, Column],
     doomed: Mapping[int, str],
     assumptions: Assumptions,
+    most_columns: int | None = None,
 ) -> Judgement:
     """Decide what becomes of the rows of one ingestion.
 
@@ -84,11 +86,12 @@ def judgement(
         columns: The dataset's columns so far.
         doomed: Places of rows that a planned fault rejects, each with the reason.
         assumptions: What is taken for true.
+        most_columns: A row that would make more columns than that is rejected; `None` for no such limit.
     """
     result = Judgement(columns=dict(columns))
     places: dict[str, int] = {}
     for place, row in enumerate(rows):
-        rejection = _rejection(place, row, keys, result.columns, doomed, assumptions)
+        rejection = _rejection(place, row, keys, result.columns, doomed, assumptions, most_columns)
         if rejection:
             result.rejected.append(rejection)
             continue
@@ -115,10 +118,7 @@ def judgement(
 def _rejected_whole(count: int, bad: Sequence[Rejection], columns: Mapping[str, Column]) -> Judgement:
     """Every row rejected, the good ones too, as if nothing had been sent."""
     reasons = {each.place: each for each in bad}
-    rejected = [
-        reasons.get(place) or Rejection(place, "Another row of the same request was rejected.")
-        for place in range(count)
-    ]
+    rejected = [reasons.get(place) or Rejection(place, OTHER_ROW) for place in range(count)]
     return Judgement(rejected=rejected, columns=dict(columns))
 
 
@@ -147,6 +147,7 @@ def _rejection(
     columns: dict[str, Column],
     doomed: Mapping[int, str],
     assumptions: Assumptions,
+    most_columns: int | None,
 ) -> Rejection | None:
     """Why a row is not taken, or `None`; what a taken row says about the columns is noted in `columns`."""
     if place in doomed:
@@ -156,8 +157,13 @@ def _rejection(
             if row.get(name) is None:
                 return Rejection(place, "The row has no value for a primary key.", name)
     changed: dict[str, Column] = {}
+    fixed = assumptions.unknown_columns != "added" and any(each.declared for each in columns.values())
     for name, value in row.items():
         column = columns.get(name)
+        if column is None and fixed:
+            if assumptions.unknown_columns == "rejected":
+                return Rejection(place, "The dataset has no such column.", name)
+            continue
         if column and _PLAIN.get(type(value)) == column.type is not None:
             continue
         if value is None:
@@ -178,6 +184,8 @@ def _rejection(
                 changed[name] = Column("string")
             elif assumptions.type_conflicts == "rejected":
                 return Rejection(place, f"A value is no {column.type}, which its column is.", name)
+    if most_columns is not None and len({*columns, *changed}) > most_columns:
+        return Rejection(place, f"A dataset has at most {most_columns} columns.", next(reversed(changed)))
     columns.update(changed)
     return None
 

@@ -20,7 +20,18 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """A container for datasets; `created` is in seconds since 1970."""
+    """A container for datasets.
+
+    Attributes:
+        id: Its number; no dataset has the same.
+        account_id: The account that it belongs to.
+        title: What a human calls it.
+        timezone: An IANA name.
+        key: The integration that fills it; `ingestion` for the API.
+        created: In seconds since 1970.
+        ingestion_supported: Whether the API may fill it.
+        creator: The user who made it, if one did.
+    """
 
     id: int
     account_id: int
@@ -28,6 +39,8 @@ class DataSource:
     timezone: str | None
     key: str | None
     created: float
+    ingestion_supported: bool = True
+    creator: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,8 @@ class Dataset:
 
     Attributes:
         seq: Its number in the database, in the order of creation.
-        id: A UUID.
+        id: A UUID, its id in the API v1.
+        number: Its id in the API v2; no data source has the same.
         data_source_id: The data source that it belongs to.
         title: What a human calls it.
         keys: Its primary keys; empty when it has none, `None` when nobody said (an adopted id).
@@ -44,10 +58,13 @@ class Dataset:
         created: In seconds since 1970.
         row_count: How many rows it holds.
         size_bytes: The sum of its rows' bytes, as JSON.
+        creator: The user who made it, if one did.
+        locked_until: Nothing can be written before, in seconds since 1970.
     """
 
     seq: int
     id: str
+    number: int
     data_source_id: int
     title: str | None
     keys: tuple[str, ...] | None
@@ -55,6 +72,8 @@ class Dataset:
     created: float
     row_count: int
     size_bytes: int
+    creator: int | None = None
+    locked_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +91,7 @@ class Ingestion:
         accepted_at: In seconds since 1970.
         processed_at: In seconds since 1970; `None` while it is pending.
         rows: The rows of the request with every digit; `None` when this emulator doesn't keep them.
+        creator: The user who sent it, if one did.
     """
 
     id: str
@@ -84,6 +104,7 @@ class Ingestion:
     accepted_at: float
     processed_at: float | None
     rows: list[dict[str, Any]] | None = None
+    creator: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +128,30 @@ class Fate:
         fails: It is accepted, and its processing fails.
         rejects: Places of rows that are rejected, from 0, each with the reason.
         processing_seconds: How long its processing takes; `None` leaves that to the assumptions.
+        most_columns: Rows that would give the dataset more columns are rejected; `None` for no such limit.
     """
 
     fails: bool = False
     rejects: tuple[tuple[int, str], ...] = ()
     processing_seconds: float | None = None
+    most_columns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks: the user of an API key, with a role in the organization.
+
+    Attributes:
+        id: The user's number.
+        role: `admin`, `user`, `editor` or `viewer` (grade O).
+    """
+
+    id: int
+    role: str = "admin"
+
+    def may_change(self, creator: int | None) -> bool:
+        """Whether the role allows to change what somebody made: an admin, or who made it (grade O)."""
+        return self.role == "admin" or self.id == creator
+
+
+ROLES = ("admin", "user", "editor", "viewer")

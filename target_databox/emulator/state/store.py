@@ -12,17 +12,23 @@ from target_databox.emulator.assumptions import Assumptions
 from target_databox.emulator.state.browsing import Browser
 from target_databox.emulator.state.catalogue import Catalogue
 from target_databox.emulator.state.database import Database
+from target_databox.emulator.state.deleted import Deleted
 from target_databox.emulator.state.ingestions import Ingestions
 from target_databox.emulator.state.json_rows import parsed_row
+from target_databox.emulator.state.kept_answers import KeptAnswers
+from target_databox.emulator.state.permissions import allow_change
 from target_databox.emulator.state.processing import Processing
+from target_databox.emulator.state.read_back import ReadBack
 from target_databox.emulator.state.shapes import Account, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import msgspec
+
     from target_databox.emulator.state.rules import Rejection
-    from target_databox.emulator.state.shapes import Dataset, DataSource, Ingestion, Totals
+    from target_databox.emulator.state.shapes import Actor, Dataset, DataSource, Ingestion, Totals
 
 _DEFAULT_ACCOUNT = Account(123456, "Emulated account")
 
@@ -60,9 +66,12 @@ class Store:
         random = Random(seed)  # noqa: S311 -- no secret: the same times every time
         self._database = Database(path)
         self.browser = Browser(self._database)
+        self._deleted = Deleted(self._database, clock, self.assumptions)
         self._catalogue = Catalogue(
-            self._database, clock, self.assumptions, adopt_unknown_ids=adopt_unknown_ids
+            self._database, clock, self.assumptions, self._deleted, adopt_unknown_ids=adopt_unknown_ids
         )
+        self.kept_answers = KeptAnswers(self._database, clock)
+        self._read_back = ReadBack(self._database, clock, self.assumptions)
         self._processing = Processing(
             self._database, self._catalogue, clock, self.assumptions, keep_rows=keep_rows
         )
@@ -82,16 +91,48 @@ class Store:
             return self._catalogue.data_sources(account_id)
 
     def create_data_source(
-        self, title: str, account_id: int | None = None, timezone: str | None = None, key: str | None = None
+        self,
+        title: str,
+        account_id: int | None = None,
+        timezone: str | None = None,
+        key: str | None = None,
+        *,
+        ingestion_supported: bool = True,
+        actor: Actor | None = None,
     ) -> DataSource:
         """Make a data source; see `Catalogue.create_data_source`."""
         with self._database.transaction():
-            return self._catalogue.create_data_source(title, account_id, timezone, key)
+            return self._catalogue.create_data_source(
+                title, account_id, timezone, key, ingestion_supported=ingestion_supported, actor=actor
+            )
 
-    def delete_data_source(self, data_source_id: int) -> None:
+    def delete_data_source(self, data_source_id: int, actor: Actor | None = None) -> None:
         """Delete a data source with everything in it."""
         with self._database.transaction():
-            self._catalogue.delete_data_source(data_source_id)
+            self._catalogue.delete_data_source(data_source_id, actor)
+
+    def purge_data_source(self, data_source_id: int, actor: Actor | None = None) -> None:
+        """Remove every row of every dataset of a data source."""
+        with self._settled():
+            allow_change(actor, self._catalogue.data_source(data_source_id).creator, "data source")
+            for each in self._catalogue.datasets(data_source_id):
+                self._ingestions.purge(each.id)
+
+    def listed_data_sources(self, account_id: int) -> list[DataSource]:
+        """The data sources of an account, and those deleted ones that lists still show."""
+        with self._database.transaction():
+            ghosts = self._deleted.data_sources()
+            return [
+                *self._catalogue.data_sources(account_id),
+                *(each for each in ghosts if each.account_id == account_id),
+            ]
+
+    def listed_datasets(self, account_id: int) -> list[Dataset]:
+        """The datasets of an account, and those deleted ones that lists still show."""
+        with self._settled():
+            sources = {each.id for each in self.listed_data_sources(account_id)}
+            found = [*self._catalogue.datasets(), *self._deleted.datasets()]
+            return [each for each in found if each.data_source_id in sources]
 
     def data_source(self, data_source_id: int) -> DataSource:
         """The data source of an id."""
@@ -114,6 +155,21 @@ class Store:
         with self._settled():
             return self._catalogue.dataset(dataset_id)
 
+    def dataset_numbered(self, number: int) -> Dataset:
+        """The dataset of an id of v2."""
+        with self._settled():
+            return self._catalogue.dataset_numbered(number)
+
+    def own_account(self) -> Account:
+        """The account that the keys belong to."""
+        with self._database.transaction():
+            return self._catalogue.own_account()
+
+    def account(self, account_id: int) -> Account:
+        """The account of an id."""
+        with self._database.transaction():
+            return self._catalogue.account(account_id)
+
     def dataset_titled(self, title: str) -> Dataset:
         """The only dataset with a title.
 
@@ -131,25 +187,62 @@ class Store:
         data_source_id: int,
         keys: Sequence[str] = (),
         columns: Sequence[tuple[str, str]] = (),
+        *,
+        schema_field: str | None = None,
+        actor: Actor | None = None,
     ) -> Dataset:
-        """Make an empty dataset; see `Catalogue.create_dataset`."""
+        """Make an empty dataset, by default as v1 does; see `Catalogue.create_dataset`."""
         with self._database.transaction():
-            return self._catalogue.create_dataset(title, data_source_id, keys, columns)
+            return self._catalogue.create_dataset(
+                title,
+                data_source_id,
+                keys,
+                columns,
+                schema_field=schema_field or self.assumptions.schema_field,
+                actor=actor,
+            )
 
-    def delete_dataset(self, dataset_id: str) -> None:
+    def delete_dataset(self, dataset_id: str, actor: Actor | None = None) -> None:
         """Delete a dataset with its rows and ingestions."""
         with self._database.transaction():
-            self._catalogue.delete_dataset(dataset_id)
+            self._catalogue.delete_dataset(dataset_id, actor)
 
-    def purge(self, dataset_id: str) -> None:
+    def purge(self, dataset_id: str, actor: Actor | None = None) -> None:
         """Remove every row of a dataset; what is pending lands later, unless assumptions say otherwise."""
         with self._settled():
-            self._ingestions.purge(dataset_id)
+            self._ingestions.purge(dataset_id, actor)
 
-    def accept(self, dataset_id: str, texts: Sequence[bytes], fate: Fate | None = None) -> Ingestion:
+    def accept(
+        self,
+        dataset_id: str,
+        texts: Sequence[bytes],
+        fate: Fate | None = None,
+        *,
+        most_rows: int = 100,
+        actor: Actor | None = None,
+    ) -> Ingestion:
         """Accept rows, each as its JSON text, for processing; see `Ingestions.accept`."""
         with self._settled():
-            return self._ingestions.accept(dataset_id, texts, fate or Fate())
+            return self._ingestions.accept(
+                dataset_id, texts, fate or Fate(), most_rows=most_rows, actor=actor
+            )
+
+    def newest_ingestions(self) -> dict[str, Ingestion]:
+        """The newest ingestion of each dataset that has one, by the dataset's id."""
+        with self._settled():
+            return self._ingestions.newest()
+
+    def rejected_texts(self, ingestion_id: str) -> list[tuple[Rejection, str]]:
+        """The rejected rows of an ingestion: why, and the row's JSON text."""
+        with self._settled():
+            return self._ingestions.rejected_texts(ingestion_id)
+
+    def read_rows(
+        self, dataset: Dataset, page: int, page_size: int, sort_by: str | None, *, descending: bool
+    ) -> tuple[list[msgspec.Raw], int]:
+        """One page of a dataset's rows, as the API v2 reads them back; see `ReadBack.page`."""
+        with self._settled():
+            return self._read_back.page(dataset, page, page_size, sort_by, descending=descending)
 
     def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
         """One ingestion as the API tells it."""

@@ -171,7 +171,7 @@ def rejected(emulation: Emulation, request: Request) -> Page:
 def requests(emulation: Emulation, _: Request) -> Page:
     """The newest requests, how many there were of each kind, and the budget that they used."""
     exchanges = list(emulation.log)
-    kinds = Counter((each.route or "no such route", _answer(each.status)) for each in exchanges)
+    kinds = Counter((each.route or "no such route", each.version, _answer(each.status)) for each in exchanges)
     return Page(
         "requests.html",
         "Requests",
