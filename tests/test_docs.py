@@ -209,7 +209,8 @@ def test_documented_commands_exist() -> None:
 def test_emulator_options_exist() -> None:
     """Every option that the emulator's page names is one of the emulator or of a command that it runs."""
     options = set(re.findall(r"(?<![\w-])--[a-z-]+", DOCUMENTS["docs/emulator.md"]))
-    known = help_text("databox-emulator", "serve") + help_text("target-databox")
+    known = "".join(help_text("databox-emulator", name) for name in ("serve", "demo"))
+    known += help_text("target-databox")
     assert {option for option in options if option not in known} == set()
 
 

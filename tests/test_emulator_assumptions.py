@@ -45,12 +45,57 @@ UNKNOWN_OF_V1 = [
 ]
 
 
-@pytest.mark.parametrize(("name", "default", "others"), UNKNOWN_OF_V1, ids=lambda each: str(each))
+# Likewise of v2, and what was seen of it that a client should not trust.
+UNKNOWN_OF_V2 = [
+    ("unknown_columns", "added", ["rejected", "dropped"]),
+    ("column_over_limit", "refused", ["rejected"]),
+    ("column_limit_of_v1", "none", ["same"]),
+    ("size_over_limit", "fails", ["413"]),
+    ("max_size_bytes", 10_000_000_000, [1_000]),
+    ("idempotency_key_text", "uuid", ["any"]),
+    ("idempotency_input", "json", ["bytes"]),
+    ("idempotency_overlap", "waits", ["409"]),
+    ("v2_throttle_answer", "no-header", ["retry-after", "html", "empty"]),
+    ("v2_schema", "optional", ["required"]),
+    ("accepted_word", "accepted", ["success"]),
+    ("read_lag_seconds", 1.0, [50.0]),
+    ("deleted_lag_seconds", 1.0, [30.0]),
+    ("locked_seconds", 0.0, [1.0]),
+    ("dataset_filter", "works", ["empty", "ignored"]),
+    ("told_page_size", "asked", ["used"]),
+    ("empty_items", "empty", ["null"]),
+    ("pagination", "present", ["null"]),
+    ("empty_success", "envelope", ["nothing"]),
+    ("problem_field", "null", ["empty"]),
+    ("pending_summary", "null", ["parts-null", "zeros"]),
+    ("no_errors", "empty", ["null"]),
+    ("named_errors", "all", ["one", "none"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "default", "others"), [*UNKNOWN_OF_V1, *UNKNOWN_OF_V2], ids=lambda each: str(each)
+)
 def test_unknowns_are_switches(name: str, default: Any, others: list[Any]) -> None:
     """What is unknown is a switch with the assumed default, which can be turned to each other way."""
     assert getattr(Assumptions(), name) == default
     for other in others:
         assert getattr(Assumptions(**{name: other}), name) == other
+
+
+def test_every_switch_is_in_a_table() -> None:
+    """No switch but those of time, and of how dates and pages are read, is missing from the two tables."""
+    listed = {name for name, *_ in [*UNKNOWN_OF_V1, *UNKNOWN_OF_V2]}
+    assert {each.name for each in switches()} - listed == {
+        "date_inference",
+        "processing_seconds_min",
+        "processing_seconds_max",
+        "detail_missing_seconds",
+        "failed_metrics",
+        "late_counts_seconds",
+        "page_size_cap",
+        "page_size_over_cap",
+    }
 
 
 def test_switches_say_what_is_unknown() -> None:

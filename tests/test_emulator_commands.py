@@ -98,6 +98,17 @@ def test_serve_takes_keys_limits_and_faults(start: Any) -> None:
     assert answers[3].headers["Content-Type"].startswith("text/html")
 
 
+def test_serve_takes_a_role_and_faults_of_one_version(start: Any) -> None:
+    """The role of the keys' users is an option, and a fault may be for one version of the API."""
+    options = ["--api-key", "pak_mine", "--role", "viewer", "--fault", "v2_timezones,status=503"]
+    process = start("serve", "--port", "0", *options)
+    url = lines_until(process, "EMULATOR_URL=")[-1].partition("=")[2]
+    paths = ("/v2/profile", "/v2/organization/timezones", "/v1/accounts/timezones")
+    answers = [requests.get(url + path, headers={"x-api-key": "pak_mine"}, timeout=5) for path in paths]
+    assert [each.status_code for each in answers] == [200, 503, 200]
+    assert answers[0].json()["data"]["role"] == "viewer"
+
+
 def test_serve_warns_of_open_doors(start: Any) -> None:
     """An address that others can reach is served with a warning."""
     process = start("serve", "--port", "0", "--host", "0.0.0.0")  # noqa: S104 -- that is what the warning is about
@@ -111,6 +122,8 @@ def test_serve_warns_of_open_doors(start: Any) -> None:
     [
         (["serve", "--fault", "nonsense,status=500"], "No route is called 'nonsense'"),
         (["serve", "--fault", "accounts"], "does nothing"),
+        (["serve", "--fault", "v1_profile,status=500"], "No route is called 'v1_profile'"),
+        (["serve", "--role", "owner"], "'owner' is not one of"),
         (["serve", "--account", "x"], "not like 123456:Name"),
         (["serve", "--processing-seconds-min", "5"], "must not be more than processing_seconds_max"),
         (["serve", "--list-order", "random"], "newest-first"),

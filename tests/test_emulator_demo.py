@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from target_databox.emulator import Store
 from target_databox.emulator.commands.demo import DATA, FILES, DataFile
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from target_databox.emulator.commands.demo import demo as demo_command
 
 # What tap-jsonl does, as far as the demo needs it, with nothing but the standard library.
 TAP = """#!{python}
@@ -68,6 +67,20 @@ def test_demo_shows_what_landed(tmp_path: Path) -> None:
         ("us_employment", 120, ("month",)),
     ]
     store.close()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--api-version", "v1"], ["--api-version", "v2"]])
+def test_demo_hands_the_version_on(tmp_path: Path, arguments: list[str]) -> None:
+    """The version of the API reaches the target as its setting, and only where one is asked for."""
+    seen = tmp_path / "seen"
+    target = script(tmp_path / "target-databox", f"#!/bin/sh\nenv > {seen}\nexit 9\n")
+    tap = script(tmp_path / "tap", "#!/bin/sh\nexit 0\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("target_databox.emulator.commands.demo._target", lambda: Path(target))
+        done = CliRunner().invoke(demo_command, ["--tap", tap, *arguments])
+    assert "ended with 9" in done.output
+    lines = [line for line in seen.read_text().splitlines() if line.startswith("TARGET_DATABOX_API_VERSION=")]
+    assert lines == [f"TARGET_DATABOX_API_VERSION={version}" for version in arguments[1:]]
 
 
 def test_failing_tap_is_explained(tmp_path: Path) -> None:

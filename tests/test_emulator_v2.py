@@ -524,6 +524,24 @@ def test_reading_lags_behind(make_client: Any) -> None:
     assert [each["v"] for each in client("GET", path)["items"]] == ["newest", "more"]
 
 
+def test_all_pages_have_all_rows(make_client: Any) -> None:
+    """Pages of rows, read while they lag and after, have every row once, whatever was overwritten."""
+    now = [1_000_000.0]
+    client = make_client(read_lag_seconds=10.0, clock=lambda: now[0])
+    dataset = client.dataset("id")
+    for begin in (0, 300, 150):
+        client.load(dataset, *({"id": n, "begin": begin} for n in range(begin, begin + 300)))
+        now[0] += 6
+    then, later = [0] * 300 + [300] * 300, [0] * 150 + [150] * 300 + [300] * 150
+    for expected in (then, later):
+        pages = [client("GET", f"/datasets/{dataset}/data?page={page}&pageSize=70") for page in range(10)]
+        rows = {row["id"]: row["begin"] for page in pages for row in page["items"]}
+        assert [rows[n] for n in range(600)] == expected
+        assert sum(len(page["items"]) for page in pages) == 600
+        assert {page["pagination"]["totalItems"] for page in pages} == {600}
+        now[0] += 6
+
+
 def test_key_belongs_to_somebody(call: Client) -> None:
     """Profile and organization tell whose the key is; the key check answers with nothing."""
     assert call("GET", "/auth/validate-key") == {}

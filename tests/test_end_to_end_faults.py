@@ -45,12 +45,14 @@ def by_key(command: Command) -> dict[int, str]:
 class PickyStore(Store):
     """Refuses every request that holds a bad row, and quotes it."""
 
-    def accept(self, dataset_id: str, texts: Sequence[bytes], fate: Fate | None = None) -> Ingestion:
+    def accept(
+        self, dataset_id: str, texts: Sequence[bytes], fate: Fate | None = None, **options: Any
+    ) -> Ingestion:
         """Accept rows, none of which may be bad."""
         for each in texts:
             if b'"bad' in each:
                 raise InvalidInputError(f"This row is not valid: {each.decode()}")
-        return super().accept(dataset_id, texts, fate)
+        return super().accept(dataset_id, texts, fate, **options)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The Databox API v1 on this machine, so that the target can be tried and tested without an account.
+"""The Databox API, v1 and v2, on this machine, so that the target can be tried and tested without an account.
 
 It shares no code with the client in `target_databox.api`: what both got from one place, both could get wrong.
 

@@ -24,7 +24,7 @@ def main() -> None:
     @click.group(context_settings={"help_option_names": ["-h", "--help"]})
     @click.version_option(package_name="target-databox")
     def databox_emulator() -> None:
-        """The Databox API v1 on this machine: try and test target-databox without an account."""
+        """The Databox API, v1 and v2, on this machine: try and test target-databox without an account."""
 
     databox_emulator.add_command(serve)
     databox_emulator.add_command(run)

@@ -1,4 +1,4 @@
-"""Everything that is unknown about the API v1, one named switch each, so that a test can try both ways."""
+"""Everything that is unknown about the API, one named switch each, so that a test can try both ways."""
 
 from __future__ import annotations
 

@@ -72,7 +72,12 @@ class Loaded:
 @click.option(
     "--tap", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A tap-jsonl to use."
 )
-def demo(database: Path | None, tap: Path | None) -> None:
+@click.option(
+    "--api-version",
+    type=click.Choice(["v1", "v2"]),
+    help="The version of the API that the target speaks; its own default without this.",
+)
+def demo(database: Path | None, tap: Path | None, api_version: str | None) -> None:
     """Load real data with a real tap, without an account.
 
     Installs tap-jsonl from PyPI into a virtual environment of its own, once; reads public data about weather
@@ -97,11 +102,13 @@ def demo(database: Path | None, tap: Path | None) -> None:
         work = Path(stack.enter_context(TemporaryDirectory(prefix="databox-demo-")))
         emulator = stack.enter_context(Emulator(store))
         console.print(
-            f"The Databox API v1 is emulated at {emulator.url}, with its rate limits.", highlight=False
+            f"The Databox API is emulated at {emulator.url}, with its rate limits.", highlight=False
         )
         log_config = work / "logging.json"
         log_config.write_text(json.dumps(_QUIET))
         variables = {"SINGER_SDK_LOG_CONFIG": str(log_config), **environment(os.environ, emulator, work)}
+        if api_version is not None:
+            variables["TARGET_DATABOX_API_VERSION"] = api_version
         for file in FILES:
             console.print(f"\n[bold]tap-jsonl | target-databox[/bold]: {file.title}", highlight=False)
             _load(tap, target, file, work, variables, console)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @emulator_options
 def serve(port: int, **options: Any) -> None:
-    """Serve the Databox API v1 on this machine, until Ctrl-C.
+    """Serve the Databox API, v1 and v2, on this machine, until Ctrl-C.
 
     What nobody outside Databox knows about the API has an option here; its help says what is unknown.
     """
@@ -38,7 +38,7 @@ def serve(port: int, **options: Any) -> None:
         except OSError as exc:
             store.close()
             raise cannot_listen(options["host"], port, exc) from exc
-        click.echo(f"Serving the Databox API v1 at {emulator.url} (stop with Ctrl-C).")
+        click.echo(f"Serving the Databox API, v1 and v2, at {emulator.url} (stop with Ctrl-C).")
         click.echo("That address in a browser shows what is loaded.")
         click.echo("To load into it, whatever the target's configuration says:")
         click.echo(f"  export TARGET_DATABOX_EMULATOR_URL={emulator.url}")

@@ -42,8 +42,14 @@ CREATE TABLE IF NOT EXISTS kept_answers (
 CREATE INDEX IF NOT EXISTS datasets_of_source ON datasets (data_source_id);
 CREATE TABLE IF NOT EXISTS rows (
     seq INTEGER PRIMARY KEY, dataset INTEGER NOT NULL REFERENCES datasets ON DELETE CASCADE,
-    key TEXT, body TEXT NOT NULL, changed_at REAL NOT NULL DEFAULT 0, earlier TEXT
+    key TEXT, body TEXT NOT NULL, changed_at REAL NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS earlier_rows (
+    row INTEGER NOT NULL REFERENCES rows ON DELETE CASCADE, body TEXT NOT NULL,
+    since REAL NOT NULL, until REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS earlier_of_row ON earlier_rows (row);
+CREATE INDEX IF NOT EXISTS earlier_until ON earlier_rows (until);
 CREATE INDEX IF NOT EXISTS rows_of_dataset ON rows (dataset);
 CREATE UNIQUE INDEX IF NOT EXISTS rows_by_key ON rows (dataset, key) WHERE key IS NOT NULL;
 CREATE TABLE IF NOT EXISTS ingestions (

@@ -145,6 +145,18 @@ class Processing:
             "UPDATE ingestions SET status = 'failed', processed_at = ?, rows = ? WHERE seq = ?", at, kept, seq
         )
 
+    def _keep_earlier(self, dataset: Dataset, keys: list[str], at: float) -> None:
+        """Keep what rows were before they are replaced, for who reads them back meanwhile."""
+        lag = self._assumptions.read_lag_seconds
+        self._database.run("DELETE FROM earlier_rows WHERE until <= ?", at - lag)
+        self._database.run(
+            "INSERT INTO earlier_rows SELECT seq, body, changed_at, ? FROM rows"  # noqa: S608 -- question marks only
+            f" WHERE dataset = ? AND key IN ({','.join('?' * len(keys))})",
+            at,
+            dataset.seq,
+            *keys,
+        )
+
     def _store(
         self,
         dataset: Dataset,
@@ -163,18 +175,17 @@ class Processing:
                 *wanted,
             )
         }
-        lag = self._assumptions.read_lag_seconds
+        if known and self._assumptions.read_lag_seconds:
+            self._keep_earlier(dataset, list(known), at)
         bodies = []
         for place, key in taken:
             text = texts[place].decode()
             if self._assumptions.key_update == "merge" and key in known:
                 text = _MERGED.encode({**parsed_rows(f"[{known[key]}]")[0], **rows[place]}).decode()
-            bodies.append((dataset.seq, key, text, at, lag, lag))
+            bodies.append((dataset.seq, key, text, at))
         self._database.run_many(
             "INSERT INTO rows (dataset, key, body, changed_at) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (dataset, key) WHERE key IS NOT NULL DO UPDATE SET"
-            " earlier = CASE WHEN ? = 0 THEN NULL"
-            " WHEN changed_at + ? <= excluded.changed_at THEN body ELSE earlier END,"
             " body = excluded.body, changed_at = excluded.changed_at",
             bodies,
         )

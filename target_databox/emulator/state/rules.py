@@ -184,8 +184,10 @@ def _rejection(
                 changed[name] = Column("string")
             elif assumptions.type_conflicts == "rejected":
                 return Rejection(place, f"A value is no {column.type}, which its column is.", name)
-    if most_columns is not None and len({*columns, *changed}) > most_columns:
-        return Rejection(place, f"A dataset has at most {most_columns} columns.", next(reversed(changed)))
+    if changed and most_columns is not None:
+        added = [name for name in changed if name not in columns]
+        if added and len(columns) + len(added) > most_columns:
+            return Rejection(place, f"A dataset has at most {most_columns} columns.", added[-1])
     columns.update(changed)
     return None
 
