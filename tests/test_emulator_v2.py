@@ -210,6 +210,19 @@ def test_new_ingestions_are_missing_from_the_list(make_client: Any) -> None:
     assert client("GET", f"/datasets/{dataset}/ingestions")["items"] == []
 
 
+def test_ingestions_come_in_pages(call: Client) -> None:
+    """The list of ingestions has pages from 0, 25 long where nothing else is asked for, newest first."""
+    dataset = call.dataset()
+    path = f"/datasets/{dataset}/data"
+    ids = [call("POST", path, {"records": [{"n": n}]})["ingestionId"] for n in range(27)][::-1]
+    first = call("GET", f"/datasets/{dataset}/ingestions")
+    assert [each["id"] for each in first["items"]] == ids[:25]
+    assert first["pagination"] == {"page": 0, "pageSize": 25, "totalItems": 27}
+    second = call("GET", f"/datasets/{dataset}/ingestions?page=1&pageSize=2")
+    assert [each["id"] for each in second["items"]] == ids[2:4]
+    assert set(second["items"][0]) == {"id", "status", "initiatedAt", "duration", "initiatedBy"}
+
+
 @pytest.mark.parametrize("status", ["failed", "purged"])
 def test_failed_and_purged_ingestions(make_client: Any, status: str) -> None:
     """An ingestion that fails, or that a purge discards, has its word, zeros for counts, and a reason."""
@@ -475,6 +488,9 @@ def test_deleted_things_linger_in_lists(make_client: Any) -> None:
     assert [each["id"] for each in client("GET", "/data-sources")["items"]] == [source]
     assert [each["id"] for each in client("GET", "/datasets")["items"]] == [dataset]
     assert client.refused("GET", f"/datasets/{dataset}") == (404, "not_found")
+    other = client.dataset()
+    client("DELETE", f"/datasets/{other}")
+    assert other in {each["id"] for each in client("GET", "/datasets")["items"]}
     gone = make_client()
     gone("DELETE", f"/data-sources/{gone.source()}")
     assert gone("GET", "/data-sources")["items"] == []
@@ -522,6 +538,21 @@ def test_reading_lags_behind(make_client: Any) -> None:
     assert client("GET", path)["items"] == [{"id": 1, "v": "old"}]
     now[0] += 51
     assert [each["v"] for each in client("GET", path)["items"]] == ["newest", "more"]
+
+
+def test_every_version_of_a_row_has_its_time(make_client: Any) -> None:
+    """A row that changes often is read back in each of its versions, one lag after it was written."""
+    now = [1_000_000.0]
+    client = make_client(read_lag_seconds=10.0, clock=lambda: now[0])
+    dataset = client.dataset("id")
+    for at, version in ((0, "a"), (5, "b"), (8, "c")):
+        now[0] = 1_000_000.0 + at
+        client.load(dataset, {"id": 1, "v": version})
+    for at, shown in ((9, []), (11, ["a"]), (16, ["b"]), (17.9, ["b"]), (18, ["c"]), (99, ["c"])):
+        now[0] = 1_000_000.0 + at
+        assert [each["v"] for each in client("GET", f"/datasets/{dataset}/data")["items"]] == shown
+    client("POST", f"/datasets/{dataset}/purge")
+    assert client("GET", f"/datasets/{dataset}/data")["items"] == []
 
 
 def test_all_pages_have_all_rows(make_client: Any) -> None:

@@ -46,7 +46,7 @@ def scope_of(route: Route | None, call: Call, path: str) -> Scope | None:
     Args:
         route: The request's route.
         call: The request.
-        path: The request's path, which names the resource.
+        path: The request's path, which names route and resource.
 
     Raises:
         InvalidInputError: The key is no UUID.
@@ -63,7 +63,7 @@ def scope_of(route: Route | None, call: Call, path: str) -> Scope | None:
             raise InvalidInputError(f"{HEADER} must be a UUID.", HEADER)
     user = call.actor.id if call.actor else None
     account = call.headers.get("x-account-id", str(call.store.own_account().id))
-    return Scope(json.dumps([user, account, route.operation, path, key]))
+    return Scope(json.dumps([user, account, path, key]))
 
 
 class Turns:
