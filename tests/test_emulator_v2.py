@@ -752,3 +752,16 @@ def test_answers_may_be_no_envelope(call: Client) -> None:
     for body in ("null", json.dumps({"status": "error", "errors": "no"}), "<html>"):
         call.emulator.faults.add("v2_profile", times=1, status=500, body=body)
         assert call.raw("GET", "/v2/profile").text == body
+
+
+def test_unknown_numbers_may_be_adopted(make_client: Any) -> None:
+    """A trial's emulator makes a source or dataset of an unknown id, but no id is of both kinds."""
+    client = make_client(adopt_unknown_ids=True)
+    assert client("GET", "/data-sources/77")["id"] == 77
+    found = client("GET", "/datasets/88")
+    assert (found["id"], found["dataSourceId"]) == (88, 77)
+    assert client("GET", "/datasets/88/schema") == {"items": [], "primaryKey": None}
+    assert client.load(88, {"a": 1})["summary"]["ingestion"]["appendedRecordCount"] == 1
+    assert client.refused("GET", "/datasets/77") == (404, "not_found")
+    assert client.refused("GET", "/data-sources/88") == (404, "not_found")
+    assert client.source() not in {77, 88}
