@@ -606,13 +606,16 @@ def test_rejected_record_stays_the_reason_of_the_end() -> None:
 def test_one_ingestion_confirms_no_two_batches(confirmation: str) -> None:
     """Where two POSTs are answered with one ingestion, the run ends and no STATE passes either."""
     scene = Scene(confirmation=confirmation)
-    scene.put(*range(8), state=True)
+    scene.put(*range(4), state=True)
+    scene.put(*range(4, 8), state=True)
     first, second = scene.next(PostRows), scene.next(PostRows)
     scene.done(first, Accepted("same", (), "r"))
     scene.done(second, Accepted("same", (), "r"))
     assert isinstance(scene.dispatcher.error, UnconfirmedError)
     assert "two batches" in str(scene.dispatcher.error)
-    assert scene.state() is None
+    scene.after(5.0).none()
+    assert scene.dispatcher.is_over(scene.now)
+    assert scene.dispatcher.state(scene.now, last=True) is None
 
 
 def test_throttled_readings_lengthen_no_later_timeout() -> None:

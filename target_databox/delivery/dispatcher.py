@@ -416,6 +416,8 @@ class Dispatcher:
                 ),
                 now,
             )
+            # Nor may its outcome confirm the other one: it may hold the rows of either.
+            self._lifecycle.close()
             return
         batch.happened(Event.FOUND if outcome.was_lost else Event.ACCEPTED)
         batch.posting.succeeded()

@@ -255,7 +255,7 @@ class Emulator:
         except RefusedError as refused:
             return answers.refusal(version, refused, self.store.assumptions)
         if not any(fault.forgets for fault in call.faults):
-            self.store.kept_answers.keep(scope.text, given, bytes(response.body or b""))  # type: ignore[arg-type]
+            self.store.kept_answers.keep(scope.text, given, bytes(response.body or b""))  # type: ignore[arg-type] # always bytes
         return response
 
 
