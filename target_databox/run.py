@@ -8,17 +8,18 @@ import logging
 import math
 import sys
 import time
+import uuid
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from target_databox import __version__
 from target_databox.api.budget import BlockingBudget, Budget
 from target_databox.api.errors import SetupError
 from target_databox.api.retries import patiently, wait_seconds
-from target_databox.api.v1.client import DataboxClient
 from target_databox.delivery.batches import Destination
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import Engine
 from target_databox.destination.resources import Resources
+from target_databox.destination.sources import Sources
 from target_databox.failures import tell
 from target_databox.interrupts import Interrupted
 from target_databox.outputs.rejects import RejectsFile, RejectsLeftError
@@ -28,6 +29,7 @@ from target_databox.reports.position import Position
 from target_databox.reports.progress import InputShare, Progress, display
 from target_databox.reports.summary import Rejections, summarise
 from target_databox.singer.messages import InputError
+from target_databox.versions import client_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,28 +58,35 @@ class Loader:
         self._interrupts = interrupts
         self._requests = Requests()
         self._rejections = Rejections()
-        self._client = DataboxClient(
+        self._client = client_class(settings.api_version)(
             settings.api_url,
             settings.api_key,
+            account_id=settings.account_id,
             request_timeout_seconds=settings.request_timeout_seconds,
             on_exchange=self._requests.add,
             user_agent=f"target-databox/{__version__}",
         )
         self.budget = Budget(settings.requests_per_second, settings.requests_per_hour)
         self._blocking_budget = BlockingBudget(self.budget, rest=self._rest)
-        self.resources = Resources(
+        sources = Sources(
             self._client,
             self._patiently,
             account_id=settings.account_id,
             data_source_id=settings.data_source_id,
             data_source_title=settings.data_source_title,
             timezone=settings.timezone,
+            dialect=settings.dialect,
+            new_key=_new_key,
+        )
+        self.resources = Resources(
+            self._client, self._patiently, sources, dialect=settings.dialect, new_key=_new_key
         )
         self.rejects = RejectsFile(settings.rejects_path) if settings.rejects_path else None
         self._dispatcher = Dispatcher(
             settings,
             self.budget,
             wait=wait_seconds,
+            new_key=_new_key,
         )
         self._display = display()
         self._progress = Progress(self._position, self._display)
@@ -120,6 +129,7 @@ class Loader:
             keys_are_known=dataset.keys_known,
             is_new=dataset.created,
             purge=settings.load_method == "overwrite" and not dataset.created,
+            resends_are_recognised=settings.dialect.resends_are_recognised,
         )
         logger.info("Loading %s.", destination)
         if not sink.load_keys and settings.load_method == "upsert" and not dataset.created:
@@ -225,3 +235,7 @@ class Loader:
             requests=sum(each.requests for each in counts),
             hour_requests=an_hour,
         )
+
+
+def _new_key() -> str:
+    return str(uuid.uuid4())

@@ -21,7 +21,6 @@ from target_databox.records.modern import textual
 from target_databox.records.row_hash import ROW_HASH, with_row_hash
 from target_databox.records.rows import BadRecordError, RowEncoder
 from target_databox.records.schemas import SchemaReader
-from target_databox.settings.table import DIALECT
 from target_databox.singer.validators import MISFITS, misfit_text, problem_text, validator_of
 
 if TYPE_CHECKING:
@@ -73,8 +72,6 @@ class DatasetSink(Sink):
         encoder: Makes rows of its records.
         lacked_key: Whether the newest record that could not become a row lacked a key value.
     """
-
-    MAX_SIZE_DEFAULT = DIALECT.most_rows
 
     def __init__(
         self,

@@ -314,7 +314,7 @@ class TargetDatabox(Target):
         if self.settings.load_method != "overwrite" and not self._is_warned_of_versions:
             self._is_warned_of_versions = True
             logger.warning(
-                "ACTIVATE_VERSION of stream '%s' changes nothing: the Databox API v1 can't delete single "
+                "ACTIVATE_VERSION of stream '%s' changes nothing: the Databox API can't delete single "
                 "rows, so rows that are gone at the source stay in the dataset. Use load_method overwrite "
                 "for a fresh copy every run.",
                 stream,
@@ -390,8 +390,11 @@ class TargetDatabox(Target):
 
     def _warn_of_width(self, sink: DatasetSink) -> None:
         advice = sink.width_advice()
-        if advice:
-            logger.warning("%s", advice)
+        if not advice:
+            return
+        if self.settings.dialect.most_columns is not None:
+            raise InputError(f"is a SCHEMA that can't be loaded. {advice}")
+        logger.warning("%s", advice)
 
     def _go_on(self) -> None:
         if self.engine.is_stopping:

@@ -88,11 +88,18 @@ class Scene:
     def __init__(self, *, to: Destination | None = None, **changes: Any) -> None:
         self.now = 0.0
         self.budget = FreeBudget()
-        self.dispatcher = Dispatcher(settings(**changes), self.budget, wait=lambda _, asked: asked or 1.0)
+        self.dispatcher = Dispatcher(
+            settings(**changes), self.budget, wait=lambda _, asked: asked or 1.0, new_key=self._new_key
+        )
         self.dispatcher.server_time = EPOCH
         self.lane = self.dispatcher.open_lane(to or destination())
         self._number = 0
         self._ids = 0
+        self._keys = 0
+
+    def _new_key(self) -> str:
+        self._keys += 1
+        return f"key {self._keys}"
 
     def add_lane(self, stream: str, **changes: Any) -> Lane:
         """Another dataset."""

@@ -168,7 +168,7 @@ def purge_before_leftovers(run: Run) -> None:
     """A dataset is purged at once, whatever a killed run left behind."""
     for lane in run.lanes:
         if lane.destination.purge:
-            lane.opening = PurgeOnce(0.0)
+            lane.opening = PurgeOnce(0.0, "")
 
 
 def superseded_at_once(run: Run) -> None:

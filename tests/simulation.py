@@ -77,6 +77,7 @@ class Run:
             cast("DeliverySettings", settings),
             self.budget,
             wait=lambda tries, asked: (asked or 0.0) + world.rand.uniform(0, min(30.0, 0.5 * 2**tries)),
+            new_key=world.new_key,
         )
         is_new = world.runs == 1 and not plan.leftovers and not plan.overwrite
         self.lanes = [
@@ -146,6 +147,7 @@ class World:
         self._mutate = mutate
         self._events: list[tuple[float, int, str, tuple[Any, ...]]] = []
         self._sequence = itertools.count()
+        self._keys = itertools.count()
 
     def _input(self) -> list[Message]:
         messages = []
@@ -178,6 +180,10 @@ class World:
     def is_finished(self) -> bool:
         """Whether the last STATE of the input is written."""
         return self.states[-1:] == [self.input[-1].number]
+
+    def new_key(self) -> str:
+        """An idempotency key."""
+        return f"key {next(self._keys)}"
 
     # The whole story
 

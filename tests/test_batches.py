@@ -18,7 +18,7 @@ from target_databox.delivery.rows import Row
 from tests.delivering import destination
 from tests.simulation import World
 
-FINAL = {State.STORED, State.HALVED, State.REJECTED, State.SUSPECT, State.LEFT}
+FINAL = {State.STORED, State.MIXED, State.HALVED, State.REJECTED, State.SUSPECT, State.LEFT}
 
 
 class Seen(dict[tuple[State, Event], State]):

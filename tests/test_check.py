@@ -225,7 +225,7 @@ def test_unusable_rejects_path_is_told(command: Command, tmp_path: Path) -> None
 
 def test_bad_settings_are_lines(command: Command) -> None:
     """Every setting that can't be used is a line of its own."""
-    run = checked(command, batch_size_rows=500, confirmation="maybe")
+    run = checked(command, batch_size_rows=501, confirmation="maybe")
     failed = [cells[2] for cells in lines(run) if cells[:2] == ["settings", "FAILED"]]
     assert [text.split()[0] for text in failed] == ["batch_size_rows", "confirmation"]
     assert run.code == 1

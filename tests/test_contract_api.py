@@ -16,8 +16,9 @@ import pytest
 import requests
 
 from target_databox.api.errors import KeyRefusedError, RefusedError
+from target_databox.api.limits import DEFAULT_API_URL
 from target_databox.api.v1.client import DataboxClient
-from target_databox.api.v1.limits import DEFAULT_API_URL, MAX_REQUEST_ROWS
+from target_databox.api.v1.limits import MAX_REQUEST_ROWS
 from target_databox.api.values import Ingestion, IngestionStatus
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Place:
         self.api_key = api_key
         self.pause_seconds = pause_seconds
         self.client = DataboxClient(url, api_key, request_timeout_seconds=60)
-        self.account_id = account_id or self.client.accounts()[0].id
+        self.account_id = account_id or self.client.accounts().items[0].id
         self.title = f"target-databox contract {uuid.uuid4()}"
         self.source = self.client.create_data_source(self.title, self.account_id, "UTC")
 
@@ -96,13 +97,13 @@ def test_keys_are_checked(place: Place) -> None:
 
 def test_accounts_and_zones_are_listed(place: Place) -> None:
     """The account is listed with its type, and UTC is a time zone."""
-    assert place.account_id in {account.id for account in place.client.accounts()}
+    assert place.account_id in {account.id for account in place.client.accounts().items}
     assert "UTC" in place.client.timezones()
 
 
 def test_created_sources_are_listed(place: Place) -> None:
     """A data source that was created is in its account's list, with its title and time of creation."""
-    listed = {source.id: source for source in place.client.data_sources(place.account_id)}
+    listed = {source.id: source for source in place.client.data_sources(place.account_id).items}
     assert listed[place.source.id].title == place.title
     assert listed[place.source.id].created
 
@@ -110,7 +111,7 @@ def test_created_sources_are_listed(place: Place) -> None:
 def test_created_datasets_are_listed(place: Place) -> None:
     """A dataset that was created is in its source's list."""
     dataset = place.dataset("id")
-    assert [(each.id, each.title) for each in place.client.datasets(place.source.id)] == [
+    assert [(each.id, each.title) for each in place.client.datasets(place.source.id).items] == [
         (dataset.id, dataset.title)
     ]
 

@@ -204,7 +204,7 @@ def test_activate_version_is_accepted(command: Command) -> None:
     run = command.run(schema(), record(id=1), version, version, state(done=1))
     assert (run.code, run.states) == (0, [{"done": 1}])
     assert run.told("WARNING") == [
-        "ACTIVATE_VERSION of stream 'orders' changes nothing: the Databox API v1 can't delete single rows, "
+        "ACTIVATE_VERSION of stream 'orders' changes nothing: the Databox API can't delete single rows, "
         "so rows that are gone at the source stay in the dataset. Use load_method overwrite for a fresh copy "
         "every run."
     ]

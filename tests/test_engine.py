@@ -49,7 +49,7 @@ class ApiInMemory:
         self._lock = threading.Lock()
         self._ids = itertools.count()
 
-    def post_rows(self, _: str, body: bytes) -> Accepted:
+    def post_rows(self, _: str, body: bytes, _key: str) -> Accepted:
         """Take a batch."""
         with self._lock:
             self._at_once += 1
@@ -77,7 +77,7 @@ class ApiInMemory:
         """Nothing is pending."""
         return IngestionsPage((), page, page_size, 0)
 
-    def purge(self, _: str) -> None:
+    def purge(self, _: str, _key: str) -> None:
         """Forget everything."""
         self.rows.clear()
 
@@ -106,6 +106,7 @@ class Station:
             ),
             budget or FreeBudget(),
             wait=lambda _, asked: asked or 0.01,
+            new_key=str,
         )
         self.engine = Engine(
             self.dispatcher,

@@ -159,7 +159,7 @@ def by_delivery(
 ) -> BaseException | None:
     """Make the request as delivery does: a question for an outcome, or else a POST of rows."""
     wait = functools.partial(wait_seconds, rand=rand)
-    dispatcher = Dispatcher(settings(retry_seconds=retry_seconds), FreeBudget(), wait=wait)
+    dispatcher = Dispatcher(settings(retry_seconds=retry_seconds), FreeBudget(), wait=wait, new_key=str)
     lane = dispatcher.open_lane(destination())
     dispatcher.put(lane, [Row((number,), b"{}", number=number, line=b"{}") for number in range(4)], 0.0)
     if asks:

@@ -37,7 +37,8 @@ def problems(config: dict[str, Any], variables: dict[str, str] | None = None) ->
 def test_defaults_are_those_of_the_table() -> None:
     """Without a configuration every setting has its default."""
     read = settings()
-    for name, default in DEFAULTS.items():
+    limits = {"batch_size_rows": 100, "batch_size_bytes": 1_000_000}
+    for name, default in {**DEFAULTS, **limits}.items():
         if name != "api_key":
             assert getattr(read, name) == ({} if default is None and name in OBJECTS else default), name
     assert not read.emulated
@@ -52,6 +53,25 @@ OBJECTS = (
     "stream_map_config",
     "faker_config",
 )
+
+
+def test_limits_are_those_of_the_version() -> None:
+    """Batches are as large as the version of the API allows, where nothing is said."""
+    read = settings(api_version="v2")
+    assert (read.batch_size_rows, read.batch_size_bytes) == (500, 10_485_760)
+    assert (read.dialect.name, settings().dialect.name) == ("v2", "v1")
+    assert settings(api_version="v2", batch_size_rows=101).batch_size_rows == 101
+
+
+@pytest.mark.parametrize(
+    ("version", "good", "bad", "kind"), [("v1", "6f96", 12, "a UUID"), ("v2", 12, "6f96", "a whole number")]
+)
+def test_ids_are_those_of_the_version(version: str, good: object, bad: object, kind: str) -> None:
+    """An id of the other version is an error that says so; whole numbers may be text or not."""
+    for each in (good, str(good)):
+        assert settings(api_version=version, dataset_ids={"a": each}).dataset_ids == {"a": str(good)}
+    (problem,) = problems({**KEY, "api_version": version, "dataset_ids": {"a": bad}})
+    assert problem.startswith(f"dataset_ids.a must be {kind} with api_version {version}, not '{bad}'. ")
 
 
 def test_passed_defaults_are_accepted() -> None:
@@ -120,15 +140,15 @@ def test_values_are_understood(name: str, given: Any, read: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "given", "words"),
     [
-        ("batch_size_rows", 0, "1 to 100"),
-        ("batch_size_rows", 101, "1 to 100"),
-        ("batch_size_rows", "ten", "1 to 100"),
+        ("batch_size_rows", 0, "1 to 500"),
+        ("batch_size_rows", 101, "at most 100 with api_version v1"),
+        ("batch_size_rows", "ten", "1 to 500"),
         ("batch_size_rows", 1.5, "must be an integer"),
         ("batch_size_rows", True, "not True"),
         ("batch_size_rows", "1_0", "not '1_0'"),
         ("batch_size_rows", "1e999", "out of range"),
         ("batch_size_rows", [1], "must be an integer"),
-        ("batch_size_bytes", 999, "1,000 to 1,000,000"),
+        ("batch_size_bytes", 999, "1,000 to 10,485,760"),
         ("unconfirmed_bytes", 1_999_999, "2,000,000 or more"),
         ("account_id", 0, "1 or more"),
         ("account_id", float("nan"), "must be an integer"),
@@ -158,7 +178,8 @@ def test_values_are_understood(name: str, given: Any, read: Any) -> None:
         ("flattening_separator", "", "1"),
         ("dataset_ids", "[1]", "must be an object"),
         ("dataset_ids", "{", "no JSON"),
-        ("dataset_ids", {"orders": 5}, "dataset_ids.orders must be text"),
+        ("dataset_ids", {"orders": 5}, "dataset_ids.orders must be a UUID with api_version v1"),
+        ("dataset_ids", {"orders": 5.5}, "dataset_ids.orders must be an id"),
         ("dataset_titles", {"orders": ""}, "dataset_titles.orders must be text of 1 to 255"),
         ("column_types", {"orders": "number"}, "column_types.orders must be an object from column to type"),
         ("column_types", {"orders": {"a": "int"}}, "column_types.orders.a must be string, number, datetime"),
@@ -280,7 +301,7 @@ def test_streams_may_hold_dots() -> None:
 def test_unused_entries_are_found() -> None:
     """Types of columns that their stream does not have are found; streams that never came are no fault."""
     read = settings(
-        dataset_ids={"ordres": "1", "orders": "2"},
+        dataset_ids={"ordres": "a", "orders": "b"},
         dataset_titles={"gone": "T"},
         primary_keys={"gone": ["id"]},
         column_types={
@@ -456,7 +477,7 @@ def test_schema_describes_every_setting() -> None:
     assert properties["api_key"]["secret"]
     assert CONFIG_JSONSCHEMA["required"] == ["api_key"]
     assert CONFIG_JSONSCHEMA["additionalProperties"] is False
-    assert properties["batch_size_rows"]["maximum"] == 100
+    assert properties["batch_size_rows"]["maximum"] == 500
 
 
 ANYTHING = st.recursive(

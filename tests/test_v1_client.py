@@ -29,6 +29,7 @@ from target_databox.api.values import (
     IngestionEntry,
     IngestionsPage,
     IngestionStatus,
+    Page,
 )
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def test_accounts_are_read(client: DataboxClient, http: Http) -> None:
     """Accounts come with id, name and type; a missing name is empty."""
     lines = [{"id": 1, "name": "A", "accountType": "agency", "more": 1}, {"id": 2, "name": None}]
     http.get(f"{URL}/v1/accounts", json={**ENVELOPE, "accounts": lines})
-    assert client.accounts() == (Account(1, "A", "agency"), Account(2, "", ""))
+    assert client.accounts() == Page((Account(1, "A", "agency"), Account(2, "", "")), 2)
 
 
 def test_time_zones_are_read(client: DataboxClient, http: Http) -> None:
@@ -115,7 +116,7 @@ def test_data_sources_are_read(client: DataboxClient, http: Http) -> None:
         {"id": 9, "ingestionSupported": False},
     ]
     http.get(f"{URL}/v1/accounts/1/data-sources", json={**ENVELOPE, "dataSources": lines})
-    assert client.data_sources(1) == (
+    assert client.data_sources(1).items == (
         DataSource(7, "T", CREATED, "UTC"),
         DataSource(8, None, None, None),
         DataSource(9, None, None, None, ingestion_supported=False),
@@ -143,7 +144,7 @@ def test_data_sources_are_created(client: DataboxClient, http: Http) -> None:
 def test_datasets_are_read(client: DataboxClient, http: Http) -> None:
     """Datasets come with id, title and time of creation."""
     http.get(f"{URL}/v1/data-sources/7/datasets", json={**ENVELOPE, "datasets": [{"id": "d", "title": "T"}]})
-    assert client.datasets(7) == (Dataset("d", "T", None),)
+    assert client.datasets(7) == Page((Dataset("d", "T", None),), 1)
 
 
 def test_datasets_are_created(client: DataboxClient, http: Http) -> None:

@@ -12,9 +12,8 @@ import requests_mock
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from target_databox.api import values
+from target_databox.api import answers, values
 from target_databox.api.errors import LostAnswerError
-from target_databox.api.v1 import wire
 from target_databox.api.v1.client import DataboxClient
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ URL = "https://api.databox.test"
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"\xff", b'{"a":', b'"text"', b"7"])
 def test_unreadable_bodies_tell_nothing(body: bytes) -> None:
     """The body of a failed answer may be anything without harm."""
-    assert wire.envelope_of(body) == wire.Envelope()
+    assert answers.envelope_of(body) == answers.Envelope()
 
 
 class Route(NamedTuple):

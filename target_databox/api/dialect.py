@@ -20,8 +20,11 @@ class Dialect:
         most_bytes: Bytes in the body of one request, frame included.
         most_columns: Columns of a dataset; None when no limit is known.
         page_size: Lines on a full page of the list of ingestions.
-        resends_are_recognised: Whether a second copy of a request is known to be one, and stored once.
-        rejections_are_named: Whether an ingestion's detail says which of its rows were rejected.
+        ids_are_numbers: Whether the ids of datasets are whole numbers; else they are UUIDs.
+        resends_are_recognised: Whether a second copy of a request, with the same idempotency key, is known to
+            be one, and carried out once.
+        things_are_readable: Whether documented routes read one data source and one dataset, so that one
+            that they do not know is gone.
     """
 
     name: str
@@ -30,8 +33,9 @@ class Dialect:
     most_bytes: int
     most_columns: int | None
     page_size: int
+    ids_are_numbers: bool
     resends_are_recognised: bool
-    rejections_are_named: bool
+    things_are_readable: bool
 
     @property
     def frame_bytes(self) -> int:

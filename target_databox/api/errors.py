@@ -6,8 +6,7 @@
      |   |- UnreachableError    the request never left: nothing was stored
      |   `- LostAnswerError     sent, but the answer is lost or unreadable: stored or not, nobody knows
      `- RefusedError            a final answer: another try gives the same
-         |- KeyRefusedError     401, 403: ends the run at once
-         `- MissingError        404
+    x
 
     SetupError                  what was configured and what Databox holds don't fit; a setting mends it
      |- AccountError
@@ -35,6 +34,10 @@ THROTTLED_STATUS: Final = 429  # A: the status past the rate limit is not docume
 # 529 and more), so it is every 5xx but those that say that the request was not understood (501, 505).
 LOST_ANSWER_STATUSES: Final = frozenset({408, 425, *range(500, 600)}) - {501, 505}
 WRONG_KEY_STATUS: Final = 401
+FORBIDDEN_STATUS: Final = 403
+# O: the answer of v2 to an idempotency key that came with other input before.
+REUSED_KEY_STATUS: Final = 422
+REUSED_KEY_CODE: Final = "idempotency_key_reused"
 
 
 class DataboxError(Exception):
@@ -126,6 +129,15 @@ class MissingError(RefusedError):
         return False
 
 
+class IdempotencyError(RefusedError):
+    """The idempotency key of a request is another request's (422, O)."""
+
+    @property
+    def may_blame_body(self) -> bool:
+        """Never: what was sent is not looked at."""
+        return False
+
+
 class SetupError(Exception):
     """Configuration and Databox don't fit; the message names the setting that mends it."""
 
@@ -162,6 +174,11 @@ class KeysDifferError(DatasetError):
         self.found = found
 
 
+def is_reused_key(status: int, problems: Iterable[ApiProblem]) -> bool:
+    """Whether an answer says that an idempotency key is another request's (v2, O)."""
+    return status == REUSED_KEY_STATUS and any(each.code == REUSED_KEY_CODE for each in problems)
+
+
 def problems_text(problems: Iterable[ApiProblem], request_id: str | None) -> str:
     """What the API said, as one clause such as `invalid_input: Bad title, field title, request id 12`.
 
@@ -188,6 +205,8 @@ def error_of_answer(
     request_id: str | None = None,
     retry_after_seconds: float | None = None,
     location: str | None = None,
+    lost_statuses: frozenset[int] = LOST_ANSWER_STATUSES,
+    role_needed: str | None = None,
 ) -> DataboxError:
     """The error for an answer whose status is not 2xx.
 
@@ -199,6 +218,8 @@ def error_of_answer(
         request_id: The answer's `requestId`.
         retry_after_seconds: From the answer's `Retry-After`.
         location: The host that a redirect points to, shown and never followed.
+        lost_statuses: Those after which the request may or may not have been carried out.
+        role_needed: Who may do this, as a clause; None when that is not known.
 
     Returns:
         An instance of the class that says what the caller may do next; never raised here.
@@ -214,11 +235,20 @@ def error_of_answer(
             "the rate limit of the API key is used up; nothing was stored. Lower requests_per_second or "
             "requests_per_hour if something else uses this key."
         )
-    elif status in LOST_ANSWER_STATUSES:
+    elif status in lost_statuses:
         kind = LostAnswerError
         advice = (
             "this is a temporary failure of the API; the request may or may not have been carried "
             "out. Run again later."
+        )
+    elif status == FORBIDDEN_STATUS and role_needed is not None:
+        kind = KeyRefusedError
+        advice = f"{role_needed}. Use a key (api_key) of such a user, or ask one for it."
+    elif is_reused_key(status, problems):
+        kind = IdempotencyError
+        advice = (
+            "the API takes the request for a copy of another one. Nothing was stored; run again, and report "
+            "it to the makers of target-databox."
         )
     elif status in KEY_REFUSED_STATUSES:
         kind = KeyRefusedError

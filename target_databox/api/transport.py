@@ -105,7 +105,15 @@ class Transport:
         line = line.replace(self._key, MASK)
         return line if len(line) <= MAX_TEXT_CHARACTERS else line[: MAX_TEXT_CHARACTERS - 1] + "…"
 
-    def exchange(self, method: str, route: str, path: str, target: str, body: bytes | None) -> Reply:
+    def exchange(
+        self,
+        method: str,
+        route: str,
+        path: str,
+        target: str,
+        body: bytes | None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         """Send one request once.
 
         Args:
@@ -114,6 +122,7 @@ class Transport:
             path: Path, for errors.
             target: Path with its query.
             body: JSON, or None.
+            headers: Headers beside those of every request.
 
         Returns:
             The answer, whatever its status.
@@ -126,7 +135,7 @@ class Transport:
         request = requests.PreparedRequest()
         # Built by hand: `prepare` parses the address twice, reads .netrc and costs more than sending.
         request.method, request.url, request.body = method, f"{self.api_url}{target}", body
-        request.headers = CaseInsensitiveDict(self._headers)
+        request.headers = CaseInsensitiveDict({**self._headers, **(headers or {})})
         if body is not None:
             request.headers["Content-Type"] = "application/json"
         if method == "POST":

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import enum
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
 
 
 class IngestionStatus(enum.Enum):
@@ -33,12 +39,14 @@ class ApiProblem:
         message: Text for people, at most 300 characters.
         field: The request field that is to blame, if any.
         type: Category, such as `validation` or `permission`.
+        record: The rejected row that it is about, as decoded JSON; None where the API names none.
     """
 
     code: str | None
     message: str | None
     field: str | None
     type: str | None
+    record: Any = dataclasses.field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,39 +64,44 @@ class DataSource:
 
     Attributes:
         ingestion_supported: Whether it takes rows (D); False only where the API says so, as it does of those
-            that Databox fills itself.
+            that Databox fills itself; None where that is not certain.
     """
 
     id: int
     title: str | None
     created: str | None
     timezone: str | None
-    ingestion_supported: bool = True
+    ingestion_supported: bool | None = True
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset as the list of a data source shows it (fields O). `created` is ISO 8601 text as it came."""
+    """A dataset as a list shows it (fields O). `created` is ISO 8601 text as it came.
+
+    Attributes:
+        data_source_id: Its data source; None where the list is of one data source only.
+    """
 
     id: str
     title: str | None
     created: str | None
+    data_source_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetDetail:
-    """A dataset as the undocumented detail route shows it (O).
+    """What the API tells of one dataset (O): v1 on an undocumented route.
 
     Attributes:
         id: The dataset's id.
         primary_keys: Its keys, empty when it has none: an empty list, or null, as in the request that creates
             a dataset (D). None when the API doesn't tell: the field is missing, or is anything else.
-        data_source_id: Its data source, or None when the API doesn't tell.
+        column_types: Types by column, as far as the API tells them.
     """
 
     id: str
     primary_keys: tuple[str, ...] | None
-    data_source_id: int | None
+    column_types: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +180,24 @@ class IngestionsPage:
     page: int
     page_size: int
     total_items: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A page of a list of accounts, data sources or datasets.
+
+    Attributes:
+        items: What is on it, in the API's order.
+        total_items: How many the whole list has; None when the API doesn't tell.
+    """
+
+    items: tuple[T, ...]
+    total_items: int | None
+
+    @classmethod
+    def whole(cls, items: tuple[T, ...]) -> Page[T]:
+        """A list that has no pages."""
+        return cls(items, len(items))
 
 
 class ColumnLike(Protocol):

@@ -43,7 +43,9 @@ class IngestionDetail:
 
 @dataclass(frozen=True)
 class PurgeRows:
-    """The dataset is to be purged."""
+    """The dataset is to be purged; every try has the same idempotency key."""
+
+    idempotency_key: str
 
 
 Question: TypeAlias = ListPage | IngestionDetail | PurgeRows
@@ -111,9 +113,13 @@ class Task:
 class PurgeOnce(Task):
     """Removes every row of the dataset; doing it twice before the first row is as good as once."""
 
+    def __init__(self, due_at: float, idempotency_key: str) -> None:
+        super().__init__(due_at)
+        self._idempotency_key = idempotency_key
+
     def question(self) -> Question:
         """The purge."""
-        return PurgeRows()
+        return PurgeRows(self._idempotency_key)
 
     def take(self, answer: IngestionsPage | Ingestion | None, now: float) -> None:  # noqa: ARG002 # as every task
         """It was done."""

@@ -30,6 +30,8 @@ from target_databox.delivery.attempts import Attempts
 from target_databox.delivery.rows import RowQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from target_databox.delivery.background import Hold, PendingWait, PurgeOnce, Search, Task
     from target_databox.delivery.interfaces import DeliverySettings
     from target_databox.delivery.rows import Row
@@ -51,6 +53,7 @@ class State(enum.Enum):
     SEARCHED = "its answer was lost; it is looked for in the list of ingestions"
     ACCEPTED = "it has an ingestion, whose outcome is awaited"
     STORED = "every row is stored"
+    MIXED = "the rows that the API named are rejected, every other one is stored"
     HALVED = "two halves go on in its place"
     REJECTED = "its only row is rejected"
     SUSPECT = "nobody knows which of its rows are stored, and it must not be sent again"
@@ -63,11 +66,13 @@ class Event(enum.Enum):
     SENT = "its POST starts"
     ACCEPTED = "the POST is answered with an ingestion"
     NOT_SENT = "the API was not reached, or said to come later (429)"
+    LOST_AND_RECOGNISED = "the answer is lost; the API knows another copy for the same"
     LOST_AND_HELD = "the answer is lost; with known keys it may be sent again"
     LOST = "the answer is lost; without keys it must be found first"
     FOUND = "the lost ingestion is in the list"
     NOT_FOUND = "the lost ingestion is not in the list"
     STORED = "its ingestion stored every row"
+    MIXED = "its ingestion names each row that it rejected, and stored the others"
     FAILED = "its ingestion failed for the first time, and sending it again is safe"
     DIVIDED = "it is not stored whole, several rows may be why, and sending them again is safe"
     BLAMED = "it is not stored, and has one row"
@@ -79,6 +84,7 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
     (State.READY, Event.SENT): State.POSTED,
     (State.POSTED, Event.ACCEPTED): State.ACCEPTED,
     (State.POSTED, Event.NOT_SENT): State.READY,
+    (State.POSTED, Event.LOST_AND_RECOGNISED): State.READY,
     (State.POSTED, Event.LOST_AND_HELD): State.READY,
     (State.POSTED, Event.LOST): State.SEARCHED,
     (State.POSTED, Event.DIVIDED): State.HALVED,
@@ -87,6 +93,7 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
     (State.SEARCHED, Event.FOUND): State.ACCEPTED,
     (State.SEARCHED, Event.NOT_FOUND): State.READY,
     (State.ACCEPTED, Event.STORED): State.STORED,
+    (State.ACCEPTED, Event.MIXED): State.MIXED,
     (State.ACCEPTED, Event.FAILED): State.READY,
     (State.ACCEPTED, Event.DIVIDED): State.HALVED,
     (State.ACCEPTED, Event.BLAMED): State.REJECTED,
@@ -112,6 +119,7 @@ class Destination:
             harmless.
         is_new: Whether this run created the dataset, so that it holds nothing yet.
         purge: Whether to purge it before its first row.
+        resends_are_recognised: Whether the API knows another copy of a request by its idempotency key.
     """
 
     stream: str
@@ -121,6 +129,7 @@ class Destination:
     keys_are_known: bool = True
     is_new: bool = False
     purge: bool = False
+    resends_are_recognised: bool = False
 
     @property
     def resends_safely(self) -> bool:
@@ -178,6 +187,8 @@ class Batch:
         lane: Its dataset's lane.
         rows: Its rows, in the order of the input.
         place: Its place in the window.
+        idempotency_key: What the API knows all tries of its POST by; never made of its rows, which another
+            batch may have as well.
         state: Where it is in its life; changed by `happened` alone.
         posting: Tries of its POST.
         asking: Tries of the question for its outcome.
@@ -192,14 +203,16 @@ class Batch:
     """
 
     __slots__ = (
-        "accepted_at", "asking", "first_posted_at", "hold", "ingestion_id", "ingestions", "is_counted",
-        "lane", "lost_answers", "place", "posted_after", "posting", "questions", "rows", "state",
+        "accepted_at", "asking", "first_posted_at", "hold", "idempotency_key", "ingestion_id", "ingestions",
+        "is_counted", "lane", "lost_answers", "place", "posted_after", "posting", "questions", "rows",
+        "state",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, rows: list[Row], place: Place, now: float) -> None:
         self.lane = lane
         self.rows = rows
         self.place = place
+        self.idempotency_key = lane.new_key()
         self.state = State.READY
         self.posting = Attempts(now)
         self.asking = Attempts(now)
@@ -244,6 +257,10 @@ class Batch:
 class Lane:
     """One stream's delivery into one dataset.
 
+    Args:
+        destination: Where its rows go.
+        new_key: Makes an idempotency key.
+
     Attributes:
         is_serial: Whether one POST at a time may be on the wire, so that a lost one can be told from others.
         accepted: Batches whose outcome is awaited, by ingestion, oldest first.
@@ -262,9 +279,10 @@ class Lane:
         knows_all_older: Whether every ingestion of the dataset is this run's, and remembered.
     """
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, new_key: Callable[[], str] = str) -> None:
         self.destination = destination
-        self.is_serial = not destination.resends_safely
+        self.new_key = new_key
+        self.is_serial = not (destination.resends_safely or destination.resends_are_recognised)
         self.counts = Counts()
         self.queue = RowQueue(keyed=destination.is_keyed)
         self.accepted: OrderedDict[str, Batch] = OrderedDict()

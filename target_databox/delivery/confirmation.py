@@ -17,11 +17,13 @@ from target_databox.api.values import Ingestion, IngestionStatus
 from target_databox.delivery.attempts import Attempts
 from target_databox.delivery.awaiting import SLOW, failure, learn, shown, still_pending
 from target_databox.delivery.batches import NEVER
-from target_databox.delivery.outcomes import BatchNotStored, BatchStored, RunFails
+from target_databox.delivery.named_rows import named_rows
+from target_databox.delivery.outcomes import BatchNotStored, BatchPartlyStored, BatchStored, RunFails
 from target_databox.delivery.rejections import Cause, Reason, said
 from target_databox.delivery.requests import BLOCKED, AskOutcome
 
 if TYPE_CHECKING:
+    from target_databox.api.values import ApiProblem
     from target_databox.delivery.awaiting import PollDelay
     from target_databox.delivery.batches import Batch
     from target_databox.delivery.interfaces import DeliverySettings
@@ -122,6 +124,10 @@ class Confirmation:
         appended, overwritten = ingestion.appended or 0, ingestion.overwritten or 0
         if not ingestion.rejected:
             return [BatchStored(batch, appended, overwritten)]
+        named = named_rows(batch.rows, ingestion.errors, ingestion.rejected)
+        if named is not None:
+            rejected = tuple((row, _cause_of(problem, ingestion)) for row, problem in named)
+            return [BatchPartlyStored(batch, rejected, appended, overwritten)]
         code, message = said(
             ingestion.errors, f"{ingestion.rejected} of {sent} rows of the ingestion were rejected"
         )
@@ -157,6 +163,11 @@ class Confirmation:
         if not failures:
             self._ask_again(batch, now + self._delay.again(age, timeout) - age)
         return failures
+
+
+def _cause_of(problem: ApiProblem, ingestion: Ingestion) -> Cause:
+    code, message = said((problem,), "the API gave no reason")
+    return Cause(Reason.REJECTED, code, message, ingestion.request_id, ingestion.id)
 
 
 def _finding(ingestion: Ingestion, sent: int) -> tuple[str, str]:

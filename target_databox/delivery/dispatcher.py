@@ -49,7 +49,7 @@ from target_databox.delivery.confirmation_by_list import ConfirmationByList
 from target_databox.delivery.errors import RejectedError, UnconfirmedError
 from target_databox.delivery.ledger import Ledger
 from target_databox.delivery.lifecycle import Lifecycle, Mode
-from target_databox.delivery.lost_answers import LostAnswers, unresolved
+from target_databox.delivery.lost_answers import RECOGNITION_SECONDS, LostAnswers, unresolved
 from target_databox.delivery.notes import Notes
 from target_databox.delivery.opening import Opening
 from target_databox.delivery.outcomes import (
@@ -58,6 +58,7 @@ from target_databox.delivery.outcomes import (
     BatchNotFound,
     BatchNotSent,
     BatchNotStored,
+    BatchPartlyStored,
     BatchStored,
     ListIsBlind,
     RunFails,
@@ -94,6 +95,7 @@ class Dispatcher:
         settings: How to deliver.
         budget: Requests that the API key may still make.
         wait: Seconds to wait before another try, from the number of failed ones and what the API asked for.
+        new_key: Makes an idempotency key, another one at every call.
 
     Attributes:
         lanes: The datasets.
@@ -102,12 +104,18 @@ class Dispatcher:
     """
 
     def __init__(
-        self, settings: DeliverySettings, budget: Budget, *, wait: Callable[[int, float | None], float]
+        self,
+        settings: DeliverySettings,
+        budget: Budget,
+        *,
+        wait: Callable[[int, float | None], float],
+        new_key: Callable[[], str],
     ) -> None:
         self.settings = settings
         self.lanes: list[Lane] = []
         self.notes = Notes()
         self.server_time: float | None = None
+        self._new_key = new_key
         self._away = 0
         self._lifecycle = Lifecycle(settings.shutdown_seconds)
         self._ledger = Ledger(settings.state_interval_seconds)
@@ -151,7 +159,7 @@ class Dispatcher:
 
     def open_lane(self, destination: Destination) -> Lane:
         """Add a dataset."""
-        lane = Lane(destination)
+        lane = Lane(destination, self._new_key)
         self._by_list.begin(lane)
         self.lanes.append(lane)
         return lane
@@ -387,6 +395,8 @@ class Dispatcher:
                 self._stored(outcome, now)
             elif isinstance(outcome, BatchAccepted):
                 self._accepted(outcome, now)
+            elif isinstance(outcome, BatchPartlyStored):
+                self._partly_stored(outcome, now)
             elif isinstance(outcome, BatchNotStored):
                 self._not_stored(outcome, now)
             elif isinstance(outcome, BatchNotSent):
@@ -426,7 +436,13 @@ class Dispatcher:
 
     def _lost(self, batch: Batch, now: float) -> None:
         batch.lost_answers += 1
-        if batch.lane.destination.resends_safely:
+        if batch.lane.destination.resends_are_recognised:
+            batch.happened(Event.LOST_AND_RECOGNISED)
+            batch.lane.send_again(batch)
+            if now - batch.first_posted_at > RECOGNITION_SECONDS:
+                error = unresolved(batch.lane, "its idempotency key may be forgotten").error
+                self._lifecycle.fail(error, now)
+        elif batch.lane.destination.resends_safely:
             batch.happened(Event.LOST_AND_HELD)
             self._lost_answers.hold(batch, now)
             batch.lane.send_again(batch)
@@ -443,6 +459,15 @@ class Dispatcher:
             self._count(batch, outcome.appended, outcome.overwritten)
         self._ledger.confirm(batch, now)
 
+    def _partly_stored(self, outcome: BatchPartlyStored, now: float) -> None:
+        batch = outcome.batch
+        batch.happened(Event.MIXED)
+        self._count(batch, outcome.appended, outcome.overwritten)
+        for row, cause in outcome.rejected:
+            batch.lane.queue.restore(row)
+            self._reject(batch.lane, row, cause)
+        self._ledger.confirm(batch, now, rejected=[row for row, _ in outcome.rejected])
+
     def _not_stored(self, outcome: BatchNotStored, now: float) -> None:
         batch, lane = outcome.batch, outcome.batch.lane
         ingestion_id = batch.ingestion_id
@@ -453,6 +478,8 @@ class Dispatcher:
             batch.is_counted = True
         self._ledger.unlist(batch)
         if event is Event.FAILED:
+            # Under the old key the API would give the ingestion that failed once more.
+            batch.idempotency_key = lane.new_key()
             lane.send_again(batch, now)
         elif event is Event.DIVIDED:
             for half in batch.halves(now):
@@ -531,7 +558,8 @@ class Dispatcher:
     ) -> list[Outcome]:
         lane = request.lane
         if isinstance(error, TransientError) and self._turns.plan(lane, task.attempts, error, now):
-            if isinstance(request, Purge) and isinstance(error, LostAnswerError):
+            is_lost_purge = isinstance(request, Purge) and isinstance(error, LostAnswerError)
+            if is_lost_purge and not lane.destination.resends_are_recognised:
                 # The lost one may still be carried out: the next comes after it, and the rows after that.
                 lag_is_over_at = now + self.settings.listing_lag_seconds
                 task.attempts.due_at = max(task.attempts.due_at, lag_is_over_at)

@@ -318,12 +318,12 @@ class Engine:
         dataset_id = request.lane.destination.dataset_id
         if isinstance(request, PostRows):
             body = self._dialect.body([row.body for row in request.batch.rows])
-            return self._api.post_rows(dataset_id, body)
+            return self._api.post_rows(dataset_id, body, request.batch.idempotency_key)
         if isinstance(request, (AskOutcome, ReadIngestion)):
             return self._api.ingestion(dataset_id, request.ingestion_id)
         if isinstance(request, ReadList):
             return self._api.ingestions(dataset_id, request.page, self._dialect.page_size)
-        self._api.purge(dataset_id)
+        self._api.purge(dataset_id, request.idempotency_key)
         return None
 
     # The writer's thread

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Api(Protocol):
     """What delivery needs of Databox: one try a call; failures are errors of `target_databox.api.errors`."""
 
-    def post_rows(self, dataset_id: str, body: bytes) -> Accepted:
+    def post_rows(self, dataset_id: str, body: bytes, idempotency_key: str) -> Accepted:
         """Send one batch."""
 
     def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
@@ -22,7 +22,7 @@ class Api(Protocol):
     def ingestions(self, dataset_id: str, page: int, page_size: int) -> IngestionsPage:
         """Read one page of the list of ingestions."""
 
-    def purge(self, dataset_id: str) -> None:
+    def purge(self, dataset_id: str, idempotency_key: str) -> None:
         """Remove every row of a dataset."""
 
     def server_time(self) -> float | None:

@@ -10,7 +10,7 @@ from target_databox.delivery.checkpoints import Checkpoints
 from target_databox.delivery.rows import key_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Sequence
 
     from target_databox.delivery.background import Hold
     from target_databox.delivery.batches import Batch, Lane
@@ -78,13 +78,14 @@ class Ledger:
             self.unconfirmed -= 1
         batch.ingestion_id = None
 
-    def confirm(self, batch: Batch, now: float) -> None:
-        """Every row of a batch is stored, and what its rows replaced is superseded."""
+    def confirm(self, batch: Batch, now: float, *, rejected: Collection[Row] = ()) -> None:
+        """Every row of a batch but the rejected ones is stored, and what it replaced is superseded."""
         counts = batch.lane.counts
-        superseded = [older for row in batch.rows if row.older is not None for older in row.replaced()]
-        counts.confirmed += len(batch.rows)
+        stored = [row for row in batch.rows if row not in rejected] if rejected else batch.rows
+        superseded = [older for row in stored if row.older is not None for older in row.replaced()]
+        counts.confirmed += len(stored)
         counts.superseded += len(superseded)
-        self.close(batch.rows)
+        self.close(stored)
         if superseded:
             self.close(superseded)
         self.release(batch, now)

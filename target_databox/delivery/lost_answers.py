@@ -1,6 +1,7 @@
 """After a POST whose answer was lost, so that its rows may be stored now, later or never. Pure.
 
-With known keys the batch is sent again, and its keys stay held until the first copy can no longer land.
+Where the API recognises another copy by its idempotency key, the batch is sent again, and that is all. With
+known keys the batch is sent again, and its keys stay held until the first copy can no longer land.
 Without, it is looked for in the list of ingestions and adopted, or sent again when it is not there.
 """
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from target_databox.delivery.notes import Notes
     from target_databox.delivery.outcomes import Outcome
 
+# An idempotency key is known for 24 hours (O); half of that leaves time for the try that is planned.
+RECOGNITION_SECONDS: Final = 12 * 3600.0
 # What was lost within this time is looked for together.
 SAME_MOMENT_SECONDS: Final = 1.0
 

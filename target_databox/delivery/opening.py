@@ -47,7 +47,7 @@ class Opening:
             lane.strangers = frozenset(task.seen if lane.is_serial else found)
             self._note_leftovers(lane, task, found)
             if lane.destination.purge:
-                lane.opening = PurgeOnce(now)
+                lane.opening = PurgeOnce(now, lane.new_key())
                 return
         else:
             self._notes.info("Purged %s.", lane.destination)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from target_databox.delivery.batches import Batch, Lane
     from target_databox.delivery.rejections import Cause
+    from target_databox.delivery.rows import Row
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,21 @@ class BatchStored:
 
 
 @dataclass(frozen=True)
+class BatchPartlyStored:
+    """An ingestion that names each row that it rejected, and stored the others.
+
+    Attributes:
+        rejected: The rejected rows of the batch, each with what the API said of it.
+        appended, overwritten: Its counts.
+    """
+
+    batch: Batch
+    rejected: tuple[tuple[Row, Cause], ...]
+    appended: int
+    overwritten: int
+
+
+@dataclass(frozen=True)
 class BatchNotStored:
     """A batch that is not stored whole.
 
@@ -92,6 +108,7 @@ Outcome: TypeAlias = (
     | BatchAccepted
     | BatchNotFound
     | BatchStored
+    | BatchPartlyStored
     | BatchNotStored
     | ListIsBlind
     | RunFails

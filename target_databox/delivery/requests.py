@@ -63,6 +63,7 @@ class Purge:
 
     lane: Lane
     task: Task
+    idempotency_key: str
 
 
 Request: TypeAlias = PostRows | AskOutcome | ReadIngestion | ReadList | Purge
@@ -75,7 +76,7 @@ def request_of(lane: Lane, task: Task) -> ReadList | ReadIngestion | Purge:
         return ReadList(lane, task, question.page)
     if isinstance(question, IngestionDetail):
         return ReadIngestion(lane, task, question.ingestion_id)
-    return Purge(lane, task)
+    return Purge(lane, task, question.idempotency_key)
 
 
 class Blocked:

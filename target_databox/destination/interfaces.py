@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         DatasetDetail,
         DataSource,
         IngestionsPage,
+        Page,
     )
 
 T = TypeVar("T")
@@ -22,17 +23,22 @@ T = TypeVar("T")
 class Client(Protocol):
     """One try a call; failures are errors of `target_databox.api.errors`."""
 
-    def accounts(self) -> tuple[Account, ...]:
-        """Accounts that the API key can see."""
+    def accounts(self, page: int, /) -> Page[Account]:
+        """A page of the accounts that the API key can see; pages are counted from 1."""
 
-    def data_sources(self, account_id: int, /) -> tuple[DataSource, ...]:
-        """All data sources of an account."""
+    def data_sources(self, account_id: int, page: int, /) -> Page[DataSource]:
+        """A page of the data sources of an account."""
 
-    def create_data_source(self, title: str, account_id: int | None, timezone: str | None, /) -> DataSource:
-        """Create a data source, another one at every call."""
+    def data_source(self, data_source_id: int, /) -> DataSource | None:
+        """One data source; None where the API has no route for it."""
 
-    def datasets(self, data_source_id: int, /) -> tuple[Dataset, ...]:
-        """All datasets of a data source."""
+    def create_data_source(
+        self, title: str, account_id: int | None, timezone: str | None, idempotency_key: str, /
+    ) -> DataSource:
+        """Create a data source, another one for every idempotency key."""
+
+    def datasets(self, data_source_id: int, page: int, /) -> Page[Dataset]:
+        """A page of the datasets of a data source; those of others may be among them."""
 
     def create_dataset(
         self,
@@ -40,9 +46,10 @@ class Client(Protocol):
         data_source_id: int,
         primary_keys: Sequence[str],
         columns: Sequence[ColumnLike] | None,
+        idempotency_key: str,
         /,
     ) -> Dataset:
-        """Create a dataset, another one at every call; `columns` is None where none are declared."""
+        """Create a dataset, another one for every idempotency key; without `columns` none are declared."""
 
     def dataset(self, dataset_id: str, /) -> DatasetDetail:
         """The detail of a dataset."""

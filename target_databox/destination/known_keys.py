@@ -1,4 +1,4 @@
-"""What can be learned of a dataset's keys from a route that no page documents, without depending on it."""
+"""What can be learned of an existing dataset: in v1 from a route that no page documents."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from target_databox.api.errors import (
     KeyRefusedError,
     KeysDifferError,
     LostAnswerError,
+    MissingError,
     RefusedError,
 )
 
 if TYPE_CHECKING:
+    from target_databox.api.values import DatasetDetail
     from target_databox.destination.interfaces import Client, Patience
 
 # A route that may not be there is not worth all of retry_seconds.
@@ -22,36 +24,36 @@ DETAIL_TRIES: Final = 3
 HASH_COLUMN: Final = "_row_hash"
 
 
-def known_keys(client: Client, patience: Patience, dataset_id: str) -> tuple[tuple[str, ...] | None, bool]:
-    """A dataset's primary keys, as far as the detail route (O) tells them.
-
-    Returns:
-        The keys, empty for none, or None when they are not to be had; and whether the dataset surely exists.
+def detail_of(client: Client, patience: Patience, dataset_id: str) -> DatasetDetail | None:
+    """What the API tells of a dataset (O), or None when it is not to be had.
 
     Raises:
         KeyRefusedError: The API key is wrong (401). A 403 may concern this route alone.
+        MissingError: The API does not know the dataset, or not this route.
         TransientError: The API can't be reached.
     """
     failures = 0
 
-    def one_try() -> tuple[tuple[str, ...] | None, bool]:
+    def one_try() -> DatasetDetail | None:
         nonlocal failures
         try:
-            return client.dataset(dataset_id).primary_keys, True
+            return client.dataset(dataset_id)
         except LostAnswerError:
             failures += 1
             if failures < DETAIL_TRIES:
                 raise
-            return None, False
+            return None
 
     try:
         return patience(one_try)
+    except MissingError:
+        raise
     except LostAnswerError:
-        return None, False
+        return None
     except RefusedError as error:
         if error.is_wrong_key:
             raise
-        return None, False
+        return None
 
 
 def check_existence(client: Client, patience: Patience, stream: str, dataset_id: str) -> None:

@@ -59,7 +59,9 @@ def with_title(things: Iterable[TitledT], title: str) -> list[TitledT]:
 def the_data_source(sources: Iterable[DataSource], title: str) -> DataSource | None:
     """The oldest data source of that title that takes data, or None; a warning tells what else there is."""
     titled = with_title(sources, title)
+    # Those of which that is certain, if there are any (v2 is certain of none but the API's own).
     found = [source for source in titled if source.ingestion_supported]
+    found = found or [source for source in titled if source.ingestion_supported is None]
     if titled and not found:
         logger.warning(
             "No data source with the title %r takes data through the API (%s: ingestionSupported is false), "
@@ -97,7 +99,7 @@ def check_support(source: DataSource) -> None:
     Raises:
         DataSourceError: It doesn't.
     """
-    if not source.ingestion_supported:
+    if source.ingestion_supported is False:
         raise DataSourceError(
             f"The data source {named([source])} does not take data through the API (ingestionSupported is "
             "false). Set data_source_id to another one, or remove it to use data_source_title."

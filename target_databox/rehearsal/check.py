@@ -20,14 +20,14 @@ from target_databox.api.errors import (
     TransientError,
 )
 from target_databox.api.retries import patiently
-from target_databox.api.v1.client import DataboxClient
 from target_databox.destination.known_keys import check_existence
-from target_databox.destination.resources import Resources
+from target_databox.destination.sources import Sources
 from target_databox.outputs.rejects import RejectsFile, RejectsFileError
 from target_databox.rehearsal.estimates import rows_per_hour
 from target_databox.rehearsal.tables import echo, plain_table, shown
 from target_databox.settings.errors import SettingsError
 from target_databox.settings.reading import settings_of_run
+from target_databox.versions import client_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from target_databox.api.values import DataSource
     from target_databox.settings.reading import Settings
+    from target_databox.versions import AnyClient
 
 logger = logging.getLogger("target-databox")
 
@@ -134,9 +135,10 @@ class Check:
     def _look_at_databox(self) -> None:
         settings = self._settings
         try:
-            client = DataboxClient(
+            client = client_class(settings.api_version)(
                 settings.api_url,
                 settings.api_key,
+                account_id=settings.account_id,
                 request_timeout_seconds=settings.request_timeout_seconds,
                 user_agent=f"target-databox/{__version__}",
             )
@@ -149,24 +151,26 @@ class Check:
         finally:
             client.close()
 
-    def _ask(self, client: DataboxClient) -> None:
+    def _ask(self, client: AnyClient) -> None:
         settings = self._settings
-        resources = Resources(
+        sources = Sources(
             client,
             self._patiently,
             account_id=settings.account_id,
             data_source_id=settings.data_source_id,
             data_source_title=settings.data_source_title,
             timezone=settings.timezone,
+            dialect=settings.dialect,
+            new_key=str,
         )
         if not self._look_at_key(client):
             self._skip("account", "data source", "time zone", "datasets")
             return
-        if not self._look_at_account(client, resources):
+        if not self._look_at_account(client, sources):
             self._skip("data source", "time zone", "datasets")
             return
         try:
-            source = resources.find_data_source()
+            source = sources.find_data_source()
         except (DataboxError, SetupError) as error:
             self._fail("data source", *_told(error))
             self._skip("time zone", "datasets")
@@ -177,9 +181,10 @@ class Check:
             found = f"{source.id} {source.title or ''!r}, time zone {source.timezone or 'not told'}"
         self._note("data source", found)
         self._look_at_timezone(client, source)
-        self._look_at_datasets(client, source)
+        self._look_at_datasets(client, sources, source)
+        self._look_at_role(client)
 
-    def _look_at_key(self, client: DataboxClient) -> bool:
+    def _look_at_key(self, client: AnyClient) -> bool:
         try:
             self._patiently(client.validate_key)
         except KeyRefusedError as error:
@@ -192,32 +197,32 @@ class Check:
             return True
         return False
 
-    def _look_at_account(self, client: DataboxClient, resources: Resources) -> bool:
+    def _look_at_account(self, client: AnyClient, sources: Sources) -> bool:
         settings = self._settings
         try:
             if settings.data_source_id is not None:
-                self._look_past_account(resources)
+                self._look_past_account(sources)
                 return True
             if settings.account_id is not None:
                 # A run asks for the account's data sources only, whatever the list of accounts shows.
                 with contextlib.suppress(RefusedError):
-                    self._patiently(lambda: client.data_sources(settings.account_id or 0))
-            account = resources.resolve_account()
+                    self._patiently(lambda: client.data_sources(settings.account_id or 0, 1))
+            account = sources.resolve_account()
             self._note("account", f"{account.id} {account.name!r} ({account.account_type})")
         except (DataboxError, SetupError) as error:
             self._fail("account", *_told(error))
             return False
         return True
 
-    def _look_past_account(self, resources: Resources) -> None:
+    def _look_past_account(self, sources: Sources) -> None:
         """The account where the data source is known by its id: a run does not ask for it."""
-        accounts, account_id = resources.accounts(), self._settings.account_id
+        accounts, account_id = sources.accounts(), self._settings.account_id
         if account_id is None or any(account.id == account_id for account in accounts):
             self._note("account", f"not needed, since data_source_id is set; the key sees {len(accounts)}")
         else:
             self._warn("account", f"the key can't see the account {account_id}; data_source_id is used")
 
-    def _look_at_timezone(self, client: DataboxClient, source: DataSource | None) -> None:
+    def _look_at_timezone(self, client: AnyClient, source: DataSource | None) -> None:
         name = self._settings.timezone
         try:
             known = self._patiently(client.timezones)
@@ -234,13 +239,29 @@ class Check:
         else:
             self._warn("time zone", f"Databox does not support {name}; the data source keeps its own", advice)
 
-    def _look_at_datasets(self, client: DataboxClient, source: DataSource | None) -> None:
+    def _look_at_role(self, client: AnyClient) -> None:
+        """Say so where the key's user may not be allowed to create datasets."""
+        try:
+            role = self._patiently(client.role)
+        except DataboxError as error:
+            self._warn("role", f"could not be read: {error.happened}")
+            return
+        if role is None:
+            return
+        if role == "admin":
+            self._note("role", "admin, who may create datasets everywhere")
+            return
+        self._warn(
+            "role",
+            f"{role}, who may create datasets only in data sources that the same user created",
+            "Use the key of an admin, or of the data source's creator, if a run has to create some.",
+        )
+
+    def _look_at_datasets(self, client: AnyClient, sources: Sources, source: DataSource | None) -> None:
         settings = self._settings
         if source is not None:
             try:
-                titles = [
-                    dataset.title or "" for dataset in self._patiently(lambda: client.datasets(source.id))
-                ]
+                titles = [dataset.title or "" for dataset in sources.datasets_of(source)]
             except DataboxError as error:
                 self._fail("datasets", *_told(error))
                 return

@@ -156,7 +156,9 @@ class PreviewTarget(TargetDatabox):
             lane.width = sink.width_advice()
 
     def _warn_of_width(self, sink: DatasetSink) -> None:
-        """Leave it to the hints."""
+        """Leave it to the hints, unless the stream can't be loaded at all."""
+        if self.settings.dialect.most_columns is not None:
+            super()._warn_of_width(sink)
 
     def _take(self, message_dict: dict[str, Any], record: dict[str, Any], line: bytes) -> None:
         stream = message_dict.get("stream")

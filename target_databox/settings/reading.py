@@ -28,8 +28,9 @@ from target_databox.settings.environment import (
 )
 from target_databox.settings.errors import SettingsError
 from target_databox.settings.mapping import faker_problems, stream_map_problems
-from target_databox.settings.table import DIALECT, TABLE, Setting
+from target_databox.settings.table import TABLE, Setting
 from target_databox.settings.values import Tree, ValueProblemError, entries, nested_stream_maps, shown
+from target_databox.versions import DIALECTS
 
 if TYPE_CHECKING:
     from target_databox.api.dialect import Dialect
@@ -57,6 +58,7 @@ class Settings:
     """
 
     api_key: str = field(repr=False)
+    api_version: Literal["v1", "v2"]
     api_url: str
     account_id: int | None
     data_source_id: int | None
@@ -103,7 +105,7 @@ class Settings:
     @property
     def dialect(self) -> Dialect:
         """The version of the API that the run speaks."""
-        return DIALECT
+        return DIALECTS[self.api_version]
 
     @property
     def most_rows_bytes(self) -> int:
@@ -252,6 +254,7 @@ def read_settings(
         _check_key(values, problems, variables, require_key=require_key)
     _check_timezone(values, problems)
     _read_objects(values, problems)
+    _fit_to_version(values, problems)
     if values["rejects_policy"] == "accept" and values["rejects_path"] is None:
         problems.append(
             "rejects_policy accept needs rejects_path: without that file rejected records are lost."
@@ -334,6 +337,26 @@ def _check_timezone(values: dict[str, Any], problems: list[str]) -> None:
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else "."
     problems.append(f"timezone must be an IANA name such as Europe/Berlin, not {shown(name)}{hint}")
+
+
+def _fit_to_version(values: dict[str, Any], problems: list[str]) -> None:
+    """Take over what follows from the version of the API, and look for what does not fit it."""
+    version = values["api_version"]
+    dialect = DIALECTS[version]
+    for name, most in (("batch_size_rows", dialect.most_rows), ("batch_size_bytes", dialect.most_bytes)):
+        if values[name] is None:
+            values[name] = most
+        elif values[name] > most:
+            problems.append(
+                f"{name} must be at most {most:,} with api_version {version}; {values[name]:,} is more."
+            )
+    for stream, dataset_id in values["dataset_ids"].items():
+        if dataset_id.strip().isdecimal() != dialect.ids_are_numbers:
+            kind = "a whole number" if dialect.ids_are_numbers else "a UUID"
+            problems.append(
+                f"dataset_ids.{stream} must be {kind} with api_version {version}, not {shown(dataset_id)}. "
+                "Remove it to have the dataset found by its title, which both versions share."
+            )
 
 
 def _is_timezone(name: str) -> bool:

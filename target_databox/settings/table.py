@@ -6,15 +6,15 @@ The table is long because it is the only place that describes a setting: ``--abo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from target_databox.api.v1 import limits
-from target_databox.api.v1.dialect import V1
+from target_databox.api import limits
 from target_databox.destination.titles import MAX_TITLE_CHARACTERS, MIN_TITLE_CHARACTERS
 from target_databox.settings.values import (
     Boolean,
     Choice,
     ColumnType,
+    Id,
     Integer,
     Kind,
     Names,
@@ -22,12 +22,12 @@ from target_databox.settings.values import (
     Text,
     Tree,
 )
+from target_databox.versions import DIALECTS
 
-if TYPE_CHECKING:
-    from target_databox.api.dialect import Dialect
 
-# The version of the API that runs speak.
-DIALECT: Final[Dialect] = V1
+def _by_version(number: str) -> str:
+    """A number of each version, for a description."""
+    return " and ".join(f"{getattr(each, number):,} with `{name}`" for name, each in DIALECTS.items())
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,15 @@ TABLE: Final[tuple[Setting, ...]] = (
         "Key of the Databox API, sent as `x-api-key`. Account administrators make keys in Databox.",
         secret=True,
         required=True,
+    ),
+    Setting(
+        "api_version",
+        Choice(tuple(DIALECTS)),
+        "v1",
+        "API version",
+        "Version of the Databox API. `v2` takes five times the rows in a request, loads rows without keys "
+        "exactly once when answers get lost, and tells why a row was rejected; no documentation of it is "
+        "published.",
     ),
     Setting(
         "api_url",
@@ -93,10 +102,11 @@ TABLE: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "dataset_ids",
-        Tree(Text(1, 255)),
+        Tree(Id()),
         None,
         "Dataset ids",
-        "Object from stream to dataset id: load the stream into this existing dataset.",
+        "Object from stream to dataset id: load the stream into this existing dataset. Ids are UUIDs with "
+        "`v1`, and whole numbers with `v2`.",
     ),
     Setting(
         "dataset_titles",
@@ -160,17 +170,17 @@ TABLE: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "batch_size_rows",
-        Integer(1, DIALECT.most_rows),
-        DIALECT.most_rows,
+        Integer(1, max(each.most_rows for each in DIALECTS.values())),
+        None,
         "Batch size in rows",
-        "Rows in one ingestion, at most 100.",
+        f"Rows in one ingestion. Default, and at most: {_by_version('most_rows')}.",
     ),
     Setting(
         "batch_size_bytes",
-        Integer(1_000, DIALECT.most_bytes),
-        DIALECT.most_bytes,
+        Integer(1_000, max(each.most_bytes for each in DIALECTS.values())),
+        None,
         "Batch size in bytes",
-        "Bytes in one request body.",
+        f"Bytes in one request body. Default, and at most: {_by_version('most_bytes')}.",
     ),
     Setting(
         "batch_age_seconds",

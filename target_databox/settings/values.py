@@ -22,6 +22,7 @@ MAX_INTEGER: Final = 2**63 - 1
 
 LONGEST_SHOWN_CHARACTERS: Final = 60
 MAX_COLUMN_TYPE_CHARACTERS: Final = 1000
+MAX_ID_CHARACTERS: Final = 255
 # O: how keys begin.
 KEY_PREFIX: Final = "pak_"
 
@@ -161,6 +162,24 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Id:
+    """The id of a dataset, as `dataset_ids` has it."""
+
+    range: str = "an id, as text or as a whole number"
+
+    def read(self, value: Any) -> str:
+        """The value as text, blanks around it removed.
+
+        Raises:
+            ValueProblemError: It is neither.
+        """
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        if not isinstance(value, str) and not is_number:
+            raise ValueProblemError(f"must be {self.range}, not {kind_of(value)}")
+        return Text(1, MAX_ID_CHARACTERS).read(str(value)) or ""
+
+
+@dataclass(frozen=True)
 class ColumnType:
     """The type of a column, as `column_types` has it."""
 
@@ -217,7 +236,7 @@ class Tree:
         by_column: Whether it is from stream to column to entry.
     """
 
-    entry: Text | ColumnType | Names | None = None
+    entry: Text | Id | ColumnType | Names | None = None
     by_column: bool = False
     range: str = "an object, or an object as JSON text"
 

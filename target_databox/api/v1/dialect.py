@@ -14,6 +14,7 @@ V1: Final = Dialect(
     most_bytes=limits.MAX_REQUEST_BYTES,
     most_columns=None,
     page_size=limits.PAGE_SIZE,
+    ids_are_numbers=False,
     resends_are_recognised=False,
-    rejections_are_named=False,
+    things_are_readable=False,
 )

@@ -6,23 +6,11 @@ Demanded are lists and ids, without which an answer says nothing. Everything els
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any
 
 import msgspec
 
-T = TypeVar("T")
-
-Id = Annotated[str, msgspec.Meta(min_length=1)]
-_INTEGER_DIGITS: Final = 18
-
-
-class Envelope(msgspec.Struct, rename="camel"):
-    """What every answer has beside its own fields (D)."""
-
-    request_id: Any = None
-    status: Any = None
-    errors: Any = None
+from target_databox.api.answers import Envelope, Id
 
 
 class AccountLine(msgspec.Struct, rename="camel"):
@@ -97,7 +85,7 @@ class DatasetDetailAnswer(Envelope, rename="camel", kw_only=True):
     """The detail of a dataset (O): undocumented, so nothing is demanded."""
 
     primary_keys: Any = msgspec.UNSET
-    data_source_id: Any = None
+    schema: Any = None
 
 
 class AcceptedAnswer(Envelope, rename="camel", kw_only=True):
@@ -129,7 +117,6 @@ class IngestionsAnswer(Envelope, rename="camel", kw_only=True):
     pagination: Any = None
 
 
-ENVELOPE = msgspec.json.Decoder(Envelope)
 ACCOUNTS = msgspec.json.Decoder(Accounts)
 TIMEZONES = msgspec.json.Decoder(Timezones)
 DATA_SOURCES = msgspec.json.Decoder(DataSources)
@@ -140,45 +127,3 @@ DATASET_DETAIL = msgspec.json.Decoder(DatasetDetailAnswer)
 ACCEPTED = msgspec.json.Decoder(AcceptedAnswer)
 INGESTION = msgspec.json.Decoder(IngestionAnswer)
 INGESTIONS = msgspec.json.Decoder(IngestionsAnswer)
-
-
-def read(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
-    """An answer of the expected kind.
-
-    Raises:
-        ValueError: It is not the documented JSON, or is nested too deeply to be read.
-    """
-    try:
-        return decoder.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        # Once more as Python reads it: NaN, endless numbers or text that is not UTF-8 must not hide the rest.
-        value = json.loads(payload.decode("utf-8-sig", "replace"), parse_int=_integer)
-        return msgspec.convert(_writable(value), decoder.type)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
-        raise ValueError(str(exc)) from exc
-
-
-def envelope_of(payload: bytes) -> Envelope:
-    """The envelope of a failed answer; an empty one when the body is HTML or anything else."""
-    try:
-        return read(ENVELOPE, payload)
-    except ValueError:
-        return Envelope()
-
-
-def _writable(value: Any) -> Any:
-    """A JSON value without halves of surrogate pairs, which could neither be logged nor sent."""
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()
-    if isinstance(value, list):
-        return [_writable(each) for each in value]
-    if isinstance(value, dict):
-        return {_writable(name): _writable(each) for name, each in value.items()}
-    return value
-
-
-def _integer(text: str) -> float:
-    # Python refuses to read more than 4,300 digits, and nobody counts that far.
-    return int(text) if len(text) <= _INTEGER_DIGITS else float(text)

@@ -1,4 +1,4 @@
-"""Facts on how parts of API v1's JSON become values; for whole answers see the facts on the wire."""
+"""Facts on how parts of the API's JSON become values; for whole answers see the facts on the wire."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from target_databox.api.v1 import reading
-from target_databox.api.v1.limits import DONE_WORDS, FAILED_WORDS, PENDING_WORDS
+from target_databox.api import answers
+from target_databox.api.answers import DONE_WORDS, FAILED_WORDS, PENDING_WORDS
 from target_databox.api.values import ApiProblem, IngestionStatus
 
 
@@ -31,7 +31,7 @@ from target_databox.api.values import ApiProblem, IngestionStatus
 )
 def test_status_words_are_understood(words: list[object], status: IngestionStatus) -> None:
     """Each known word has its meaning, whatever its case and the blanks around it; any other is unknown."""
-    assert {reading.status_of(word) for word in words} == {status}
+    assert {answers.status_of(word) for word in words} == {status}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_status_words_are_understood(words: list[object], status: IngestionStatu
 )
 def test_problems_of_any_shape_are_read(errors: object, found: tuple[ApiProblem, ...]) -> None:
     """An errors list is read whatever is in it."""
-    assert reading.problems(errors, lambda text: None if text is None else str(text)) == found
+    assert answers.problems(errors, lambda text: None if text is None else str(text)) == found
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_problems_of_any_shape_are_read(errors: object, found: tuple[ApiProblem,
 )
 def test_counts_are_read(value: object, count: int | None) -> None:
     """A count may be a float without fraction, or decimal text; what is negative or odd is none."""
-    assert reading.count_of(value) == count
-    assert isinstance(reading.count_of(value), (int, type(None)))
+    assert answers.count_of(value) == count
+    assert isinstance(answers.count_of(value), (int, type(None)))
 
 
 @pytest.mark.parametrize(
@@ -113,4 +113,4 @@ def test_words_are_kept_for_messages(word: object, shown: str | None) -> None:
     def clean(text: object) -> str | None:
         return " ".join(str(text).split()) if text else None
 
-    assert reading.word_of(word, clean) == shown
+    assert answers.word_of(word, clean) == shown

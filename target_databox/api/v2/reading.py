@@ -1,0 +1,146 @@
+"""Reads the JSON of API v2 into values; see `answers`. Sources: `limits`, `values`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from target_databox.api.answers import column_types, count_of, field, names, status_of, text, word_of
+from target_databox.api.values import (
+    Account,
+    Dataset,
+    DatasetDetail,
+    DataSource,
+    Ingestion,
+    IngestionEntry,
+    IngestionsPage,
+    Page,
+    epoch_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_databox.api.v2 import wire
+    from target_databox.api.values import ApiProblem
+
+# M: of the data sources that were made by API. Another word is no proof that one takes no rows.
+_OF_THE_API: Final = "databoxapi"
+
+
+def total_of(items: wire.Items) -> int | None:
+    """How many items the whole list has; `pageSize` may be untrue (O) and is not read."""
+    return count_of(field(items.pagination, "totalItems"))
+
+
+def accounts(items: wire.Items) -> Page[Account]:
+    """A page of the accounts that an agency manages; those without a number as id are left out."""
+    found = [(_number(each, "id"), each) for each in items.items or ()]
+    return Page(tuple(account(number, each) for number, each in found if number is not None), total_of(items))
+
+
+def account(number: int, facts: dict[str, Any]) -> Account:
+    """An account."""
+    return Account(number, text(facts.get("name")) or "", text(facts.get("type")) or "organization")
+
+
+def timezones(items: wire.Items) -> tuple[str, ...]:
+    """The names of time zones."""
+    zones = (text(field(each, "timezone")) for each in items.items or ())
+    return tuple(name for name in zones if name)
+
+
+def data_sources(items: wire.Items) -> Page[DataSource]:
+    """A page of data sources."""
+    found = [(_number(each, "id"), each) for each in items.items or ()]
+    sources = (
+        _data_source(number, each.get("name"), each.get("createdAt"), each.get("timezone"), each)
+        for number, each in found
+        if number is not None
+    )
+    return Page(tuple(sources), total_of(items))
+
+
+def new_data_source(made: wire.Numbered) -> DataSource:
+    """A data source that was created or read by itself."""
+    facts = {"integrationKey": made.integration_key}
+    return _data_source(made.id, made.name, made.created_at, made.timezone, facts)
+
+
+def _data_source(
+    number: int, name: object, created: object, timezone: object, facts: dict[str, Any]
+) -> DataSource:
+    is_of_the_api = (text(facts.get("integrationKey")) or "").casefold() == _OF_THE_API
+    return DataSource(number, text(name), text(created), text(timezone), is_of_the_api or None)
+
+
+def datasets(items: wire.Items) -> Page[Dataset]:
+    """A page of datasets, of all data sources."""
+    found = [(_number(each, "id"), each) for each in items.items or ()]
+    sets = (
+        Dataset(
+            str(number), text(each.get("name")), text(each.get("createdAt")), _number(each, "dataSourceId")
+        )
+        for number, each in found
+        if number is not None
+    )
+    return Page(tuple(sets), total_of(items))
+
+
+def new_dataset(made: wire.Numbered) -> Dataset:
+    """A dataset that was created."""
+    return Dataset(str(made.id), text(made.name), text(made.created_at))
+
+
+def dataset_detail(facts: dict[str, Any], dataset_id: str) -> DatasetDetail:
+    """The keys and columns of a dataset; an empty list says that it has no keys, null says nothing."""
+    return DatasetDetail(dataset_id, names(facts.get("primaryKey")), column_types(facts.get("items"), "id"))
+
+
+def ingestion(
+    facts: dict[str, Any],
+    ingestion_id: str,
+    told: tuple[ApiProblem, ...],
+    request_id: str | None,
+    word: str | None,
+) -> Ingestion:
+    """The detail of an ingestion; its summary, and parts of it, may be null (O)."""
+    counts = field(facts.get("summary"), "ingestion")
+    return Ingestion(
+        id=ingestion_id,
+        status=status_of(facts.get("status")),
+        timestamp=epoch_of(facts.get("initiatedAt")),
+        received=count_of(field(counts, "receivedRecordCount")),
+        appended=count_of(field(counts, "appendedRecordCount")),
+        overwritten=count_of(field(counts, "overwrittenRecordCount")),
+        rejected=count_of(field(counts, "rejectedRecordCount")),
+        errors=told,
+        request_id=request_id,
+        word=word,
+    )
+
+
+def ingestions_page(
+    items: wire.Items, page: int, page_size: int, clean: Callable[[object], str | None]
+) -> IngestionsPage:
+    """A page of ingestions, with what was asked for; those without an id are left out."""
+    found = [(text(each.get("id")), each) for each in items.items or ()]
+    return IngestionsPage(
+        entries=tuple(
+            IngestionEntry(
+                ingestion_id,
+                epoch_of(each.get("initiatedAt")),
+                status_of(each.get("status")),
+                word_of(each.get("status"), clean),
+            )
+            for ingestion_id, each in found
+            if ingestion_id
+        ),
+        page=page,
+        page_size=page_size,
+        total_items=total_of(items),
+    )
+
+
+def _number(facts: dict[str, Any], name: str) -> int | None:
+    number = facts.get(name)
+    return number if isinstance(number, int) and not isinstance(number, bool) else None

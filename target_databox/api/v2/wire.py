@@ -1,0 +1,67 @@
+"""The JSON of API v2 as it comes over the wire.
+
+Demanded is what a request is made for: ids, and that `data` is there. Everything else may be absent, null or
+odd, lists too (O); `reading` makes values of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from target_databox.api.answers import Envelope, Id
+
+
+class Items(msgspec.Struct, rename="camel"):
+    """A page of a list; both may be null (O)."""
+
+    items: list[dict[str, Any]] | None = None
+    pagination: Any = None
+
+
+class ListAnswer(Envelope, rename="camel", kw_only=True):
+    """The answer to a question for a list."""
+
+    data: Items
+
+
+class Facts(Envelope, rename="camel", kw_only=True):
+    """The answer to a question of which nothing is demanded."""
+
+    data: dict[str, Any] | None = None
+
+
+class Numbered(msgspec.Struct, rename="camel"):
+    """A data source or a dataset that was created or read."""
+
+    id: int
+    name: Any = None
+    created_at: Any = None
+    timezone: Any = None
+    integration_key: Any = None
+    data_source_id: Any = None
+
+
+class NumberedAnswer(Envelope, rename="camel", kw_only=True):
+    """The answer to a creation, or to a question for one data source."""
+
+    data: Numbered
+
+
+class AcceptedRows(msgspec.Struct, rename="camel"):
+    """Rows that were accepted."""
+
+    ingestion_id: Id
+
+
+class AcceptedAnswer(Envelope, rename="camel", kw_only=True):
+    """The answer to a POST of rows."""
+
+    data: AcceptedRows
+
+
+LIST = msgspec.json.Decoder(ListAnswer)
+FACTS = msgspec.json.Decoder(Facts)
+NUMBERED = msgspec.json.Decoder(NumberedAnswer)
+ACCEPTED = msgspec.json.Decoder(AcceptedAnswer)

@@ -1,0 +1,70 @@
+"""Finds the rows of a batch that the API names as rejected. Pure.
+
+The API names a row by repeating it, not by its place. Rows are compared by value, since the API may write
+numbers and order columns as it likes; a null counts as no value. Where that leaves a doubt, nothing is found
+and the batch is halved instead.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
+    from target_databox.api.values import ApiProblem
+    from target_databox.delivery.rows import Row
+
+
+def named_rows(
+    rows: Sequence[Row], problems: Iterable[ApiProblem], rejected: int
+) -> list[tuple[Row, ApiProblem]] | None:
+    """The rejected rows of a batch, each with what the API said of it.
+
+    Args:
+        rows: The rows that were sent.
+        problems: What the API said; several of them may be about one row.
+        rejected: How many rows the API counts as rejected.
+
+    Returns:
+        As many rows as were rejected; None where the API names fewer or others, or where a doubt is left.
+    """
+    told: dict[Hashable, list[ApiProblem]] = {}
+    try:
+        for problem in problems:
+            if isinstance(problem.record, dict):
+                told.setdefault(_value(problem.record), []).append(problem)
+        if not told:
+            return None
+        sent: dict[Hashable, list[Row]] = {}
+        for row in rows:
+            value = _value(json.loads(row.body))
+            if value in told:
+                sent.setdefault(value, []).append(row)
+    except RecursionError:
+        return None
+    found: list[tuple[Row, ApiProblem]] = []
+    for value, about in told.items():
+        equal = sent.get(value, [])
+        if len(about) < len(equal) and len({row.body for row in equal}) > 1:
+            return None  # equal as far as can be told, yet not the same: any of them may be meant
+        found += zip(equal, about, strict=False)
+    return found if len(found) == rejected else None
+
+
+def _value(value: Any) -> Hashable:
+    """A JSON value such that equal ones compare equal, however they are written."""
+    if isinstance(value, dict):
+        return frozenset((name, _value(each)) for name, each in value.items() if each is not None)
+    if isinstance(value, list):
+        return tuple(map(_value, value))
+    if isinstance(value, bool):
+        return str, value
+    if isinstance(value, (int, float)):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
+    return value  # type: ignore[no-any-return] # text or null

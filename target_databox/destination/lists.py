@@ -1,0 +1,62 @@
+"""Reads a list that comes in pages, whole, whatever its API says of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from target_databox.api.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_databox.api.values import Page
+    from target_databox.destination.interfaces import Patience
+
+# 100,000 things, far beyond what an account has.
+MOST_PAGES: Final = 1000
+# So many pages that show nothing new: the list has no pages, whatever number is asked for.
+MOST_BARREN_PAGES: Final = 2
+
+
+class Identified(Protocol):
+    """Something with an id."""
+
+    @property
+    def id(self) -> int | str:
+        """What it is addressed by."""
+
+
+IdentifiedT = TypeVar("IdentifiedT", bound=Identified)
+
+
+def whole_list(
+    patience: Patience, what: str, read: Callable[[int], Page[IdentifiedT]]
+) -> tuple[IdentifiedT, ...]:
+    """All items of a list, in its order, each once.
+
+    The list is over when as many items were seen as it has, or when a page is empty; how long a page is says
+    nothing (O).
+
+    Args:
+        patience: Makes every request.
+        what: What the list is of, for messages.
+        read: Reads a page, counted from 1.
+
+    Raises:
+        SetupError: The list has no end.
+    """
+    found: dict[int | str, IdentifiedT] = {}
+    seen = barren = 0
+    for number in range(1, MOST_PAGES + 1):
+        page = patience(lambda number=number: read(number))  # type: ignore[misc] # mypy does not infer it
+        news = {item.id: item for item in page.items if item.id not in found}
+        found.update(news)
+        seen += len(page.items)
+        barren = 0 if news else barren + 1
+        is_over = page.total_items is not None and seen >= page.total_items
+        if is_over or not page.items or barren >= MOST_BARREN_PAGES:
+            return tuple(found.values())
+    raise SetupError(
+        f"The list of {what} has more than {MOST_PAGES:,} pages. Set data_source_id and dataset_ids, so that "
+        "it is not needed."
+    )

@@ -1,0 +1,261 @@
+"""Finds the account and the data source of a run, or creates the data source, so that the next run reuses it.
+
+Reading (`find_…`) is apart from creating (`resolve_…`). Creating twice must not happen because an answer
+was lost or another run was faster: the list is read again, and of several with one title the oldest is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from target_databox.api.errors import (
+    AccountError,
+    DataboxError,
+    DataSourceError,
+    KeyRefusedError,
+    MissingError,
+    RefusedError,
+)
+from target_databox.api.values import DataSource
+from target_databox.destination.creation import create_once
+from target_databox.destination.lists import whole_list
+from target_databox.destination.titles import check_support, named, the_data_source, title_problem, with_title
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from target_databox.api.dialect import Dialect
+    from target_databox.api.values import Account, Dataset
+    from target_databox.destination.interfaces import Client, Patience
+
+logger = logging.getLogger(__name__)
+
+
+class Sources:
+    """The accounts of a key and the data source of a run. For one thread; lists are read once.
+
+    Args:
+        client: The API.
+        patience: Makes every request.
+        account_id: The configured account, or None for the key's only one.
+        data_source_id: The configured data source; wins over the title.
+        data_source_title: Title to find or to create.
+        timezone: IANA name, given to a data source that is created.
+        dialect: The version of the API.
+        new_key: Makes an idempotency key, another one at every call.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        patience: Patience,
+        *,
+        account_id: int | None = None,
+        data_source_id: int | None = None,
+        data_source_title: str = "target-databox",
+        timezone: str = "UTC",
+        dialect: Dialect,
+        new_key: Callable[[], str],
+    ) -> None:
+        self._client = client
+        self._patience = patience
+        self._account_id = account_id
+        self._data_source_id = data_source_id
+        self._data_source_title = data_source_title.strip()
+        self._timezone = timezone
+        self._dialect = dialect
+        self._new_key = new_key
+        self._accounts: tuple[Account, ...] | None = None
+        self._source: tuple[DataSource, bool] | None = None
+        self._is_support_known = data_source_id is None
+
+    def accounts(self) -> tuple[Account, ...]:
+        """The accounts that the key can see."""
+        if self._accounts is None:
+            self._accounts = whole_list(self._patience, "accounts", self._client.accounts)
+        return self._accounts
+
+    def resolve_account(self) -> Account:
+        """The configured account, or the key's only one.
+
+        Raises:
+            AccountError: It is not among the key's accounts, or none is configured and there isn't just one.
+        """
+        accounts = self.accounts()
+        if self._account_id is not None:
+            for account in accounts:
+                if account.id == self._account_id:
+                    return account
+            raise AccountError(
+                f"The account {self._account_id} does not exist, or the API key can't see it. The key's "
+                f"accounts are: {_told(accounts)}. Set account_id to one of them."
+            )
+        if len(accounts) == 1:
+            return accounts[0]
+        if not accounts:
+            raise AccountError(
+                "The API key can see no account. Use a key (api_key) of a user that belongs to one."
+            )
+        raise AccountError(
+            f"The API key can see several accounts: {_told(accounts)}. Set account_id to one of them."
+        )
+
+    def find_data_source(self) -> DataSource | None:
+        """The run's data source as a list shows it, or None when it would be created. Changes nothing.
+
+        Raises:
+            AccountError: The account is not certain.
+            DataSourceError: The configured id is in no list or takes no data, or the title can't be used.
+        """
+        if self._data_source_id is None:
+            return self._choose(self._data_sources(self._certain_account_id()))
+        seen = []
+        for source in self._every_source():
+            if source.id == self._data_source_id:
+                check_support(source)
+                return source
+            seen.append(source)
+        # Not listed, yet a run would use it if its datasets can be read.
+        source = DataSource(self._data_source_id, None, None, None)
+        try:
+            self.datasets_of(source)
+        except KeyRefusedError:
+            raise
+        except RefusedError as error:
+            raise self._unknown_data_source(seen, error.happened) from error
+        return source
+
+    def resolve_data_source(self) -> tuple[DataSource, bool]:
+        """The run's data source, created when there is none of its title, and whether it was created.
+
+        A configured id is taken as it is: the list of its datasets, read next, shows whether it exists.
+
+        Raises:
+            AccountError: The account is not certain.
+            DataSourceError: The title can't be used, or the API refuses to create it.
+        """
+        if self._source is None:
+            if self._data_source_id is not None:
+                self._source = DataSource(self._data_source_id, None, None, None), False
+            else:
+                self._source = self._find_or_create_data_source()
+        return self._source
+
+    def datasets_of(self, source: DataSource) -> tuple[Dataset, ...]:
+        """The datasets of a data source, without those of others that the list may have."""
+        if source.title is None and self._dialect.things_are_readable:
+            self._patience(lambda: self._client.data_source(source.id))
+        listed = whole_list(self._patience, "datasets", lambda page: self._client.datasets(source.id, page))
+        return tuple(each for each in listed if each.data_source_id in (None, source.id))
+
+    def check_support(self) -> None:
+        """Look whether a configured data source takes data, before the first dataset is created in it.
+
+        Who loads into it for the second time finds datasets there, and pays nothing. Where the lists can't be
+        read, what the API answers to the creation decides.
+        """
+        if self._is_support_known:
+            return
+        self._is_support_known = True
+        with contextlib.suppress(DataboxError, AccountError):
+            source = next((each for each in self._every_source() if each.id == self._data_source_id), None)
+            if source is not None:
+                check_support(source)
+
+    def unknown(self, said: str) -> DataSourceError:
+        """The error for a data source whose datasets can't be read.
+
+        Args:
+            said: What the API said of it.
+        """
+        return self._unknown_data_source(self._known_sources(), said)
+
+    def _certain_account_id(self) -> int:
+        # A configured account is not looked up: the list of its data sources shows whether it exists.
+        return self._account_id if self._account_id is not None else self.resolve_account().id
+
+    def _data_sources(self, account_id: int) -> tuple[DataSource, ...]:
+        try:
+            return whole_list(
+                self._patience, "data sources", lambda page: self._client.data_sources(account_id, page)
+            )
+        except RefusedError as error:
+            if error.is_wrong_key:
+                raise
+            self.resolve_account()  # raises the better error when the account is what is wrong
+            raise
+
+    def _choose(self, sources: Iterable[DataSource]) -> DataSource | None:
+        return the_data_source(sources, self._data_source_title)
+
+    def _find_or_create_data_source(self) -> tuple[DataSource, bool]:
+        problem = title_problem(self._data_source_title)
+        if problem:
+            raise DataSourceError(f"data_source_title {problem}.")
+        account_id = self._certain_account_id()
+        found = self._choose(self._existing_sources(account_id))
+        if found:
+            return found, False
+        key = self._new_key()
+        try:
+            made, is_ours = create_once(
+                self._patience,
+                lambda: self._client.create_data_source(
+                    self._data_source_title, account_id, self._timezone, key
+                ),
+                lambda: self._existing_sources(account_id),
+                self._choose,
+            )
+        except KeyRefusedError:
+            raise
+        except RefusedError as error:
+            raise DataSourceError(
+                f"The data source {self._data_source_title!r} could not be created in the account "
+                f"{account_id} with the time zone {self._timezone}: {error.happened}. Check "
+                "data_source_title and timezone."
+            ) from error
+        if is_ours:
+            logger.info("Created the data source %s %r.", made.id, self._data_source_title)
+        return made, is_ours
+
+    def _existing_sources(self, account_id: int) -> list[DataSource]:
+        """The data sources of an account, without those of the title that are gone, yet still listed."""
+        listed = self._data_sources(account_id)
+        titled = {source.id for source in with_title(listed, self._data_source_title)}
+        return [source for source in listed if source.id not in titled or self._exists(source.id)]
+
+    def _exists(self, data_source_id: int) -> bool:
+        """Whether a data source is there, as far as the API has a route for one."""
+        if not self._dialect.things_are_readable:
+            return True
+        try:
+            self._patience(lambda: self._client.data_source(data_source_id))
+        except MissingError:
+            return False
+        return True
+
+    def _known_sources(self) -> list[DataSource]:
+        """The data sources that could have been meant, as far as they can be read."""
+        try:
+            return list(self._every_source())
+        except (DataboxError, AccountError):
+            return []
+
+    def _every_source(self) -> Iterator[DataSource]:
+        """The data sources of all accounts, those of the configured one first."""
+        for account in sorted(self.accounts(), key=lambda each: each.id != self._account_id):
+            yield from self._data_sources(account.id)
+
+    def _unknown_data_source(self, known: Iterable[DataSource], said: str = "") -> DataSourceError:
+        source = self._source[0].id if self._source else self._data_source_id
+        what = f"The data source {source} does not exist, or the API key can't see it"
+        return DataSourceError(
+            f"{what}{f': {said}' if said else ''}. Known are: {named(known)}. Correct data_source_id, or "
+            "remove it to use data_source_title."
+        )
+
+
+def _told(accounts: Iterable[Account]) -> str:
+    return ", ".join(f'{account.id} "{account.name}"' for account in accounts) or "none"

@@ -1,0 +1,105 @@
+"""Facts on how the rows of a batch are found that the API names as rejected."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_databox.api.values import ApiProblem
+from target_databox.delivery.named_rows import named_rows
+from target_databox.delivery.rows import Row
+
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
+RECORDS = st.dictionaries(st.text(max_size=3), VALUES | st.lists(VALUES, max_size=2), max_size=3)
+
+
+def rows_of(*bodies: str) -> list[Row]:
+    """Rows, numbered from 1."""
+    return [Row(None, body.encode(), number=number) for number, body in enumerate(bodies, start=1)]
+
+
+def about(*records: Any) -> list[ApiProblem]:
+    """What the API says of some records, numbered from 1."""
+    return [
+        ApiProblem(f"c{number}", "Bad.", "a", None, record) for number, record in enumerate(records, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "named", "rejected", "found"),
+    [
+        (['{"a":1}', '{"a":2}'], [{"a": 2}], 1, [2]),
+        (['{"a":1,"b":"x"}'], [{"b": "x", "a": 1}], 1, [1]),
+        (['{"a":1.50}', '{"a":2}'], [{"a": 1.5}], 1, [1]),
+        (['{"a":1.0}'], [{"a": 1}], 1, [1]),
+        (['{"a":1}'], [{"a": 1.0}], 1, [1]),
+        (['{"a":1,"b":null}'], [{"a": 1}], 1, [1]),
+        (['{"a":1}'], [{"a": 1, "b": None}], 1, [1]),
+        (['{"a":[1,null,"x"]}'], [{"a": [1.0, None, "x"]}], 1, [1]),
+        # Of equal rows as many are bad as the API names.
+        (['{"a":1}', '{"a":1}', '{"a":1}'], [{"a": 1}, {"a": 1}], 2, [1, 2]),
+        # Two problems of one row.
+        (['{"a":1}', '{"a":2}'], [{"a": 1}, {"a": 1}], 1, [1]),
+        (['{"a":1}', '{"a":2}'], [{"a": 1}, {"a": 1}, {"a": 2}], 2, [1, 2]),
+        # Fewer, more or other ones than were rejected.
+        (['{"a":1}', '{"a":2}'], [{"a": 1}], 2, None),
+        (['{"a":1}', '{"a":2}'], [{"a": 1}, {"a": 2}], 1, None),
+        (['{"a":1}', '{"a":2}'], [{"a": 3}], 1, None),
+        (['{"a":1}'], [], 1, None),
+        (['{"a":1}'], [None], 1, None),
+        (['{"a":1}'], ["a"], 1, None),
+        # What differs in kind is not the same.
+        (['{"a":1}'], [{"a": "1"}], 1, None),
+        (['{"a":true}'], [{"a": 1}], 1, None),
+        (['{"a":1}'], [{"a": True}], 1, None),
+        (['{"a":"x"}'], [{"a": ["x"]}], 1, None),
+        # Equal as far as floats tell, yet two rows: either may be meant.
+        (['{"a":9007199254740993}', '{"a":9007199254740992}'], [{"a": 9007199254740993}], 1, None),
+        (['{"a":1}', '{"a":1.0}'], [{"a": 1}], 1, None),
+        (['{"a":1}', '{"a":1.0}'], [{"a": 1}, {"a": 1.0}], 2, [1, 2]),
+        # Larger than a float can be.
+        (['{"a":1' + "0" * 400 + "}"], [{"a": 10**400}], 1, [1]),
+    ],
+)
+def test_named_rows_are_found(
+    sent: list[str], named: list[Any], rejected: int, found: list[int] | None
+) -> None:
+    """Rows are found by their values, duplicates by count; where a doubt is left, none is."""
+    got = named_rows(rows_of(*sent), about(*named), rejected)
+    assert (None if got is None else sorted(row.number for row, _ in got)) == found
+
+
+def test_rows_have_their_own_problem() -> None:
+    """Each row comes with the first thing that the API said of it."""
+    got = named_rows(rows_of('{"a":1}', '{"a":2}'), about({"a": 2}, {"a": 2}, {"a": 1}), 2)
+    assert got is not None
+    assert {row.number: problem.code for row, problem in got} == {2: "c1", 1: "c3"}
+
+
+def test_endless_records_name_nothing() -> None:
+    """A record that is nested too deeply to be compared names no row."""
+    deep: Any = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    assert named_rows(rows_of('{"a":1}'), about(deep), 1) is None
+
+
+@given(st.lists(RECORDS, min_size=1, max_size=6, unique_by=repr), st.data())
+def test_any_rows_are_found_in_any_order(records: list[dict[str, Any]], data: st.DataObject) -> None:
+    """Whatever is named in whatever order, each row found is one that was named, as often as it was."""
+    chosen = data.draw(st.lists(st.sampled_from(range(len(records))), unique=True))
+    told = [records[number] for number in chosen]
+    told.reverse()
+    got = named_rows(rows_of(*map(json.dumps, records)), about(*told), len(told))
+    if got is not None:
+        assert len(got) == len({id(row) for row, _ in got}) == len(told)
+        without_nulls = [{name: each for name, each in record.items() if each is not None} for record in told]
+        for row, _ in got:
+            sent = {name: each for name, each in json.loads(row.body).items() if each is not None}
+            assert sent in without_nulls
