@@ -18,13 +18,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 from inputs import lines
 from measuring import HERE, MEGABYTE, PYTHON, TARGET, config, machine, run, server, table
 
 from target_databox.emulator import UNLIMITED, Assumptions, Emulator, FaultPlan, Limits
+from target_databox.versions import DIALECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,10 +82,13 @@ def first_post_at(emulator: Emulator) -> float:
     return found[0].at
 
 
-def budget(directory: Path, seconds: float, confirmation: str) -> list[str]:
+def budget(directory: Path, seconds: float, kind: tuple[str, str]) -> list[str]:
     """One keyed stream at the documented limits."""
+    version, confirmation = kind
+    batch_rows = DIALECTS[version].most_rows
     with Emulator(assumptions=assumed(1.0, 6.0, rate_counting="strict")) as emulator:
-        command = settings(directory, emulator, f"budget-{confirmation}", confirmation=confirmation)
+        name = f"budget-{version}-{confirmation}"
+        command = settings(directory, emulator, name, api_version=version, confirmation=confirmation)
         with loading(command, ENDLESS) as target:
             begun_at = first_post_at(emulator)
             time.sleep(seconds)
@@ -94,12 +98,120 @@ def budget(directory: Path, seconds: float, confirmation: str) -> list[str]:
         spent = [each for each in log if each.route in ("post_rows", *OUTCOMES)]
         rows = sum(each.rows for each in posts(emulator))
         return [
-            f"`{confirmation}`",
+            f"{version}, `{confirmation}`",
             f"{used / (10 * seconds):.1%}",
             str(sum(each.status == 429 for each in log)),
-            f"{len(spent) / (rows / 100):.2f}",
+            f"{len(spent) / (rows / batch_rows):.2f}",
             f"{rows:,}",
         ]
+
+
+class Kept(NamedTuple):
+    """What a load towards an emulator cost, and what is there afterwards.
+
+    Attributes:
+        seconds: Wall time of the whole process.
+        requests: All requests that arrived.
+        rows: Rows in the dataset.
+        keys: How many different ones of them.
+    """
+
+    seconds: float
+    requests: int
+    rows: int
+    keys: int
+
+
+def kept(
+    directory: Path,
+    name: str,
+    source: Path,
+    *,
+    assumptions: Assumptions,
+    faults: FaultPlan | None = None,
+    codes: tuple[int, ...] = (0,),
+    **others: object,
+) -> Kept:
+    """Load a file into an emulator and count what is there."""
+    with (
+        Emulator(assumptions=assumptions, faults=faults or FaultPlan()) as emulator,
+        source.open("rb") as tap,
+    ):
+        begun_at = time.monotonic()
+        command = settings(directory, emulator, name, **others)
+        done = subprocess.run(command, stdin=tap, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        seconds = time.monotonic() - begun_at
+        if done.returncode not in codes:
+            raise RuntimeError(f"target-databox ended with {done.returncode}: {done.stderr[-2000:].decode()}")
+        (dataset,) = emulator.store.datasets()
+        rows = list(emulator.store.rows(dataset.id))
+        return Kept(seconds, len(list(emulator.log)), len(rows), len({row["id"] for row in rows}))
+
+
+def lost_answers(directory: Path, records: int) -> None:
+    """A stream without keys, while a tenth of the answers is lost after the rows were stored."""
+    source = directory / "lost.singer"
+    with source.open("wb") as file:
+        file.writelines(lines("flat", records))
+    found = []
+    for version in DIALECTS:
+        seconds = []
+        for losing in (False, True):
+            faults = FaultPlan()
+            if losing:
+                faults.add("post_rows", status=503, after_write=True, probability=0.1)
+            seen = kept(
+                directory,
+                f"lost-{version}-{losing}",
+                source,
+                assumptions=assumed(1.0, 6.0, listing_lag_seconds=30.0),
+                faults=faults,
+                api_version=version,
+                load_method="append-only",
+                confirmation_timeout_seconds=3600,
+            )
+            seconds.append(seen.seconds)
+            if seen.rows != records or seen.keys != records:
+                raise RuntimeError(f"{seen.rows} rows, {seen.keys} keys of {records}")
+        found.append([version, f"{seconds[0]:.1f}", f"{seconds[1]:.1f}", f"{seconds[1] / seconds[0]:.2f}"])
+    head = [
+        f"{records:,} rows without keys, the list 30 s late",
+        "s without faults",
+        "s, a tenth lost",
+        "ratio",
+    ]
+    table(head, found)
+
+
+def bad_rows(directory: Path, records: int) -> None:
+    """Rows that the API rejects and, with v2, names."""
+    source = directory / "bad.singer"
+    with source.open("wb") as file:
+        file.writelines(lines("flat", records))
+    found = []
+    for version in DIALECTS:
+        requests_made = []
+        for rejecting in (False, True):
+            faults = FaultPlan()
+            if rejecting:
+                faults.add("post_rows", reject_rows=lambda row: row["id"] % 100 == 50)
+            seen = kept(
+                directory,
+                f"bad-{version}-{rejecting}",
+                source,
+                assumptions=assumed(0.5, 1.0),
+                faults=faults,
+                codes=(0, 1),
+                api_version=version,
+                rejects_path=str(directory / f"bad-{version}-{rejecting}.rejects"),
+                rejects_limit=records,
+            )
+            requests_made.append(seen.requests)
+        found.append(
+            [version, *(f"{each:,}" for each in requests_made), f"{requests_made[1] - requests_made[0]:+,}"]
+        )
+    head = [f"{records:,} rows, 1 % of them bad", "requests without", "requests with bad rows", "more"]
+    table(head, found)
 
 
 def sequential(emulator: Emulator, batches: int) -> float:
@@ -160,18 +272,29 @@ def two_on_one_key(directory: Path, records: int) -> list[str]:
 
 
 def memory(records: Sequence[int]) -> None:
-    """Peak memory with a server that answers at once."""
+    """Time and peak memory of each version with a server that answers at once."""
     found = []
     with server() as api_url, tempfile.TemporaryDirectory() as directory:
-        for count in records:
-            given = {"api_url": api_url, "api_key": "k", "account_id": 1, "requests_per_second": 1_000_000}
-            path = config(Path(directory), f"memory-{count}", requests_per_hour=1_000_000_000, **given)
-            source = [PYTHON, str(HERE / "inputs.py"), "flat", str(count)]
-            found.append((count, run([*TARGET, "--config", str(path)], source).peak_bytes / MEGABYTE))
-    table(
-        ["records", "peak MB", "more than with the first"],
-        [[f"{count:,}", f"{peak:.1f}", f"{peak - found[0][1]:+.1f} MB"] for count, peak in found],
-    )
+        for version in DIALECTS:
+            base = 0.0
+            for count in records:
+                given = {
+                    "api_url": api_url,
+                    "api_key": "k",
+                    "account_id": 1,
+                    "requests_per_second": 1_000_000,
+                }
+                name = f"memory-{version}-{count}"
+                path = config(
+                    Path(directory), name, requests_per_hour=1_000_000_000, api_version=version, **given
+                )
+                source = [PYTHON, str(HERE / "inputs.py"), "flat", str(count)]
+                seen = run([*TARGET, "--config", str(path)], source)
+                peak = seen.peak_bytes / MEGABYTE
+                base = base or peak
+                seconds = [f"{seen.wall_seconds:.1f}", f"{seen.cpu_seconds:.1f}"]
+                found.append([version, f"{count:,}", *seconds, f"{peak:.1f}", f"{peak - base:+.1f} MB"])
+    table(["version", "records", "wall s", "CPU s", "peak MB", "more than with the first"], found)
 
 
 def main() -> None:
@@ -184,10 +307,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         seconds = 10.0 if short else 60.0
-        with ThreadPoolExecutor() as both:
-            found = list(both.map(partial(budget, directory, seconds), ("rows", "status")))
+        with ThreadPoolExecutor(2) as both:
+            kinds = [(version, confirmation) for version in DIALECTS for confirmation in ("rows", "status")]
+            found = list(both.map(partial(budget, directory, seconds), kinds))
         head = [f"10 a second, processing 1 to 6 s, {seconds:.0f} s", "of the budget used", "429s"]
-        table([*head, "requests for 100 rows", "rows"], found)
+        table([*head, "requests for a full batch", "rows"], found)
+        lost_answers(directory, 2_000 if short else 20_000)
+        bad_rows(directory, 2_000 if short else 20_000)
         found = [two_on_one_key(directory, 2_000 if short else 12_000)]
         head = ["two processes, 10 a second: exit codes", "seconds both ran", "of the limit used", "429s"]
         table(head, found)

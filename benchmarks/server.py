@@ -40,6 +40,23 @@ LIST = (
     b'{"requestId":"1","status":"success","ingestions":[%s],'
     b'"pagination":{"page":1,"pageSize":100,"totalItems":%d}}'
 )
+V2_EMPTY = b'{"requestId":"1","status":"success","data":{"items":[],"pagination":{"totalItems":0}}}'
+V2_THING = b'{"requestId":"1","status":"success","data":{"id":%d,"name":null,"createdAt":null}}'
+V2_ACCEPTED = (
+    b'{"requestId":"1","status":"success","data":{"ingestionId":"%s","message":"m","status":"accepted"}}'
+)
+V2_DONE = (
+    b'{"requestId":"1","status":"success","data":{"id":"%s","status":"success","initiatedAt":'
+    b'"2026-01-01T00:00:00+00:00","duration":1,"summary":{"ingestion":{"receivedRecordCount":%s,'
+    b'"appendedRecordCount":%s,"overwrittenRecordCount":0,"rejectedRecordCount":0},"dataset":'
+    b'{"columnCount":1,"rowCount":1,"size":1}},"errors":[]}}'
+)
+V2_PENDING = b'{"requestId":"1","status":"success","data":{"id":"%s","status":"processing","summary":null}}'
+V2_LINE = b'{"id":"%s","initiatedAt":"2026-01-01T00:00:00+00:00","status":"%s"}'
+V2_LIST = (
+    b'{"requestId":"1","status":"success","data":{"items":[%s],'
+    b'"pagination":{"page":0,"pageSize":100,"totalItems":%d}}}'
+)
 UNKNOWN = b'{"requestId":"1","status":"error","errors":[{"code":null,"message":"no such route"}]}'
 
 
@@ -67,35 +84,46 @@ class Databox:
     def answer(self, method: bytes, target: bytes, body: bytes) -> bytes:
         """The body of the answer to a request; empty for an unknown route."""
         path = target.partition(b"?")[0].split(b"/")
+        is_v2 = path[1] == b"v2"
         if len(path) == 5 and path[2] == b"datasets":
             if path[4] == b"data":
-                return self._accept(path[3], body)
+                return self._accept(path[3], body, is_v2)
             if path[4] == b"ingestions":
-                return self._list(path[3], b"page=1&" in target + b"&")
+                first = b"page=0&" if is_v2 else b"page=1&"
+                return self._list(path[3], first in target + b"&", is_v2)
         if len(path) == 6 and path[4] == b"ingestions":
-            return self._outcome(path[5])
-        return self._resource(method, path)
+            return self._outcome(path[5], is_v2)
+        return self._resource_of_v2(method) if is_v2 else self._resource(method, path)
 
-    def _accept(self, dataset: bytes, body: bytes) -> bytes:
+    def _accept(self, dataset: bytes, body: bytes, is_v2: bool) -> bytes:
         rows = len(_ROWS.decode(body).records)
         self._ingestions += 1
         self._rows += rows
         ingestion = b"%d-%d-%d" % (self._ingestions, rows, int(time.monotonic() * 1000))
         self._newest.setdefault(dataset, deque(maxlen=100)).appendleft(ingestion)
-        return ACCEPTED % ingestion
+        return (V2_ACCEPTED if is_v2 else ACCEPTED) % ingestion
 
     def _is_done(self, ingestion: bytes) -> bool:
         accepted_at = int(ingestion.rpartition(b"-")[2]) / 1000
         return time.monotonic() >= accepted_at + self._processing_seconds
 
-    def _outcome(self, ingestion: bytes) -> bytes:
+    def _outcome(self, ingestion: bytes, is_v2: bool) -> bytes:
         rows = ingestion.split(b"-")[1]
-        return DONE % (ingestion, rows, rows) if self._is_done(ingestion) else PENDING % ingestion
+        if self._is_done(ingestion):
+            return (V2_DONE if is_v2 else DONE) % (ingestion, rows, rows)
+        return (V2_PENDING if is_v2 else PENDING) % ingestion
 
-    def _list(self, dataset: bytes, is_first_page: bool) -> bytes:
+    def _list(self, dataset: bytes, is_first_page: bool, is_v2: bool) -> bytes:
         newest = self._newest.get(dataset, ()) if is_first_page else ()
-        lines = [LINE % (each, b"success" if self._is_done(each) else b"processing") for each in newest]
-        return LIST % (b",".join(lines), len(self._newest.get(dataset, ())))
+        line = V2_LINE if is_v2 else LINE
+        lines = [line % (each, b"success" if self._is_done(each) else b"processing") for each in newest]
+        return (V2_LIST if is_v2 else LIST) % (b",".join(lines), len(self._newest.get(dataset, ())))
+
+    def _resource_of_v2(self, method: bytes) -> bytes:
+        if method == b"GET":
+            return V2_EMPTY
+        self._datasets += 1
+        return V2_THING % self._datasets
 
     def _resource(self, method: bytes, path: list[bytes]) -> bytes:
         known = {

@@ -89,6 +89,8 @@ def speeds(bench: Bench, records: int, rounds: int, *, with_dlt: bool) -> None:
     measured = {
         "flat, `rows`": bench.ours(flat, confirmation="rows"),
         "flat, `status`": bench.ours(flat, confirmation="status"),
+        "flat, v2, `rows`": bench.ours(flat, api_version="v2"),
+        "flat, v2, `status`": bench.ours(flat, api_version="v2", confirmation="status"),
         "flat, the usual target": bench.usual(flat),
         **({"flat, dlt": bench.dlt(flat)} if with_dlt else {}),
         "nested, `rows`": bench.ours(nested, confirmation="rows"),

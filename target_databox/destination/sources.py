@@ -145,7 +145,7 @@ class Sources:
 
     def datasets_of(self, source: DataSource) -> tuple[Dataset, ...]:
         """The datasets of a data source, without those of others that the list may have."""
-        if source.title is None and self._dialect.things_are_readable:
+        if self._data_source_id is not None and self._dialect.things_are_readable:
             self._patience(lambda: self._client.data_source(source.id))
         listed = whole_list(self._patience, "datasets", lambda page: self._client.datasets(source.id, page))
         return tuple(each for each in listed if each.data_source_id in (None, source.id))
