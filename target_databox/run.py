@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
 import math
 import sys
@@ -104,8 +102,8 @@ class Loader:
     def begin(self, source: IO[Any]) -> None:
         """Make sure that the input is not this run's rejects file; from here on show how far the run is."""
         if self.rejects is not None:
-            with contextlib.suppress(AttributeError, io.UnsupportedOperation):
-                self.rejects.refuse_as_input(source.fileno())
+            self.rejects.refuse_as_input(source)
+            self.rejects.make_private()
         self._input_share = InputShare(source)
         self._progress.start()
 

@@ -218,8 +218,8 @@ def test_unusable_rejects_path_is_told(command: Command, tmp_path: Path) -> None
     )
     assert not path.exists()
     run = checked(command, rejects_path=str(tmp_path / "nowhere" / "rejects.singer"))
-    (found,) = (cells[2] for cells in lines(run) if cells[:2] == ["rejected records", "FAILED"])
-    assert "does not exist. Name a file in a directory that exists." in found
+    (found,) = (cells[2] for cells in lines(run) if cells[:2] == ["settings", "FAILED"])
+    assert "does not exist. Name a file in a directory that exists" in found
     assert run.code == 1
 
 

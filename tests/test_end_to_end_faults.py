@@ -378,7 +378,8 @@ def test_rejects_limit_ends_the_run(command: Command, tmp_path: Path) -> None:
 def test_full_disk_stops_the_states(command: Command, tmp_path: Path) -> None:
     """When a rejected record can't be written, no STATE passes it and nothing half is in the file."""
     rejects = tmp_path / "rejects.singer"
-    rejects.write_bytes(b"x" * 4000 + b"\n")
+    left = text(schema(), {**record(id=0, name="x"), "rejected": {"reason": "key"}})
+    rejects.write_bytes(left.rjust(4001))
     config = command.config(rejects_path=str(rejects), rejects_limit=1000)
 
     def small_disk() -> None:

@@ -307,7 +307,7 @@ def test_two_streams_on_one_dataset_fail(preview: Preview) -> None:
 def test_own_rejects_are_refused(preview: Preview, tmp_path: Path) -> None:
     """A run would refuse its own rejects file as input, and so does its preview."""
     path = tmp_path / "rejects.singer"
-    path.write_bytes(text(schema(), record(id=1)))
+    path.write_bytes(text(schema(), {**record(id=1), "rejected": {"reason": "key"}}))
     config = preview.config(rejects_path=str(path))
     with path.open("rb") as file:
         done = subprocess.run(

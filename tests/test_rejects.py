@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import logging
 import multiprocessing
@@ -16,6 +17,7 @@ from target_databox.delivery.batches import Destination
 from target_databox.delivery.rejections import Cause, Reason, Rejection
 from target_databox.delivery.rows import Origin, Row
 from target_databox.outputs.rejects import RejectsFile, RejectsFileError, RejectsLeftError
+from target_databox.outputs.rejects_path import Found, look_at
 from target_databox.singer.messages import kept_line
 
 if TYPE_CHECKING:
@@ -125,26 +127,88 @@ def test_half_a_surrogate_pair_is_told_once(tmp_path: Path) -> None:
     assert newest.count(b'"rejected"') == 1
 
 
-def test_torn_line_is_taken_away(tmp_path: Path) -> None:
-    """A line that a crash cut short, which no STATE has passed, makes room for whole ones."""
+CUT_LINES = (
+    b'{"type":"RECORD","stre',
+    record(9)[:-1],
+    SCHEMA[:40],
+    b'{"type": "RECORD", "record": {"x": "\xc3',
+)
+
+
+@pytest.mark.parametrize("cut", CUT_LINES)
+def test_cut_line_stays_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, cut: bytes) -> None:
+    """A line that a killed run cut short stays, is told, and the next message begins a new line."""
     path = tmp_path / "rejects.singer"
     RejectsFile(path).append([reject(record(1))])
     whole = path.read_bytes()
-    path.write_bytes(whole + b'{"type":"RECORD","stre')
+    path.write_bytes(whole + cut)
+    file = RejectsFile(path)
+    assert f"Line 3 of {path} is incomplete" in caplog.text
+    file.append([reject(record(2))])
+    assert path.read_bytes().startswith(whole + cut + b"\n" + SCHEMA + b"\n")
+    last = path.read_bytes().splitlines()[-1]
+    assert json.loads(last)["record"]["id"] == 2
+    assert look_at(path) == Found(records=2, cut_line=3)
+
+
+def test_cut_first_line_is_a_rejects_file(tmp_path: Path) -> None:
+    """A file in which a killed run left nothing but half a SCHEMA is still used."""
+    path = tmp_path / "rejects.singer"
+    path.write_bytes(SCHEMA[:-5])
     RejectsFile(path).append([reject(record(2))])
-    assert path.read_bytes().startswith(whole)
-    assert [each["record"]["id"] for each in messages(path) if each["type"] == "RECORD"] == [1, 2]
+    assert path.read_bytes().startswith(SCHEMA[:-5] + b"\n" + SCHEMA + b"\n")
 
 
-@pytest.mark.parametrize("last", [record(1), b"a note"], ids=["message", "note"])
+REJECTED = record(1)[:-1] + b',"rejected":{"reason":"key"}}'
+
+
+@pytest.mark.parametrize("last", [REJECTED, b"a note"], ids=["message", "note"])
 def test_last_line_without_end_stays(tmp_path: Path, last: bytes) -> None:
     """A whole last line whose end an editor left out is kept; the next message begins a new line."""
     path = tmp_path / "rejects.singer"
-    path.write_bytes(SCHEMA + b"\n" + last)
+    path.write_bytes(SCHEMA + b"\n" + REJECTED + b"\n" + last)
     RejectsFile(path).append([reject(record(2))])
     lines = path.read_bytes().splitlines()
-    assert lines[:3] == [SCHEMA, last, SCHEMA]
-    assert json.loads(lines[3])["record"]["id"] == 2
+    assert lines[:4] == [SCHEMA, REJECTED, last, SCHEMA]
+    assert json.loads(lines[4])["record"]["id"] == 2
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o644, 0o640, 0o604, 0o777])
+def test_existing_file_becomes_private(tmp_path: Path, mode: int) -> None:
+    """A file that others could read is its owner's alone once a run has begun, not before."""
+    path = tmp_path / "rejects.singer"
+    path.write_bytes(SCHEMA + b"\n" + REJECTED + b"\n")
+    path.chmod(mode)
+    file = RejectsFile(path)
+    assert path.stat().st_mode & 0o777 == mode
+    file.make_private()
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(mode)
+    file.append([reject(record(2))])
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_file_that_stays_open_to_others_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where owner or file system don't let the mode be changed, no record is written."""
+    path = tmp_path / "rejects.singer"
+    path.touch()
+    path.chmod(0o666)
+    file = RejectsFile(path)
+    monkeypatch.setattr(os, "fchmod", lambda *_: None)
+    with pytest.raises(RejectsFileError, match="can't be made readable by its owner only"):
+        file.make_private()
+    with pytest.raises(RejectsFileError, match="Run chmod 600"):
+        file.append([reject(record(2))])
+    assert path.read_bytes() == b""
+
+
+def test_pipe_that_took_the_name_is_refused(tmp_path: Path) -> None:
+    """A path that becomes a pipe while the run goes on keeps nothing, and nobody waits for its reader."""
+    path = tmp_path / "rejects.singer"
+    file = RejectsFile(path)
+    os.mkfifo(path)
+    with pytest.raises(RejectsFileError, match="is no regular file any more"):
+        file.append([reject(record(2))])
 
 
 def test_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
@@ -217,40 +281,24 @@ def test_column_named_rejected_is_no_reject(tmp_path: Path, caplog: pytest.LogCa
     assert "holds 1 record that" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("name", "problem"),
-    [("", "is no file"), ("missing/rejects.singer", "is in {folder}/missing, which does not exist")],
-    ids=["directory", "missing directory"],
-)
-def test_unusable_path_is_told(tmp_path: Path, name: str, problem: str) -> None:
-    """A path that can't be a file is refused before anything is read."""
-    path = tmp_path / name
-    with pytest.raises(RejectsFileError) as caught:
-        RejectsFile(path)
-    assert str(caught.value) == (
-        f"rejects_path {path} {problem.format(folder=tmp_path)}. Name a file in a directory that exists."
-    )
-
-
-def test_device_is_no_rejects_file(tmp_path: Path) -> None:
-    """A pipe or a device keeps nothing, so it is refused."""
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    with pytest.raises(RejectsFileError, match="is no file"):
-        RejectsFile(path)
-
-
-def test_own_file_is_no_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["hard link", "symlink", "itself"])
+def test_own_file_is_no_input(tmp_path: Path, kind: str) -> None:
     """The file can't be read and appended to in one run, by whatever name it is opened."""
     path = tmp_path / "rejects.singer"
     path.touch()
     link = tmp_path / "link"
-    link.symlink_to(path)
+    if kind == "symlink":
+        link.symlink_to(path)
+    elif kind == "hard link":
+        os.link(path, link)
+    else:
+        link = path
     file = RejectsFile(path)
     with link.open("rb") as source, pytest.raises(RejectsFileError, match="Move it away before it is loaded"):
-        file.refuse_as_input(source.fileno())
+        file.refuse_as_input(source)
     with (tmp_path / "other").open("w+b") as source:
-        file.refuse_as_input(source.fileno())
+        file.refuse_as_input(source)
+    file.refuse_as_input(io.BytesIO())
 
 
 def test_error_at_the_end_names_the_way(tmp_path: Path) -> None:

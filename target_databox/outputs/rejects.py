@@ -7,13 +7,14 @@ import contextlib
 import fcntl
 import logging
 import os
-import re
+import stat
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from target_databox.delivery.rejections import Reason
+from target_databox.outputs.rejects_path import OPENING, OTHERS, look_at
 from target_databox.singer.messages import is_json
 
 if TYPE_CHECKING:
@@ -24,11 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-databox")
 
-BLOCK_BYTES: Final = 1 << 16
-
 _encode: Final = msgspec.json.Encoder().encode
-# A column may be called so too: what was said of a record begins with its reason.
-_REJECTED: Final = re.compile(rb'"rejected"\s*:\s*\{\s*"reason"')
 
 
 class RejectsFileError(RuntimeError):
@@ -47,41 +44,86 @@ class RejectsLeftError(RuntimeError):
 
 
 class RejectsFile:
-    """A file of Singer messages, appended to by any number of runs.
+    """A file of Singer messages, appended to by any number of runs, readable by its owner only.
 
     Every append stands for itself: SCHEMA lines, then RECORDs, in one locked write that is synced or undone.
+    What was there before is never changed.
 
     Args:
         path: The file; made when the first record is rejected.
 
     Raises:
-        RejectsFileError: It can't be written, or its directory doesn't exist.
+        RejectsFileError: It can't be used; see `rejects_path.look_at`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        directory = path.parent
-        if not directory.is_dir() or (path.exists() and not path.is_file()):
-            problem = "is no file" if directory.is_dir() else f"is in {directory}, which does not exist"
-            raise RejectsFileError(f"rejects_path {path} {problem}. Name a file in a directory that exists.")
-        if not os.access(path if path.exists() else directory, os.W_OK):
-            raise RejectsFileError(f"rejects_path {path} can't be written. Check its permissions.")
-        left = self._count()
-        if left:
+        found = look_at(path)
+        if found.problem:
+            raise RejectsFileError(f"rejects_path {found.problem}.")
+        if found.records:
             logger.warning(
                 "%s holds %s that earlier runs rejected. Bookmarks may be past them: correct them and load "
                 "the file.",
                 path,
-                _counted(left, "record"),
+                _counted(found.records, "record"),
+            )
+        if found.cut_line:
+            logger.warning(
+                "Line %d of %s is incomplete, as a run leaves it that is killed while it writes. No STATE "
+                "has passed its record. Remove that line before you load the file.",
+                found.cut_line,
+                path,
             )
 
-    def refuse_as_input(self, descriptor: int) -> None:
-        """Make sure that the input is not this file, which would grow while it is read."""
-        if self.path.exists() and os.path.samestat(os.fstat(descriptor), self.path.stat()):
-            raise RejectsFileError(
-                f"The input is {self.path}, which is rejects_path too. Move it away before it is loaded, or "
-                "set another rejects_path."
-            )
+    def refuse_as_input(self, source: IO[Any]) -> None:
+        """Make sure that this file is neither the input, which would grow while it is read, nor an output.
+
+        Raises:
+            RejectsFileError: It is, under whatever name.
+        """
+        ends = [(1, "standard output"), (2, "standard error")]
+        with contextlib.suppress(AttributeError, OSError):  # an input that is no file
+            ends.insert(0, (source.fileno(), "input"))
+        for descriptor, name in ends:
+            if self._is_open_as(descriptor):
+                advice = "Move it away before it is loaded, or set" if name == "input" else "Set"
+                raise RejectsFileError(
+                    f"The {name} is {self.path}, which is rejects_path too. {advice} another rejects_path."
+                )
+
+    def make_private(self) -> None:
+        """See to it that nobody but its owner can read what is there already.
+
+        Raises:
+            RejectsFileError: The owner or the file system does not allow that.
+        """
+        if self.path.exists():
+            os.close(self._opened())
+
+    def _is_open_as(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.path.stat())
+        except OSError:
+            return False
+
+    def _opened(self) -> int:
+        """The file, made if it is missing, private whatever it was before.
+
+        Raises:
+            RejectsFileError: It can't be made private, or is no regular file any more.
+        """
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | OPENING, 0o600)
+        mode = _private_mode(descriptor)
+        if stat.S_ISREG(mode) and not mode & OTHERS:
+            return descriptor
+        os.close(descriptor)
+        if not stat.S_ISREG(mode):
+            raise RejectsFileError(f"{self.path} is no regular file any more. Set another rejects_path.")
+        raise RejectsFileError(
+            f"{self.path} holds whole records, and can't be made readable by its owner only. Run chmod 600 "
+            "on it, or set a rejects_path on a file system that keeps permissions."
+        )
 
     def append(self, rejects: Sequence[Rejection]) -> None:
         """Write rejected records; returns when they are safe on disk.
@@ -110,11 +152,13 @@ class RejectsFile:
 
     def _write(self, data: bytes) -> None:
         is_new = not self.path.exists()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = self._opened()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            size, line_end = _end_of_lines(descriptor)
-            data = line_end + data
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                # Somebody's editor left out the end of the last line, or a killed run its second half.
+                data = b"\n" + data
             try:
                 written = 0
                 while written < len(data):
@@ -131,15 +175,18 @@ class RejectsFile:
         finally:
             os.close(descriptor)
 
-    def _count(self) -> int:
-        if not self.path.exists():
-            return 0
-        with self.path.open("rb") as file:
-            return sum(bool(_REJECTED.search(line)) for line in file)
-
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _private_mode(descriptor: int) -> int:
+    """The mode of an open file, after others were shut out as far as its owner and file system allow that."""
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) and mode & OTHERS:
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, 0o600)
+    return os.fstat(descriptor).st_mode
 
 
 def _sync_directory(directory: Path) -> None:
@@ -148,27 +195,6 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _end_of_lines(descriptor: int) -> tuple[int, bytes]:
-    """Where to go on, and what to write first so that a new line begins there.
-
-    A message that a crash cut short is taken away: no STATE ever passed that one.
-    """
-    size = end = os.fstat(descriptor).st_size
-    tail = b""
-    while end and b"\n" not in tail:
-        start = max(0, end - BLOCK_BYTES)
-        tail = os.pread(descriptor, end - start, start) + tail
-        end = start
-    tail = tail.rpartition(b"\n")[2]
-    if not tail:
-        return size, b""
-    if tail.startswith(b"{") and not is_json(tail):
-        os.ftruncate(descriptor, size - len(tail))
-        return size - len(tail), b""
-    # Somebody's editor left out the end of the last line.
-    return size, b"\n"
 
 
 def _message(reject: Rejection, stream: str, at: str) -> bytes:

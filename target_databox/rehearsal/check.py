@@ -22,7 +22,7 @@ from target_databox.api.errors import (
 from target_databox.api.retries import patiently
 from target_databox.destination.known_keys import check_existence
 from target_databox.destination.sources import Sources
-from target_databox.outputs.rejects import RejectsFile, RejectsFileError
+from target_databox.outputs.rejects import RejectsFile
 from target_databox.rehearsal.estimates import rows_per_hour
 from target_databox.rehearsal.tables import echo, plain_table, shown
 from target_databox.settings.errors import SettingsError
@@ -299,12 +299,8 @@ class Check:
         if settings.rejects_path is None:
             self._note("rejected records", "the first one ends a run, since rejects_path is not set")
             return
-        try:
-            RejectsFile(settings.rejects_path)
-        except RejectsFileError as error:
-            self._fail("rejected records", str(error))
-        else:
-            self._note("rejected records", f"are appended to {settings.rejects_path}")
+        RejectsFile(settings.rejects_path)  # warns of those of earlier runs
+        self._note("rejected records", f"are appended to {settings.rejects_path}")
 
     def _patiently(self, call: Callable[[], T]) -> T:
         seconds = min(PATIENCE_SECONDS, self._settings.retry_seconds)

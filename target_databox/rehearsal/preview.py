@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
@@ -71,9 +70,7 @@ class PreviewLoader:
             RejectsFileError: The rejects file can't be used, or is the input.
         """
         if self._settings.rejects_path is not None:
-            rejects = RejectsFile(self._settings.rejects_path)
-            with contextlib.suppress(AttributeError, OSError):
-                rejects.refuse_as_input(source.fileno())
+            RejectsFile(self._settings.rejects_path).refuse_as_input(source)
 
     def open(self, sink: DatasetSink) -> PreviewLane:
         """The dataset that a stream would have.

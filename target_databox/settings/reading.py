@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from target_databox.api.addresses import address_problem, is_loopback
+from target_databox.outputs.rejects_path import look_at
 from target_databox.records.columns import Flattening
 from target_databox.settings.environment import (
     EMULATOR_KEY_VARIABLE,
@@ -195,16 +196,20 @@ def settings_of_run(
         require_key: Whether a run without a key makes no sense.
 
     Raises:
-        SettingsError: As `read_settings`, or the `.env` file can't be read.
+        SettingsError: As `read_settings`, or the `.env` file can't be read, or the rejects file not be used.
     """
     environment = read_environment(process)
     origins = environment.origins(parse_env=parse_env)
     if origins:
         logger.info("Read from the file .env of the working directory: %s.", ", ".join(origins))
     given = {**config, **(environment_config(environment.variables) if parse_env else {})}
-    return read_settings(
+    settings = read_settings(
         given, environment.variables, from_file=environment.from_file, require_key=require_key
     )
+    problem = look_at(settings.rejects_path).problem if settings.rejects_path is not None else ""
+    if problem:
+        raise SettingsError([f"rejects_path {problem}."])
+    return settings
 
 
 def read_settings(
