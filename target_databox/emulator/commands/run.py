@@ -71,7 +71,7 @@ def _state_path(database: Path | None, stack: ExitStack) -> Path:
     if database is None:
         return Path(stack.enter_context(TemporaryDirectory(prefix="databox-emulator-")))
     path = database.absolute().with_name(database.name + ".state")
-    path.mkdir(exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 

@@ -46,8 +46,22 @@ class Exchange:
     replayed: bool = False
 
 
+# Longer than any path of the API. Nobody reads more, and a client may send thousands of characters.
+_MOST_CHARACTERS = 300
+# What Python needs for an exchange and its numbers, beside the texts.
+_EXCHANGE_BYTES = 500
+_MOST_BYTES = 64_000_000
+
+
+def shortened(text: str) -> str:
+    """A text of a request as it is remembered: an endless one is cut."""
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
+
+
 class ExchangeLog:
     """The newest exchanges, oldest first; may be read while the emulator runs.
+
+    It needs no more than 64 MB, whatever is asked, beside the bodies that it is asked to keep.
 
     Args:
         length: How many are remembered.
@@ -59,12 +73,18 @@ class ExchangeLog:
         self._exchanges: deque[Exchange] = deque(maxlen=length)
         self._lock = RLock()
         self._total = 0
+        self._bytes = 0
 
     def add(self, exchange: Exchange) -> None:
         """Remember an exchange."""
         with self._lock:
+            if len(self._exchanges) == self._exchanges.maxlen:
+                self._forget_oldest()
             self._exchanges.append(exchange)
+            self._bytes += _bytes(exchange)
             self._total += 1
+            while self._bytes > _MOST_BYTES:
+                self._forget_oldest()
 
     def __iter__(self) -> Iterator[Exchange]:
         with self._lock:
@@ -95,3 +115,13 @@ class ExchangeLog:
         with self._lock:
             self._exchanges.clear()
             self._total = 0
+            self._bytes = 0
+
+    def _forget_oldest(self) -> None:
+        if self._exchanges:
+            self._bytes -= _bytes(self._exchanges.popleft())
+
+
+def _bytes(exchange: Exchange) -> int:
+    """About what an exchange needs in memory, without its body."""
+    return _EXCHANGE_BYTES + len(exchange.path) + len(exchange.idempotency_key or "")

@@ -15,8 +15,9 @@ from aiohttp import web
 from target_databox.emulator.serving import answers
 from target_databox.emulator.serving.calls import Call
 from target_databox.emulator.serving.emulation import Emulation, shown_key
-from target_databox.emulator.serving.exchanges import Exchange, ExchangeLog
+from target_databox.emulator.serving.exchanges import Exchange, ExchangeLog, shortened
 from target_databox.emulator.serving.faults import FaultPlan
+from target_databox.emulator.serving.hosts import HostGuard
 from target_databox.emulator.serving.meter import Limits
 from target_databox.emulator.serving.once import HEADER, Turns, scope_of
 from target_databox.emulator.serving.pages.handlers import add_pages
@@ -80,6 +81,7 @@ class Emulator:
         self._turns = Turns()
         self.host = host
         self.port = port
+        self._guard = HostGuard(host)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._thread: Thread | None = None
@@ -142,6 +144,7 @@ class Emulator:
             await runner.setup()
             await web.TCPSite(runner, self.host, self.port).start()
             self.port = runner.addresses[0][1]
+            self._guard.listens_on(runner.addresses[0][0])
         except OSError as exc:
             await runner.cleanup()
             ready.set_exception(exc)
@@ -151,10 +154,12 @@ class Emulator:
         await runner.cleanup()
 
     def _application(self) -> web.Application:
-        application = web.Application(client_max_size=_READ_LIMIT_BYTES)
+        application = web.Application(
+            client_max_size=_READ_LIMIT_BYTES, middlewares=[self._guard.middleware()]
+        )
         for route in ROUTES:
             application.router.add_route(route.method, route.path, self._handler(route))
-        add_pages(application, self._emulation, self.host)
+        add_pages(application, self._emulation)
         application.router.add_route("*", "/{path:.*}", self._handler(None))
         return application
 
@@ -168,16 +173,16 @@ class Emulator:
                 Exchange(
                     at,
                     time.perf_counter() - began,
-                    request.method,
+                    shortened(request.method),
                     route.name if route else None,
-                    request.path_qs,
+                    shortened(request.path_qs),
                     response.status if response else None,
                     shown_key(request.headers.get("x-api-key", "")),
                     call.rows,
                     len(call.body),
                     call.body if self.log.keep_bodies else None,
                     version,
-                    request.headers.get(HEADER),
+                    shortened(request.headers[HEADER]) if HEADER in request.headers else None,
                     call.replayed,
                 )
             )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from contextlib import contextmanager
+import stat
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -83,6 +85,8 @@ class Database:
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = RLock()
+        if path is not None:
+            _make(path)
         try:
             self._connection = sqlite3.connect(
                 ":memory:" if path is None else path, check_same_thread=False, isolation_level=None
@@ -101,12 +105,23 @@ class Database:
 
     def _prepare(self, path: Path | None) -> None:
         try:
+            # What somebody else wrote into a schema may call nothing but harmless functions.
+            self.run("PRAGMA trusted_schema = OFF")
+            self.run("PRAGMA cell_size_check = ON")
             version = self.one("PRAGMA user_version")[0]
-            tables = self.one("SELECT count(*) FROM sqlite_master")[0]
-        except sqlite3.DatabaseError as exc:
+            found = _schema(self._connection)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as exc:
             raise ValueError(f"{path} is not a database of the emulator: {exc}. Name another file.") from exc
-        if tables and version != _VERSION:
+        if found and version != _VERSION:
             raise ValueError(f"{path} was not made by this version of the emulator. Name another file.")
+        if found and found != _own_schema():
+            # A view in the place of a table, a trigger or a computed column could ask for anything, for ever.
+            raise ValueError(
+                f"{path} is not a database of the emulator: it has other tables, views or triggers. Name "
+                "another file."
+            )
+        if path is not None:
+            _make_private(path)
         # A trial's database may lose its last second in a crash of the machine; speed counts for more.
         for pragma in ("journal_mode = WAL", "synchronous = OFF", "foreign_keys = ON", "temp_store = MEMORY"):
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
@@ -162,6 +177,48 @@ class Database:
         """Close the connection; nothing can be asked afterwards."""
         with self._lock:
             self._connection.close()
+
+
+def _make(path: Path) -> None:
+    """Make a database's file, for its owner only; SQLite gives its other files the same mode.
+
+    A file that is there is not opened: closing it would end the locks of other connections in this process.
+
+    Raises:
+        ValueError: It can't be made, or is no file.
+    """
+    try:
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        elif not path.is_file():
+            raise ValueError(f"{path} is no file. Name another one.")
+    except OSError as exc:
+        raise ValueError(f"{path} can't be opened: {exc.strerror}. Is its directory there?") from exc
+
+
+def _make_private(path: Path) -> None:
+    """Let nobody but its owner read a database that was made so that others could."""
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        with suppress(OSError):
+            if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                file.chmod(0o600)
+
+
+def _schema(connection: sqlite3.Connection) -> set[tuple[Any, ...]]:
+    """Every table, index, view and trigger of a database, by the text that made it."""
+    # Statistics are SQLite's own and say nothing of the rows.
+    return {
+        tuple(row)
+        for row in connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+        if not str(row[1]).startswith("sqlite_stat")
+    }
+
+
+def _own_schema() -> set[tuple[Any, ...]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_TABLES)
+        return _schema(connection)
 
 
 def timestamp(seconds: float) -> str:

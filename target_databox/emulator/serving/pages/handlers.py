@@ -1,11 +1,10 @@
-"""Answers a browser: finds the page that it asks for, and keeps other sites out."""
+"""Answers a browser: finds the page that it asks for."""
 
 from __future__ import annotations
 
 import asyncio
 from importlib.resources import files
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,16 +26,14 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _FILES = {"style.css": "text/css", "refresh.js": "text/javascript"}
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def add_pages(application: web.Application, emulation: Emulation, host: str) -> None:
+def add_pages(application: web.Application, emulation: Emulation) -> None:
     """Add the pages to an application, before whatever answers unknown paths.
 
     Args:
         application: The emulator's.
         emulation: What the pages show.
-        host: The address that the emulator listens on.
     """
     environment = Environment(
         loader=PackageLoader("target_databox.emulator.serving.pages"),
@@ -50,8 +47,6 @@ def add_pages(application: web.Application, emulation: Emulation, host: str) -> 
 
     def page(view: Callable[..., views.Page]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:
-            if not _is_for_us(request, host):
-                return web.Response(status=421, text="This address is not served here.")
             asked = views.Request(
                 str(request.url.origin()), request.path, dict(request.match_info), dict(request.query)
             )
@@ -70,14 +65,10 @@ def add_pages(application: web.Application, emulation: Emulation, host: str) -> 
         common = {"title": shown.title, "path": asked.path, "version": views.version(emulation)}
         return shown.status, template.render(**common, **shown.fields)
 
-    async def current_version(request: web.Request) -> web.Response:
-        if not _is_for_us(request, host):
-            return web.Response(status=421, text="This address is not served here.")
+    async def current_version(_: web.Request) -> web.Response:
         return web.Response(text=views.version(emulation), headers=_HEADERS)
 
-    async def description(request: web.Request) -> web.Response:
-        if not _is_for_us(request, host):
-            return web.Response(status=421, text="This address is not served here.")
+    async def description(_: web.Request) -> web.Response:
         text = (files("target_databox.emulator.serving") / "openapi.json").read_text(encoding="utf-8")
         return web.Response(text=text, content_type="application/json", headers=_HEADERS)
 
@@ -96,8 +87,3 @@ def add_pages(application: web.Application, emulation: Emulation, host: str) -> 
     application.router.add_get("/version", current_version)
     application.router.add_get("/openapi.json", description)
     application.router.add_get("/static/{name}", file)
-
-
-def _is_for_us(request: web.Request, host: str) -> bool:
-    """Whether a browser asks by an address of this machine, not by a name that was made to point here."""
-    return host not in _LOOPBACK or urlsplit(f"//{request.host}").hostname in _LOOPBACK
