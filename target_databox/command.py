@@ -9,10 +9,11 @@ import sys
 from typing import IO, TYPE_CHECKING, Any
 
 import click
-from singer_sdk.plugin_base import _ConfigInput
+from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 
 from target_databox.interrupts import end_in_time
 from target_databox.settings.files import config_of
+from target_databox.settings.secrets import masked
 from target_databox.target import TargetDatabox
 
 if TYPE_CHECKING:
@@ -22,6 +23,18 @@ logger = logging.getLogger("target-databox")
 
 FAILED = 1
 ENVIRONMENT = "ENV"
+
+
+class _MaskedCommand(SingerCommand):
+    """A command line whose complaints never repeat a key that stands in a wrong place."""
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the command line."""
+        try:
+            return super().make_context(*args, **options)
+        except click.ClickException as error:
+            error.message = masked(error.message)  # type: ignore[misc] # where click shows it from
+            raise
 
 
 class Command(TargetDatabox):
@@ -74,8 +87,15 @@ class Command(TargetDatabox):
     @classmethod
     def get_singer_command(cls) -> click.Command:
         """The command line: the SDK's, with bytes as input."""
-        command = super().get_singer_command()
-        command.help = "Load Singer messages from standard input into Databox."
+        given = super().get_singer_command()
+        command = _MaskedCommand(
+            name=given.name,
+            callback=given.callback,
+            context_settings=given.context_settings,
+            params=given.params,
+            help="Load Singer messages from standard input into Databox.",
+            logger=cls.logger,
+        )
         for parameter in command.params:
             if parameter.name == "file_input":
                 parameter.type = click.File("rb")

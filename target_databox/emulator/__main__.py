@@ -14,6 +14,7 @@ def main() -> None:
     """Run the command `databox-emulator`."""
     try:
         from target_databox.emulator.commands.demo import demo
+        from target_databox.emulator.commands.masking import MaskedGroup
         from target_databox.emulator.commands.run import run
         from target_databox.emulator.commands.serve import serve
     except ModuleNotFoundError as exc:
@@ -21,7 +22,7 @@ def main() -> None:
             raise
         sys.exit(_MISSING.format(name=exc.name))
 
-    @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.group(cls=MaskedGroup, context_settings={"help_option_names": ["-h", "--help"]})
     @click.version_option(package_name="target-databox")
     def databox_emulator() -> None:
         """The Databox API, v1 and v2, on this machine: try and test target-databox without an account."""

@@ -92,7 +92,7 @@ def _expression_problem(expression: str) -> str | None:
             warnings.simplefilter("ignore")
             ast.parse(expression, mode="eval")
     except SyntaxError as error:
-        return f"is no expression ({error.msg}): {shown(expression)}"
+        return f"is no expression ({error.msg})"
     except (ValueError, RecursionError, MemoryError):
-        return f"is no expression: {shown(expression)}"
+        return "is no expression"
     return None

@@ -29,6 +29,7 @@ from target_databox.settings.environment import (
 )
 from target_databox.settings.errors import SettingsError
 from target_databox.settings.mapping import faker_problems, stream_map_problems
+from target_databox.settings.secrets import holders_of_keys
 from target_databox.settings.table import TABLE, Setting
 from target_databox.settings.values import Tree, ValueProblemError, entries, nested_stream_maps, shown
 from target_databox.versions import DIALECTS
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-databox")
 
 EVERY_STREAM: Final = "*"
+
+# What is never sent or shown: a stream map may well need a secret.
+_MAY_HOLD_SECRETS: Final = ("api_key", "stream_maps", "stream_map_config", "faker_config")
 
 
 _BY_NAME: Final = {setting.name: setting for setting in TABLE}
@@ -264,12 +268,25 @@ def read_settings(
         problems.append(
             "rejects_policy accept needs rejects_path: without that file rejected records are lost."
         )
+    secrets = _secrets(config, variables)
+    elsewhere = {name: value for name, value in values.items() if name not in _MAY_HOLD_SECRETS}
+    problems += [
+        f"{name} holds an API key, which belongs into api_key alone."
+        for name in holders_of_keys(elsewhere, secrets)
+    ]
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems, secrets)
 
     clean = {name: value for name, value in values.items() if value is not None}
     values["rejects_path"] = Path(values["rejects_path"]) if values["rejects_path"] else None
     return Settings(**values, emulated=bool(emulator_url), config=clean)
+
+
+def _secrets(config: Mapping[str, Any], variables: Mapping[str, str]) -> list[str]:
+    """The keys that a run knows, wherever they were written."""
+    names = (f"{ENVIRONMENT_PREFIX}API_KEY", EMULATOR_KEY_VARIABLE)
+    given = [config.get("api_key"), *(variables.get(name) for name in names)]
+    return [each.strip() for each in map(str, filter(None, given))]
 
 
 def _read(setting: Setting, value: Any) -> Any:
@@ -341,7 +358,7 @@ def _check_timezone(values: dict[str, Any], problems: list[str]) -> None:
         return
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else "."
-    problems.append(f"timezone must be an IANA name such as Europe/Berlin, not {shown(name)}{hint}")
+    problems.append(f"timezone must be an IANA name such as Europe/Berlin, not {shown(name, nearest)}{hint}")
 
 
 def _fit_to_version(values: dict[str, Any], problems: list[str]) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from target_databox.records.conversions import column_type_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _BOOLEANS: Final = {
@@ -20,11 +24,11 @@ _BOOLEANS: Final = {
 # Larger than any id, count or size, and still exact in every JSON reader that has 64 bits.
 MAX_INTEGER: Final = 2**63 - 1
 
-LONGEST_SHOWN_CHARACTERS: Final = 60
+LONGEST_SHOWN_CHARACTERS: Final = 20
 MAX_COLUMN_TYPE_CHARACTERS: Final = 1000
 MAX_ID_CHARACTERS: Final = 255
-# O: how keys begin.
-KEY_PREFIX: Final = "pak_"
+# Numbers and what goes for one, mistyped; anything else may be a password in a wrong place.
+_HARMLESS: Final = re.compile(r"[0-9.,+\- ]{0,12}|nan|[+-]?inf(?:inity)?", re.IGNORECASE)
 
 
 class ValueProblemError(ValueError):
@@ -105,7 +109,7 @@ class Boolean:
         if word == "":
             return None
         if word not in _BOOLEANS:
-            raise ValueProblemError(f"must be {self.range}, not {shown(value)}")
+            raise ValueProblemError(f"must be {self.range}, not {shown(value, _BOOLEANS)}")
         return _BOOLEANS[word]
 
 
@@ -123,7 +127,7 @@ class Choice:
         """
         word = value.strip() if isinstance(value, str) else value
         if word not in self.words:
-            raise ValueProblemError(f"must be {self.range}, not {shown(value)}")
+            raise ValueProblemError(f"must be {self.range}, not {shown(value, self.words)}")
         return str(word)
 
     @property
@@ -356,10 +360,19 @@ def _decimal(value: Any, needed: str) -> Decimal | None:
     raise ValueProblemError(f"must be {needed}, not {shown(value)}")
 
 
-def shown(value: Any) -> str:
-    """A value as a message may repeat it: what is long, or may be a key in a wrong place, by its kind."""
+def shown(value: Any, words: Iterable[str] = ()) -> str:
+    """A value as a message may repeat it: short numbers and mistyped words; what may be secret by its kind.
+
+    Args:
+        value: What was written.
+        words: Texts that would have been right.
+    """
+    if isinstance(value, str):
+        is_near = bool(difflib.get_close_matches(value.strip().lower(), [each.lower() for each in words], 1))
+        return repr(value) if is_near or _HARMLESS.fullmatch(value) else kind_of(value)
     written = str(value) if isinstance(value, Decimal) else repr(value)
-    return kind_of(value) if len(written) > LONGEST_SHOWN_CHARACTERS or KEY_PREFIX in written else written
+    is_plain = isinstance(value, (int, float, Decimal, type(None)))
+    return written if is_plain and len(written) <= LONGEST_SHOWN_CHARACTERS else kind_of(value)
 
 
 def kind_of(value: Any) -> str:

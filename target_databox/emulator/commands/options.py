@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from target_databox.emulator.assumptions import Assumptions, switches
+from target_databox.emulator.commands.masking import masked
 from target_databox.emulator.serving.faults import ATTRIBUTES, FaultPlan, fault_from_text
 from target_databox.emulator.serving.meter import UNLIMITED, Limits
 from target_databox.emulator.serving.routes import ROUTES
@@ -206,7 +207,7 @@ def warn_of_open_host(host: str) -> None:
     """Warn when others than this machine could reach an address."""
     if not is_loopback(host):
         click.secho(
-            f"Warning: everybody who can reach {host} can see what is loaded here."
+            f"Warning: everybody who can reach {masked(host)} can see what is loaded here."
             " Use --host 127.0.0.1 to prevent that.",
             fg="yellow",
             err=True,

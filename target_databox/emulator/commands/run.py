@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from target_databox.emulator.commands.masking import masked
 from target_databox.emulator.commands.options import (
     cannot_listen,
     emulator_from_options,
@@ -114,10 +115,10 @@ def exit_code(command: Sequence[str], variables: Mapping[str, str]) -> int:
         # The user's own command, without a shell in between.
         child = subprocess.Popen(command, env=dict(variables))  # noqa: S603 -- no shell, and the user's own command
     except FileNotFoundError:
-        click.echo(f"{command[0]}: command not found.", err=True)
+        click.echo(f"{masked(command[0])}: command not found.", err=True)
         return _NOT_FOUND
     except OSError as exc:
-        click.echo(f"{command[0]}: {exc.strerror}.", err=True)
+        click.echo(f"{masked(command[0])}: {exc.strerror}.", err=True)
         return _NOT_RUNNABLE
     with _signals_passed_on(child):
         code = child.wait()
