@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 import requests
 
 from target_databox.emulator.serving.meter import Limits
+from target_databox.emulator.state.browsing import MOST_PARSED_ROWS, MOST_SEARCHED_BYTES, MOST_SEARCHED_ROWS
 
 if TYPE_CHECKING:
     from target_databox.emulator import Emulator
@@ -227,3 +230,76 @@ def test_foreign_names_are_turned_away(emulator: Emulator) -> None:
     for path in ("/", "/version"):
         response = requests.get(emulator.url + path, headers={"Host": "evil.example"}, timeout=5)
         assert (response.status_code, "Databox" in response.text) == (421, False)
+
+
+def filled(emulator: Emulator, count: int, name: str = "Ordinary") -> str:
+    """The id of a dataset with many rows, of which the last is special; written past the slow API."""
+    source = emulator.store.create_data_source("Large")
+    dataset = emulator.store.create_dataset("large", source.id, ["id"])
+    bodies = (f'{{"id":{number},"name":"{name}"}}' for number in range(count - 1))
+    rows = [
+        (dataset.seq, str(number), body) for number, body in enumerate([*bodies, '{"name":"Spécial one"}'])
+    ]
+    database = emulator.store._database
+    with database.transaction():
+        database.run_many("INSERT INTO rows (dataset, key, body) VALUES (?, ?, ?)", rows)
+        database.run("UPDATE datasets SET row_count = ?, columns = ?", count, '{"id":["number",false]}')
+    return dataset.id
+
+
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [("spécial one", MOST_SEARCHED_ROWS), ('"', MOST_PARSED_ROWS), ("x, y", MOST_PARSED_ROWS)],
+)
+def test_search_of_a_large_dataset_goes_on(emulator: Emulator, words: str, most: int) -> None:
+    """A page searches a bounded number of rows, says how far it has come, and links to the rest."""
+    count = most + 100
+    dataset_id = filled(emulator, count)
+    html = page(emulator, f"/datasets/{dataset_id}?q={quote(words)}")
+    assert f"Rows found here: 0; searched {most:,} of {count:,}" in html
+    (link,) = re.findall(r'href="([^"]+)" rel="next">Search on<', html)
+    assert "From the beginning" not in html
+    rest = page(emulator, unescape(link))
+    found = int(words.startswith("sp"))
+    assert f"Rows found here: {found}; searched {count:,} of {count:,}" in rest
+    assert "Search on" not in rest
+    assert "From the beginning" in rest
+
+
+def test_search_shows_a_page_at_a_time(emulator: Emulator) -> None:
+    """Fifty rows that match are a page, and the link behind them leads to the next, without any row twice."""
+    dataset_id = filled(emulator, 131)
+    seen: list[str] = []
+    link = f"/datasets/{dataset_id}?q=ordinary"
+    for expected in (50, 50, 30):
+        html = page(emulator, unescape(link))
+        ids = cells(html.partition('data-live="rows"')[2])
+        assert f"Rows found here: {expected};" in html
+        seen += [each for each in ids if each.isdigit()]
+        link = next(iter(re.findall(r'href="([^"]+)" rel="next">Search on<', html)), "")
+    assert not link
+    assert sorted(seen, key=int) == [str(number) for number in range(130)]
+
+
+def test_wide_search_is_bounded_by_bytes(emulator: Emulator) -> None:
+    """Rows of many bytes are searched in smaller numbers."""
+    size = MOST_SEARCHED_BYTES // 100
+    dataset_id = filled(emulator, 150, name="x" * size)
+    assert "searched 100 of 150" in page(emulator, f"/datasets/{dataset_id}?q=nowhere")
+
+
+def test_wide_page_reads_each_row_once(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many columns a dataset has, its page parses every row that it shows once."""
+    dataset_id = load(emulator, *({"id": n, **{f"c{k}": k for k in range(300)}} for n in range(20)))
+    parsed: list[str] = []
+    loads = json.loads
+
+    def counted(text: str, **options: Any) -> Any:
+        if '"c299"' in text:
+            parsed.append(text)
+        return loads(text, **options)
+
+    monkeypatch.setattr(json, "loads", counted)
+    page(emulator, f"/datasets/{dataset_id}?x=a&y=b")
+    rows = [each for each in parsed if not each.startswith('{"id": [')]  # not the types of columns
+    assert len(rows) == 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zoneinfo
 from pathlib import Path
@@ -296,6 +297,44 @@ def test_streams_may_hold_dots() -> None:
     }  # fmt: skip
     assert read.column_types_for("a.b", ["amount"]) == {"amount": "number"}
     assert read.column_types_for("other") == {"day": "string", "x.y": "number"}
+
+
+class Counted(dict[str, str]):
+    """An object that counts how often all of its entries are looked at."""
+
+    looks = 0
+
+    def items(self) -> Any:
+        """Every entry, counted."""
+        self.looks += 1
+        return super().items()
+
+    def __iter__(self) -> Any:
+        """Every name, counted."""
+        self.looks += 1
+        return super().__iter__()
+
+
+def test_many_streams_look_at_the_types_once() -> None:
+    """However many streams ask for their types, and what is unused, each entry is looked at twice."""
+    names = [f"s{number}" for number in range(300)]
+    types = Counted({f"{name}.a": "number" for name in names})
+    read = dataclasses.replace(settings(), column_types=types)
+    assert [read.column_types_for(name) for name in names] == [{"a": "number"}] * 300
+    assert read.unused({name: {"b"} for name in names}) == [f"column_types.{name}.a" for name in names]
+    assert types.looks == 2
+
+
+def test_dotted_entries_keep_their_place() -> None:
+    """Objects that come dotted, nested or both are one, and what was given is not changed."""
+    nested = {"b": "2"}
+    config = {"dataset_titles.a": "1", "dataset_titles": nested, "dataset_titles.c.d": "3"}
+    assert settings(**config).dataset_titles == {"a": "1", "b": "2", "c.d": "3"}
+    assert settings(**{"dataset_titles": nested, "dataset_titles.a": "1"}).dataset_titles == {
+        "b": "2",
+        "a": "1",
+    }
+    assert nested == {"b": "2"}
 
 
 def test_unused_entries_are_found() -> None:

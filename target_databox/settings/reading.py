@@ -10,8 +10,9 @@ from __future__ import annotations
 import difflib
 import logging
 import zoneinfo
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -141,12 +142,18 @@ class Settings:
             stream: Name of the stream, after stream maps.
             columns: Names of the stream's columns; others are left out then.
         """
-        types: dict[str, str] = {}
-        for prefix in (f"{EVERY_STREAM}.", f"{stream}."):
-            for path, column_type in self.column_types.items():
-                if path.startswith(prefix):
-                    types[path[len(prefix) :]] = column_type
+        by_stream = self._types_by_stream
+        types = {**by_stream.get(EVERY_STREAM, {}), **by_stream.get(stream, {})}
         return {name: types[name] for name in types if columns is None or name in columns}
+
+    @cached_property
+    def _types_by_stream(self) -> dict[str, dict[str, str]]:
+        """Types by column, by whatever could be the name of a stream: one look for each of many streams."""
+        by_stream: dict[str, dict[str, str]] = {}
+        for path, column_type in self.column_types.items():
+            for stream, column in _readings(path):
+                by_stream.setdefault(stream, {})[column] = column_type
+        return by_stream
 
     def keys_of(self, stream: str, key_properties: Sequence[str]) -> tuple[str, ...]:
         """The columns that make up the key of a stream's rows; empty for none.
@@ -175,17 +182,22 @@ class Settings:
         Returns:
             Entries such as `column_types.orders.amuont`, in order.
         """
+        of_any_stream = set().union(*columns.values())
+        known = {**columns, **({EVERY_STREAM: of_any_stream} if columns else {})}
         entries = []
         for path in self.column_types:
-            matches = [
-                path[len(prefix) :] in names
-                for stream, names in columns.items()
-                for prefix in (f"{EVERY_STREAM}.", f"{stream}.")
-                if path.startswith(prefix)
-            ]
+            matches = [column in known[stream] for stream, column in _readings(path) if stream in known]
             if matches and not any(matches):
                 entries.append(f"column_types.{path}")
         return entries
+
+
+def _readings(path: str) -> Iterator[tuple[str, str]]:
+    """The ways to read an entry of `column_types` as stream and column, since both may hold dots."""
+    dot = path.find(".")
+    while dot >= 0:
+        yield path[:dot], path[dot + 1 :]
+        dot = path.find(".", dot + 1)
 
 
 def settings_of_run(
@@ -298,18 +310,21 @@ def _read(setting: Setting, value: Any) -> Any:
 def _given(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     """The known settings of a configuration; dotted names (``column_types.orders``) become objects."""
     given: dict[str, Any] = {}
+    # Objects made here, which may be added to: copied for each entry, thousands would take long.
+    own: dict[str, dict[str, Any]] = {}
     for name, value in config.items():
         head, dot, rest = name.partition(".")
         setting = _BY_NAME.get(head)
         if setting is not None and not dot:
-            inner = given.get(name)
-            given[name] = (
-                {**value, **inner} if isinstance(inner, dict) and isinstance(value, Mapping) else value
-            )
+            if name in own and isinstance(value, Mapping):
+                given[name] = own[name] = {**value, **own[name]}
+            else:
+                given[name] = value
         elif setting is not None and isinstance(setting.kind, Tree):
-            known = given.setdefault(head, {})
+            known = given.get(head, {})
             if isinstance(known, Mapping):
-                given[head] = {**known, rest: value}
+                given[head] = own[head] = own[head] if known is own.get(head) else dict(known)
+                own[head][rest] = value
         else:
             nearest = difflib.get_close_matches(name, _BY_NAME, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else "."

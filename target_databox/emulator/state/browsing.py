@@ -15,12 +15,20 @@ import msgspec
 from target_databox.emulator.state.shapes import Ingestion
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from target_databox.emulator.state.database import Database
 
 # A page waits for its plot: this many rows are read in a moment, and no screen has more dots.
 _MOST_POINTS = 20_000
 # Letters and signs that JSON writes as they are.
-_PLAIN = re.compile(r"[\w.@/-]+")
+_PLAIN = re.compile(r"[\w.@/ -]+")
+# What one page searches, half a second's work: rows that are only glanced at, and rows that are parsed.
+MOST_SEARCHED_ROWS = 200_000
+MOST_PARSED_ROWS = 30_000
+MOST_SEARCHED_BYTES = 50_000_000
+# Rows may be wide.
+_PIECE_ROWS = 200
 _ROW = msgspec.json.Decoder(dict[str, Any], float_hook=float)
 
 
@@ -57,6 +65,21 @@ class RejectedRow:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search found in one go.
+
+    Attributes:
+        texts: The JSON texts of the rows that match, in the order of their first arrival.
+        looked: How many rows were looked at.
+        rest: Where to go on; `None` when all rows have been looked at.
+    """
+
+    texts: list[str]
+    looked: int
+    rest: int | None
+
+
 class Browser:
     """Leafs through what an emulator holds, and changes nothing.
 
@@ -67,53 +90,62 @@ class Browser:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def rows(self, dataset_seq: int, words: str, offset: int, limit: int) -> list[str]:
+    def rows(self, dataset_seq: int, offset: int, limit: int) -> list[str]:
         """The JSON texts of a dataset's rows, in the order of their first arrival.
 
         Args:
             dataset_seq: The dataset's number in the database.
-            words: Only rows that have this text in one of their values, whatever its case; empty for all.
             offset: How many of them to pass over.
             limit: How many of them to give at most.
         """
-        if not words:
-            return [
-                row["body"]
-                for row in self._database.all(
-                    "SELECT body FROM rows WHERE dataset = ? ORDER BY seq LIMIT ? OFFSET ?",
-                    dataset_seq,
-                    limit,
-                    offset,
-                )
-            ]
-        found: list[str] = []
+        rows = self._database.all(
+            "SELECT body FROM rows WHERE dataset = ? ORDER BY seq LIMIT ? OFFSET ?",
+            dataset_seq,
+            limit,
+            offset,
+        )
+        return [row["body"] for row in rows]
+
+    def search(self, dataset_seq: int, words: str, after: int, limit: int) -> Search:
+        """Look for text in the values of a dataset's rows, in a piece of it that takes a moment.
+
+        Args:
+            dataset_seq: The dataset's number in the database.
+            words: What is looked for in values, whatever its case.
+            after: Where to go on, as an earlier search tells; 0 begins.
+            limit: How many rows to find at most.
+        """
         wanted = words.casefold()
         # Parsing every row of a large dataset takes long. Plain words in a text without escapes show at
         # a glance that it doesn't match.
         plain = _PLAIN.fullmatch(wanted) is not None
-        for text in self._texts(dataset_seq):
-            if plain and "\\" not in text and wanted not in text.casefold():
-                continue
-            if any(wanted in cell(value).casefold() for value in parsed(text).values()):
-                if offset:
-                    offset -= 1
-                    continue
-                found.append(text)
-                if len(found) == limit:
-                    break
-        return found
+        texts: list[str] = []
+        looked, size, last = 0, 0, after
+        for row in self._rows(dataset_seq, after, MOST_SEARCHED_ROWS if plain else MOST_PARSED_ROWS):
+            looked, size, last, text = looked + 1, size + len(row["body"]), row["seq"], row["body"]
+            may_match = not plain or "\\" in text or wanted in text.casefold()
+            if may_match and any(wanted in cell(value).casefold() for value in parsed(text).values()):
+                texts.append(text)
+            if len(texts) == limit or size > MOST_SEARCHED_BYTES:
+                break
+        rest = self._database.first(
+            "SELECT 1 FROM rows WHERE dataset = ? AND seq > ? LIMIT 1", dataset_seq, last
+        )
+        return Search(texts, looked, None if rest is None else last)
 
-    def _texts(
-        self, dataset_seq: int
-    ) -> Any:  # an iterator over text, in pieces so that loading goes on between
-        last = 0
-        while piece := self._database.all(
-            "SELECT seq, body FROM rows WHERE dataset = ? AND seq > ? ORDER BY seq LIMIT 2000",
-            dataset_seq,
-            last,
+    def _rows(self, dataset_seq: int, after: int, most: int) -> Iterator[Any]:
+        """So many rows at most, in pieces so that loading goes on between."""
+        while most and (
+            piece := self._database.all(
+                "SELECT seq, body FROM rows WHERE dataset = ? AND seq > ? ORDER BY seq LIMIT ?",
+                dataset_seq,
+                after,
+                min(most, _PIECE_ROWS),
+            )
         ):
-            yield from (row["body"] for row in piece)
-            last = piece[-1]["seq"]
+            yield from piece
+            after = piece[-1]["seq"]
+            most -= len(piece)
 
     def points(
         self, dataset_seq: int, row_count: int, x: str, y: str

@@ -33,8 +33,12 @@ class Request:
 
     def page(self) -> int:
         """The number of the page, from 1; whatever is no number is 1."""
-        text = self.query.get("page", "1")
-        return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 10 else 1
+        return max(1, self.number("page"))
+
+    def number(self, name: str) -> int:
+        """A number of the query; whatever is none is 0."""
+        text = self.query.get(name, "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
     def link(self, **changes: Any) -> str:
         """The same address with some fields of the query changed; `None` leaves one out."""
@@ -61,6 +65,17 @@ class Pager:
     total: int | None
     before: str | None
     after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """How far a search has come: rows found here, rows looked at so far of all, and the ways on."""
+
+    found: int
+    looked: int
+    total: int
+    first: str | None
+    on: str | None
 
 
 def version(emulation: Emulation) -> str:
@@ -103,9 +118,22 @@ def dataset(emulation: Emulation, request: Request) -> Page:
     store = emulation.store
     found = store.dataset(request.ids["dataset_id"])
     words, page = request.query.get("q", "").strip(), request.page()
-    offset = (page - 1) * _ROWS
-    texts = store.browser.rows(found.seq, words, offset, _ROWS + 1)
-    rows = [[cell(parsed(text).get(name)) for name in found.columns] for text in texts[:_ROWS]]
+    searched = None
+    if words:
+        search = store.browser.search(found.seq, words, request.number("after"), _ROWS)
+        texts = search.texts
+        looked = request.number("looked") + search.looked
+        searched = Searched(
+            len(texts),
+            looked,
+            found.row_count,
+            request.link(after=None, looked=None) if request.number("after") else None,
+            request.link(after=search.rest, looked=looked) if search.rest is not None else None,
+        )
+    else:
+        texts = store.browser.rows(found.seq, (page - 1) * _ROWS, _ROWS + 1)
+    values = [parsed(text) for text in texts[:_ROWS]]
+    rows = [[cell(row.get(name)) for name in found.columns] for row in values]
     plot = _column_plot(emulation, found, request)
     return Page(
         "dataset.html",
@@ -116,7 +144,9 @@ def dataset(emulation: Emulation, request: Request) -> Page:
             "totals": store.totals(found.id),
             "rows": rows,
             "words": words,
-            "pager": _pager(request, page, _ROWS, len(texts), None if words else found.row_count),
+            "searched": searched,
+            "pager": _pager(request, page, _ROWS, len(texts), found.row_count),
+            "keys": frozenset(found.keys or ()),
             **plot,
         },
     )
