@@ -12,6 +12,7 @@ import click
 from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 
 from target_databox.interrupts import end_in_time
+from target_databox.outputs.printable import guard_logs
 from target_databox.settings.files import config_of
 from target_databox.settings.secrets import masked
 from target_databox.target import TargetDatabox
@@ -86,7 +87,8 @@ class Command(TargetDatabox):
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
-        """The command line: the SDK's, with bytes as input."""
+        """The command line: the SDK's, with bytes as input; the log has been set up by then."""
+        guard_logs()
         given = super().get_singer_command()
         command = _MaskedCommand(
             name=given.name,

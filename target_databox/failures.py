@@ -43,18 +43,22 @@ def tell(logger: logging.Logger, error: BaseException) -> None:
     an error behind it, may quote a row.
     """
     if is_explained(error):
-        logger.error("%s", error)
-        logger.debug("Where it happened:\n%s", places(error))
+        # A line of the log is one line; only settings list their problems below each other.
+        for line in str(error).split("\n") if isinstance(error, SettingsError) else [error]:
+            logger.error("%s", line)
+        for line in ("Where it happened:", *places(error)):
+            logger.debug("%s", line)
         return
     logger.error(
         "The run ended with an unexpected error: %s. This is a bug in target-databox; please "
-        "report it with the lines below. No STATE has passed rows that are not confirmed.\n%s",
+        "report it with the lines below. No STATE has passed rows that are not confirmed.",
         type(error).__name__,
-        places(error),
     )
+    for line in places(error):
+        logger.error("%s", line)
 
 
-def places(error: BaseException) -> str:
+def places(error: BaseException) -> list[str]:
     """Kinds of an error and of those behind it, and where each was raised; without their messages."""
     lines: list[str] = []
     behind: BaseException | None = error
@@ -65,4 +69,4 @@ def places(error: BaseException) -> str:
             for frame in traceback.extract_tb(behind.__traceback__)
         ]
         behind = behind.__cause__ or (None if behind.__suppress_context__ else behind.__context__)
-    return "\n".join(lines)
+    return lines

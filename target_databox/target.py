@@ -29,6 +29,7 @@ from target_databox.delivery.rejections import Reason
 from target_databox.delivery.rows import Origin
 from target_databox.interrupts import Interrupts
 from target_databox.outputs import standard_error
+from target_databox.outputs.printable import keep_secret
 from target_databox.records.columns import ColumnError
 from target_databox.records.modern import modern
 from target_databox.records.validation import SchemaError
@@ -120,6 +121,7 @@ class TargetDatabox(Target):
         self.settings: Settings = settings_of_run(
             config or {}, os.environ, parse_env=parse_env_config, require_key=self.needs_key
         )
+        keep_secret(self.settings.api_key)
         self.interrupts = Interrupts()
         try:
             super().__init__(

@@ -302,7 +302,7 @@ def test_broken_configuration_is_told(tmp_path: Path, content: bytes | None, pro
     )
     run = finished(process)
     assert (run.code, run.out) == (1, b"")
-    assert run.errors == [f"The settings can't be used:\n- The file {path} {problem}"]
+    assert run.errors == ["The settings can't be used:", f"- The file {path} {problem}"]
     assert "Traceback" not in run.log
     assert "SECRET" not in run.log
 
@@ -311,9 +311,11 @@ def test_bad_settings_are_told_together(command: Command) -> None:
     """Every bad setting is told before anything is read or sent."""
     run = command.run(b"no Singer", batch_size_rows=0, data_source_titel="x")
     assert (run.code, run.out) == (1, b"")
-    (error,) = run.errors
-    assert "- data_source_titel is not a setting of target-databox; did you mean data_source_title?" in error
-    assert "- batch_size_rows " in error
+    assert (
+        "- data_source_titel is not a setting of target-databox; did you mean data_source_title?"
+        in run.errors
+    )
+    assert any(line.startswith("- batch_size_rows ") for line in run.errors)
     assert len(command.emulator.log) == 0
 
 

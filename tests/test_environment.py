@@ -212,7 +212,7 @@ def test_typos_end_every_command(
         assert problem in run.out.decode()
         assert "A run can't start: see settings above." in run.out.decode()
     else:
-        assert run.errors == [f"The settings can't be used:\n- {problem}"]
+        assert run.errors == ["The settings can't be used:", f"- {problem}"]
     assert len(command.emulator.log) == 0
 
 

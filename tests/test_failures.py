@@ -35,10 +35,10 @@ def test_bug_is_told_by_its_places(caplog: pytest.LogCaptureFixture) -> None:
     """An error that nobody foresaw is told by its kind and where it came from; its words may be a row's."""
     with caplog.at_level(logging.DEBUG):
         tell(logger, failing(KeyError("canary-value"), ValueError("canary-value")))
-    (said,) = caplog.messages
+    said, *where = caplog.messages
     assert said.startswith("The run ended with an unexpected error: KeyError. This is a bug")
-    assert "builtins.ValueError" in said
-    assert "in failing" in said
+    assert "builtins.ValueError" in where
+    assert any(line.endswith("in failing") for line in where)
     assert "canary-value" not in caplog.text
 
 
@@ -46,9 +46,9 @@ def test_hidden_causes_stay_hidden() -> None:
     """What `from None` hides is not looked up."""
     error = KeyError("front")
     error.__context__ = ValueError("behind")
-    assert "ValueError" in places(error)
+    assert "builtins.ValueError" in places(error)
     error.__suppress_context__ = True
-    assert "ValueError" not in places(error)
+    assert "builtins.ValueError" not in places(error)
 
 
 @pytest.mark.parametrize("kind", EXPLAINED)

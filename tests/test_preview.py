@@ -370,7 +370,7 @@ def test_bad_settings_need_no_network(preview: Preview) -> None:
     """Settings are checked as for a run; only the key may be missing."""
     run = preview(schema(), batch_size_rows=500)
     assert (run.code, run.out) == (1, b"")
-    assert "batch_size_rows must be" in run.errors[0]
+    assert "batch_size_rows must be" in run.errors[1]
 
 
 @pytest.mark.parametrize("load_method", ["upsert", "append-only", "overwrite"])

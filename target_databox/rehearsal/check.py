@@ -22,9 +22,10 @@ from target_databox.api.errors import (
 from target_databox.api.retries import patiently
 from target_databox.destination.known_keys import check_existence
 from target_databox.destination.sources import Sources
+from target_databox.outputs.printable import keep_secret
 from target_databox.outputs.rejects import RejectsFile
 from target_databox.rehearsal.estimates import rows_per_hour
-from target_databox.rehearsal.tables import echo, plain_table, shown
+from target_databox.rehearsal.tables import cell, echo, plain_table
 from target_databox.settings.errors import SettingsError
 from target_databox.settings.reading import settings_of_run
 from target_databox.versions import client_class
@@ -88,6 +89,7 @@ def run(config: Mapping[str, Any], process: Mapping[str, str], *, parse_env: boo
     except SettingsError as error:
         findings = [Finding("settings", Outcome.FAILED, problem) for problem in error.problems]
     else:
+        keep_secret(settings.api_key)
         findings = Check(settings).findings()
     failed = [finding for finding in findings if finding.outcome is Outcome.FAILED]
     from rich.text import Text
@@ -97,9 +99,9 @@ def run(config: Mapping[str, Any], process: Mapping[str, str], *, parse_env: boo
     for finding in findings:
         # As text, so that brackets in titles are no markup.
         outcome = Text(finding.outcome.value, styles[finding.outcome])
-        table.add_row(Text(finding.what), outcome, Text(shown(finding.found)))
+        table.add_row(Text(cell(finding.what)), outcome, Text(cell(finding.found)))
         if finding.advice:
-            table.add_row("", "", Text(f"→ {shown(finding.advice)}", "bold"))
+            table.add_row("", "", Text(f"→ {cell(finding.advice)}", "bold"))
     verdict = "A run can start." if not failed else f"A run can't start: {_and(failed)}."
     echo(table, verdict)
     return not failed

@@ -13,7 +13,7 @@ from target_databox.rehearsal.estimates import (
     shortest_seconds,
 )
 from target_databox.rehearsal.hints import DATETIME
-from target_databox.rehearsal.tables import counted, echo, plain_table, shown
+from target_databox.rehearsal.tables import cell, counted, echo, plain_table, shown
 from target_databox.reports.durations import duration_text
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _columns(lane: PreviewLane) -> Table:
     table.columns[2].justify = "right"
     for name, count in lane.filled.items():
         data_type = lane.data_types.get(name) or "not declared"
-        table.add_row(Text(shown(name)), data_type, f"{count:,}", Text(_remark(lane, name)))
+        table.add_row(Text(cell(name)), data_type, f"{count:,}", Text(_remark(lane, name)))
     return table
 
 

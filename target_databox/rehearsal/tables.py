@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from target_databox.outputs.printable import printable, shortened
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 # Wide enough that nothing is wrapped where no person looks at it: a line stays a line for `grep`.
 PIPE_COLUMNS: Final = 4000
+# So that the cells of a line fit beside each other there.
+WIDEST_CELL_CHARACTERS: Final = 1000
 
 
 def shown(text: object) -> str:
     """Text on one line without control characters, whatever a server or a tap put into it."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return " ".join(printable("".join(c if c.isprintable() else " " for c in str(text))).split())
+
+
+def cell(text: object) -> str:
+    """Text for a cell of a table: as `shown`, and not too wide for its line."""
+    return shortened(shown(text), WIDEST_CELL_CHARACTERS)
 
 
 def counted(count: int, one: str, many: str) -> str:
@@ -37,7 +46,7 @@ def plain_table(*headings: str) -> Table:
 
 
 def echo(*things: Any) -> None:
-    """Print texts, which are taken as they are, and tables."""
+    """Print texts, each on one line, and tables."""
     from rich.console import Console
 
     is_terminal = sys.stdout.isatty()
@@ -55,7 +64,7 @@ def echo(*things: Any) -> None:
     )
     for thing in things:
         if isinstance(thing, str):
-            click.echo(thing)  # the terminal wraps it, so that it can be copied
+            click.echo(printable(thing))  # the terminal wraps it, so that it can be copied
         else:
             click.echo(_without_padding(console, thing), color=is_terminal)
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from target_databox.emulator.commands.run import environment
 from target_databox.emulator.commands.summary import show_landed
 from target_databox.emulator.commands.taps import TapError, cache_path, installed_tap
+from target_databox.emulator.commands.terminal import shown
 from target_databox.emulator.serving.server import Emulator
 from target_databox.emulator.state.store import Store
 
@@ -152,7 +153,9 @@ def _load(
         raise click.ClickException(f"{exc.filename} can't be run: {exc.strerror}.") from exc
     if loaded.tap_code:
         last = (tap_log.read_text(errors="replace").strip().splitlines() or ["nothing"])[-1]
-        raise click.ClickException(f"{tap} ended with {loaded.tap_code}. The last that it said: {last}")
+        raise click.ClickException(
+            f"{tap} ended with {loaded.tap_code}. The last that it said: {shown(last)}"
+        )
     if loaded.target_code:
         raise click.ClickException(f"{target} ended with {loaded.target_code}. What it said is above.")
     console.print(f"STATE lines on standard output: {len(loaded.states)}.", highlight=False)

@@ -22,6 +22,7 @@ from target_databox.emulator.commands.options import (
     warn_of_open_host,
 )
 from target_databox.emulator.commands.summary import show_landed
+from target_databox.emulator.commands.terminal import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -115,10 +116,10 @@ def exit_code(command: Sequence[str], variables: Mapping[str, str]) -> int:
         # The user's own command, without a shell in between.
         child = subprocess.Popen(command, env=dict(variables))  # noqa: S603 -- no shell, and the user's own command
     except FileNotFoundError:
-        click.echo(f"{masked(command[0])}: command not found.", err=True)
+        click.echo(f"{shown(masked(command[0]))}: command not found.", err=True)
         return _NOT_FOUND
     except OSError as exc:
-        click.echo(f"{masked(command[0])}: {exc.strerror}.", err=True)
+        click.echo(f"{shown(masked(command[0]))}: {exc.strerror}.", err=True)
         return _NOT_RUNNABLE
     with _signals_passed_on(child):
         code = child.wait()

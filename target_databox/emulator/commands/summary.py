@@ -11,6 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from target_databox.emulator.commands.terminal import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -57,7 +59,7 @@ def show_landed(store: Store, log: ExchangeLog, console: Console, *, sample_rows
 
 
 def _datasets(store: Store, source: DataSource, datasets: list[Dataset]) -> RenderableType:
-    title = f"What landed in {escape(source.title or str(source.id))}"
+    title = f"What landed in {_escaped(source.title or str(source.id))}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     table.add_column("dataset", overflow="fold")
     table.add_column("keys", overflow="fold")
@@ -73,32 +75,34 @@ def _datasets(store: Store, source: DataSource, datasets: list[Dataset]) -> Rend
             totals.rejected,
         )
         table.add_row(
-            escape(dataset.title or dataset.id),
-            escape("not told" if dataset.keys is None else ", ".join(dataset.keys) or "none"),
+            _escaped(dataset.title or dataset.id),
+            _escaped("not told" if dataset.keys is None else ", ".join(dataset.keys) or "none"),
             *(f"{number:,}" for number in numbers),
         )
     return table
 
 
 def _columns(dataset: Dataset) -> str:
-    described = [f"{name} ({each.type or 'empty'})" for name, each in dataset.columns.items()]
+    described = [f"{shown(name)} ({each.type or 'empty'})" for name, each in dataset.columns.items()]
     listed = described[:_MOST_LISTED]
     if len(described) > len(listed):
         listed.append(f"and {len(described) - len(listed)} more")
-    return f"{escape(dataset.title or dataset.id)}: {escape(', '.join(listed)) or 'no columns'}"
+    return f"{_escaped(dataset.title or dataset.id)}: {escape(', '.join(listed)) or 'no columns'}"
 
 
 def _rows(store: Store, dataset: Dataset, count: int) -> RenderableType:
     names = list(dataset.columns)[:_MOST_COLUMNS]
     left_out = len(dataset.columns) - len(names)
-    title = f"First rows of {escape(dataset.title or dataset.id)}"
+    title = f"First rows of {_escaped(dataset.title or dataset.id)}"
     table = Table(
         title=f"{title} ({left_out} more columns)" if left_out else title,
         title_justify="left",
         box=SIMPLE_HEAD,
     )
     for name in names:
-        table.add_column(escape(name), justify="right" if dataset.columns[name].type == "number" else "left")
+        table.add_column(
+            _escaped(name), justify="right" if dataset.columns[name].type == "number" else "left"
+        )
     for row in _first_rows(store, dataset, count):
         table.add_row(*(escape(_cell(row.get(name))) for name in names))
     return table
@@ -119,4 +123,9 @@ def _cell(value: Any) -> str:
         if isinstance(value, Decimal)
         else json.dumps(value, default=str)
     )
-    return text if len(text) <= _WIDEST_CHARACTERS else text[: _WIDEST_CHARACTERS - 1] + "…"
+    return shown(text, _WIDEST_CHARACTERS)
+
+
+def _escaped(text: str) -> str:
+    """A name without markup, whatever it holds."""
+    return escape(shown(text))
