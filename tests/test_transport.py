@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from target_databox.api import transport as transport_module
+from target_databox.api import deadlines
 from target_databox.api.errors import LostAnswerError, UnreachableError
 from target_databox.api.transport import Transport
 
@@ -342,7 +342,7 @@ def test_slow_body_is_a_lost_answer() -> None:
 
 def test_large_body_is_a_lost_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer beyond the limit is given up, and the next request starts afresh."""
-    monkeypatch.setattr(transport_module, "MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(deadlines, "MAX_ANSWER_BYTES", 1000)
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b" " * 200_000
     gone = threading.Event()
 

@@ -39,7 +39,7 @@ class BaseClient:
     Args:
         api_url: Address of the API; see `addresses.address_problem`.
         api_key: The key, sent as `x-api-key` (D).
-        request_timeout_seconds: Longest silence of the API, and longest time to read an answer.
+        request_timeout_seconds: Longest time for one try of one request as a whole.
         account_id: The configured account.
         on_exchange: Called after every try, in the thread that made it.
         user_agent: Who we say we are.

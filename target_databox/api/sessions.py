@@ -5,7 +5,6 @@ The environment (proxies, certificates) is asked once, not at every request, whi
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,7 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import parse_url
 
 from target_databox.api.addresses import is_loopback
+from target_databox.api.deadlines import InTime, this_try
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,55 +29,25 @@ class NeverLeftError(requests.ConnectionError):
     """No byte of the request was sent: nothing can have been stored."""
 
 
-class _ThisTry(threading.local):
-    """What happens on the wire during one try; a try never changes its thread."""
-
-    has_left = False
-    silence_seconds: float | None = None
-
-
-_this_try = _ThisTry()
-
-
 # urllib3's exceptions don't tell a TLS handshake that timed out from an answer that never came, so a
 # connection notes it: once `connect` has returned the request is on its way; a kept one is connected already.
-class _NotingConnection(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        _note_connected(self)
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _this_try.has_left = self.sock is not None
-        super().request(*args, **kwargs)
+class _Connection(InTime, HTTPConnection):
+    pass
 
 
-class _NotingTlsConnection(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        _note_connected(self)
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _this_try.has_left = self.sock is not None
-        super().request(*args, **kwargs)
+class _TlsConnection(InTime, HTTPSConnection):
+    pass
 
 
-def _note_connected(connection: HTTPConnection) -> None:
-    _this_try.has_left = True
-    # Else the body would have to be sent within the connect timeout, which a slow line can't do.
-    connection.timeout = _this_try.silence_seconds
-    if connection.sock is not None:
-        connection.sock.settimeout(connection.timeout)
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
 
 
-class _NotingPool(HTTPConnectionPool):
-    ConnectionCls = _NotingConnection
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
 
 
-class _NotingTlsPool(HTTPSConnectionPool):
-    ConnectionCls = _NotingTlsConnection
-
-
-_POOLS: Final = {"http": _NotingPool, "https": _NotingTlsPool}
+_POOLS: Final = {"http": _Pool, "https": _TlsPool}
 
 
 class ApiAdapter(HTTPAdapter):
@@ -88,16 +58,16 @@ class ApiAdapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make direct connections note whether a request has left."""
+        """Make direct connections end in time, and note whether a request has left."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
-        """Make connections through an HTTP proxy note it too."""
+        """Make connections through an HTTP proxy do so too."""
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
         if proxy.lower().startswith("socks"):
             # Its connections are not ours and note nothing, so the worst is supposed.
-            _this_try.has_left = True
+            this_try.has_left = True
         else:
             manager.pool_classes_by_scheme = _POOLS
         return manager
@@ -123,7 +93,7 @@ class ApiAdapter(HTTPAdapter):
         Args:
             request: The request, whole.
             stream: Whether the answer's body is left unread.
-            timeout: Longest wait for a connection and longest silence of the other side, in seconds.
+            timeout: Longest wait for a connection, and how long the try may take in all, in seconds.
             verify: True, or the path of the certificates to trust.
             cert: Not used by Databox.
             proxies: Proxies by scheme.
@@ -133,8 +103,7 @@ class ApiAdapter(HTTPAdapter):
             requests.RequestException: Anything else that `requests` reports.
             urllib3.exceptions.HTTPError: Likewise, in urllib3's own words.
         """
-        _this_try.has_left = False
-        _this_try.silence_seconds = timeout[1] if timeout else None
+        this_try.begin(timeout[1] if timeout else None)
         try:
             return super().send(
                 request,
@@ -145,7 +114,7 @@ class ApiAdapter(HTTPAdapter):
                 proxies=dict(proxies) if proxies else None,
             )
         except (requests.RequestException, HTTPError, OSError) as exc:
-            if _this_try.has_left:
+            if this_try.has_left:
                 raise
             raise NeverLeftError(type(exc).__name__) from exc
 

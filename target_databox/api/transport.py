@@ -14,18 +14,17 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from target_databox.api.addresses import address_problem
+from target_databox.api.deadlines import this_try
 from target_databox.api.errors import LostAnswerError, UnreachableError
 from target_databox.api.exchanges import MASK, Exchange, curl
 from target_databox.api.sessions import NeverLeftError, open_session, surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
-# Lists of data sources and datasets have no pages (D); at some 150 bytes a line this holds 200,000 of them.
-MAX_ANSWER_BYTES: Final = 32_000_000
 MAX_TEXT_CHARACTERS: Final = 300
 FIRST_FINAL_STATUS: Final = 200
 _CHUNK_BYTES: Final = 65_536
@@ -46,7 +45,7 @@ class Transport:
     Args:
         api_url: Address of the API.
         api_key: The key.
-        request_timeout_seconds: Longest silence of the API, and longest time to read an answer's body.
+        request_timeout_seconds: Longest time for one try of one request as a whole.
         on_exchange: Called after every try, in the thread that made it.
         user_agent: Who we say we are.
         connect_timeout_seconds: Longest wait for a connection; less when a request has less.
@@ -82,6 +81,7 @@ class Transport:
         self._new_session = new_session
         self._surroundings = surroundings(self.api_url)
         self._headers = {"x-api-key": api_key, "User-Agent": user_agent, "Accept": "application/json"}
+        self._headers["Accept-Encoding"] = "identity"
         self._of_thread = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -156,8 +156,12 @@ class Transport:
             status = response.status_code
             self.date = response.headers.get("Date", self.date)
             try:
-                for chunk in _chunks(response, self._timeout_seconds):
+                if not self._is_readable(response):
+                    response.raw.close()
+                    return Reply(status, response.headers, b"")
+                while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
                     payload += chunk
+                    this_try.left_seconds()  # much may have been read ahead
             except BaseException:
                 response.raw.close()  # a connection with half an answer in it can't be used again
                 raise
@@ -193,6 +197,23 @@ class Transport:
             if self._on_exchange is not None:
                 self._on_exchange(Exchange(method, route, path, status, seconds))
 
+    def _is_readable(self, response: requests.Response) -> bool:
+        """Whether a body is what it seems to be; that of a failure matters less than its status.
+
+        Raises:
+            requests.ConnectionError: It isn't, and the status alone is no answer.
+        """
+        if response.status_code < FIRST_FINAL_STATUS:
+            # The real answer comes behind it, and would be taken for the next request's.
+            raise requests.ConnectionError(f"only status {response.status_code} came, which is no answer")
+        # None was asked for, and a small encoded body can hold gigabytes.
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        if encoding in ("", "identity"):
+            return True
+        if response.ok:
+            raise requests.ConnectionError(f"it is encoded as {encoding}, though no encoding was asked for")
+        return False
+
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._of_thread, "session", None)
         if session is None:
@@ -218,19 +239,3 @@ def _cause_of(error: BaseException) -> BaseException | None:
         if isinstance(candidate, BaseException) and candidate is not error:
             return candidate
     return None
-
-
-def _chunks(response: requests.Response, timeout_seconds: float) -> Iterator[bytes]:
-    """The answer's body, as long as it keeps its time and size."""
-    if response.status_code < FIRST_FINAL_STATUS:
-        # The real answer comes behind it, and would be taken for the next request's.
-        raise requests.ConnectionError(f"only status {response.status_code} came, which is no answer")
-    deadline = time.monotonic() + timeout_seconds
-    size = 0
-    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
-        size += len(chunk)
-        if size > MAX_ANSWER_BYTES:
-            raise requests.ConnectionError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise requests.ReadTimeout("timed out")
-        yield chunk
