@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from singer_sdk import metrics
 from singer_sdk.sinks import Sink
 
 from target_databox.delivery.rejections import Reason
@@ -121,6 +123,10 @@ class DatasetSink(Sink):
         self._key_order: list[int] | None = None
         self.lane: Lane | None = None
         self.lacked_key = False
+
+    def get_sink_record_counter(self) -> metrics.Counter:
+        """The SDK's count of this stream's records, logged at the stream's end and never in between."""
+        return metrics.record_counter(self.stream_name, log_interval=math.inf)
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
         """The validator of this stream's records; None when `validate_records` is off.

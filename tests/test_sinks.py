@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -211,6 +212,18 @@ def test_pattern_without_end_rejects(emulator: Emulator, tmp_path: Path, pattern
     assert [row["id"] for row in stored(emulator)] == [1, 3]
     kept = [json.loads(line) for line in rejects.read_bytes().splitlines()]
     assert [line["record"]["id"] for line in kept if "rejected" in line] == [2]
+
+
+def test_record_count_is_logged_at_the_end_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """However long a stream takes, its record count is one figure, at its end."""
+    caplog.set_level(logging.INFO, "singer_sdk.metrics")
+    counter = sink().record_counter_metric
+    counter.last_log_time -= 1_000_000
+    counter.increment(7)
+    assert not caplog.messages
+    counter.exit()
+    (message,) = caplog.messages
+    assert '"value":7' in message.replace(" ", "")
 
 
 def test_process_batch_does_nothing() -> None:

@@ -27,6 +27,7 @@ disable_existing_loggers: false
 formatters: {structured: {"()": singer_sdk.logging.StructuredFormatter}}
 handlers: {told: {class: logging.StreamHandler, formatter: structured, stream: "ext://sys.stderr"}}
 root: {level: INFO, handlers: [told]}
+loggers: {singer_sdk.metrics: {handlers: [told], propagate: false}}
 """
 
 
@@ -167,25 +168,32 @@ def metrics(log: str) -> list[dict[str, Any]]:
     return [json.loads(line.partition("METRIC: ")[2]) for line in log.splitlines() if "METRIC: " in line]
 
 
-def test_metrics_count_requests(command: Command) -> None:
-    """Requests are counted by route and status, and a stream's waits and confirmations are told."""
+def test_metrics_count_requests_at_debug(command: Command) -> None:
+    """At DEBUG requests are counted by route and status, and each stream's waits and confirmations."""
     command.emulator.faults.add("accounts", nth=1, status=503)
-    run = command.run(schema(), record(id=1))
-    told = metrics(run.log)
+    run = command.run(schema(), record(id=1), env={"TARGET_DATABOX_LOGLEVEL": "DEBUG"})
+    logged = metrics(run.log)
     requests = {
         (each["tags"]["endpoint"], each["tags"]["http_status_code"], each["tags"]["status"]): each["value"]
-        for each in told
+        for each in logged
         if each["metric"] == "http_request_count"
     }
     assert requests["GET /v1/accounts", 503, "failed"] == 1
     assert requests["GET /v1/accounts", 200, "succeeded"] == 1
     assert requests["POST /v1/datasets/{datasetId}/data", 200, "succeeded"] == 1
     assert sum(requests.values()) == len(command.emulator.log)
-    figures = {each["metric"]: each for each in told if each["tags"].get("stream") == "orders"}
+    figures = {each["metric"]: each for each in logged if each["tags"].get("stream") == "orders"}
     assert figures["confirmation_count"]["value"] == 1
     assert figures["confirmation_seconds"]["value"] > 0
     assert figures["throttle_seconds"]["value"] >= 0
     assert figures["record_count"]["value"] == 1
+
+
+def test_default_log_counts_records_alone(command: Command) -> None:
+    """By default the record count of each stream is the only figure in the log."""
+    run = command.run(schema(), record(id=1), schema("others"), record("others", id=1))
+    figures = [(each["metric"], each["tags"]["stream"], each["value"]) for each in metrics(run.log)]
+    assert sorted(figures) == [("record_count", "orders", 1), ("record_count", "others", 1)]
 
 
 def test_sum_is_told_last(command: Command) -> None:
@@ -194,15 +202,19 @@ def test_sum_is_told_last(command: Command) -> None:
     assert " | orders: read 1 = " in run.log.splitlines()[-1]
 
 
-def test_structured_logs_hold_the_figures(command: Command, tmp_path: Path) -> None:
-    """With the SDK's structured formatter every line is JSON, and figures are objects in it."""
+def test_log_configuration_asks_for_the_figures(command: Command, tmp_path: Path) -> None:
+    """A configuration that gives metrics a handler gets every figure, as objects in structured lines."""
     path = tmp_path / "logging.yaml"
     path.write_text(LOG_CONFIG)
     run = command.run(schema(), record(id=1), env={"SINGER_SDK_LOG_CONFIG": str(path)})
     entries = [json.loads(line) for line in run.log.splitlines() if line.startswith("{")]
-    figures = [entry["metric_info"] for entry in entries if entry["message"] == "METRIC"]
-    assert {"http_request_count", "throttle_seconds", "confirmation_seconds"} <= {
-        each["metric"] for each in figures
+    figures = {entry["metric_info"]["metric"] for entry in entries if entry["message"] == "METRIC"}
+    assert figures == {
+        "record_count",
+        "http_request_count",
+        "throttle_seconds",
+        "confirmation_seconds",
+        "confirmation_count",
     }
     assert run.code == 0
 
