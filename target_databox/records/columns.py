@@ -192,11 +192,10 @@ def counts_by_depth(
     counts: dict[int, int] = {}
     outer, level = 0, [_Object(schema, (), _ROOT)]
     for depth in range(flattening.depth + 1):
-        found = [
-            member
-            for each in level
-            for member in islice(_members(reader, each, flattening, column_types or {}), MOST_COLUMNS + 1)
-        ]
+        members = (
+            member for each in level for member in _members(reader, each, flattening, column_types or {})
+        )
+        found = list(islice(members, MOST_COLUMNS + 1 - outer))
         if outer + len(found) > MOST_COLUMNS:
             break
         counts[depth] = outer + len(found)
