@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,9 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Most tests start the command. Without bytecode each start compiles all of it again, and standard output is
+# unbuffered only where a test asks for it.
+for variable in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+    os.environ.pop(variable, None)
+
 # A busy machine is slow, and that is no fault of the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: three workers for two cores, since a test of the command mostly waits."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
 class EmulatorMaker(Protocol):

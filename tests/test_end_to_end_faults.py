@@ -233,7 +233,7 @@ def test_unknown_words_of_lists_are_named(make_emulator: EmulatorMaker, tmp_path
         record(id=1),
         state(at=1),
         confirmation="status",
-        confirmation_timeout_seconds=2.5,
+        confirmation_timeout_seconds=0.5,
         shutdown_seconds=0.1,
     )
     assert (run.code, run.out) == (1, b"")

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 # More than a pipe holds, so that no write of it is done at once.
 LONG_BYTES = 300_000
 BUFFERING = [pytest.param({}, id="buffered"), pytest.param({"PYTHONUNBUFFERED": "1"}, id="unbuffered")]
-# More than any machine needs between the end of the work and the end of the process.
 # A busy machine takes its time; what blocks a run does so for good.
 LEEWAY_SECONDS = 6.0
+SHUTDOWN_SECONDS = 0.3
 EARLIER = b'{"upto": -1}\n'
 
 
@@ -97,21 +97,21 @@ def test_runs_that_share_a_file_keep_each_other_whole(
     with path.open("ab") as shared:
         for number in range(4):
             # Each meets its limit at another place, one never.
-            limit = f"ulimit -f {40 + 7 * number}" if number < 3 else "true"
+            limit = f"ulimit -f {40 + 14 * number}" if number < 3 else "true"
             shell = limit if is_one_file else f"exec >> '{path}'; {limit}"
-            runs.append(command.start(env=env, shell=shell, stdout=shared))
-    for number in range(1, 16):
+            runs.append(command.start(env=env, shell=shell, stdout=shared, batch_age_seconds=0.01))
+    for number in range(1, 10):
         for run, process in enumerate(runs):
             assert process.stdin is not None
             if process.poll() is None:
                 row = record(id=number, name=f"run {run}")
-                process.stdin.write(text(schema(), row, state(upto=number, run=run, padding="x" * 1_700)))
+                process.stdin.write(text(schema(), row, state(upto=number, run=run, padding="x" * 3_400)))
                 process.stdin.flush()
         for run, process in enumerate(runs):
             told = b'{"upto": %d, "run": %d, ' % (number, run)
             wait_for(lambda told=told, process=process: told in path.read_bytes() or process.poll() == 1)
     assert [finished(process).code for process in runs] == [1, 1, 1, 0]
-    assert lines_of(path.read_bytes())[-1] == 15
+    assert lines_of(path.read_bytes())[-1] == 9
 
 
 # Readers
@@ -214,7 +214,7 @@ def test_reader_that_reads_nothing_does_not_outlive_a_signal(
     reading, writing = pair_of(kind)
     if is_stuffed:
         stuff(writing)
-    process = command.start(env=env, stdout=writing, shutdown_seconds=1)
+    process = command.start(env=env, stdout=writing, shutdown_seconds=SHUTDOWN_SECONDS)
     os.close(writing)
     assert process.stdin is not None
     process.stdin.write(messages(1))
@@ -229,7 +229,7 @@ def test_reader_that_reads_nothing_does_not_outlive_a_signal(
     process.send_signal(number)
     began = time.monotonic()
     process.wait(DEADLINE_SECONDS)
-    assert time.monotonic() - began < 1 + LEEWAY_SECONDS
+    assert time.monotonic() - began < SHUTDOWN_SECONDS + LEEWAY_SECONDS
     run = finished(process)
     os.close(reading)
     assert (run.code, run.errors) == (code, [])
@@ -257,7 +257,7 @@ def test_reader_that_reads_again_after_a_signal_gets_its_state(command: Command)
 def test_blocked_rejects_file_does_not_outlive_a_signal(command: Command, tmp_path: Path) -> None:
     """After a signal a run that can't get at its rejects file ends in time; no STATE passes the record."""
     path = tmp_path / "rejects.singer"
-    process = command.start(shutdown_seconds=1, rejects_path=str(path))
+    process = command.start(shutdown_seconds=SHUTDOWN_SECONDS, rejects_path=str(path))
     with path.open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert process.stdin is not None
@@ -273,7 +273,7 @@ def test_blocked_rejects_file_does_not_outlive_a_signal(command: Command, tmp_pa
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         process.wait(DEADLINE_SECONDS)
-        assert time.monotonic() - began < 1 + LEEWAY_SECONDS
+        assert time.monotonic() - began < SHUTDOWN_SECONDS + LEEWAY_SECONDS
     run = finished(process)
     assert (run.code, run.out) == (143, b"")
     assert path.read_bytes() == b""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.command import Command
 
 SHUTDOWN_SECONDS = 2
+# For what stays blocked until this time is over.
+SHORT_SHUTDOWN_SECONDS = 0.5
 # The first STATE goes out at once, the next one only because the run ends.
 SETTINGS = {"shutdown_seconds": SHUTDOWN_SECONDS, "state_interval_seconds": 1000}
 # A busy machine takes its time; what blocks a run does so for good.
@@ -183,7 +185,7 @@ def test_full_stderr_at_the_end_does_not_outlive_a_signal(
 
 def test_full_terminal_does_not_outlive_a_signal(unread: Callable[..., Unread]) -> None:
     """On a terminal that shows nothing more neither STATE nor the display holds up the end."""
-    run = unread("terminal", also_output=True)
+    run = unread("terminal", also_output=True, shutdown_seconds=SHORT_SHUTDOWN_SECONDS)
     run.load(schema(), record(id=1), state(upto=1))
     seen = b""
     while b'{"upto": 1}' not in seen:
@@ -194,12 +196,12 @@ def test_full_terminal_does_not_outlive_a_signal(unread: Callable[..., Unread]) 
     time.sleep(0.1)
     code, _, seconds = run.end()
     assert code == 143
-    assert seconds < SHUTDOWN_SECONDS + LEEWAY_SECONDS
+    assert seconds < SHORT_SHUTDOWN_SECONDS + LEEWAY_SECONDS
 
 
 def test_full_pipe_for_both_does_not_outlive_a_signal(unread: Callable[..., Unread]) -> None:
     """Where output and error are one pipe that nobody reads, the run ends in time all the same."""
-    run = unread(also_output=True)
+    run = unread(also_output=True, shutdown_seconds=SHORT_SHUTDOWN_SECONDS)
     run.load(schema(), record(id=1), state(upto=1))
     wait_for(lambda: bool(run.command.emulator.log.of("ingestion")))
     run.stuff()
@@ -207,7 +209,7 @@ def test_full_pipe_for_both_does_not_outlive_a_signal(unread: Callable[..., Unre
     time.sleep(0.1)
     code, _, seconds = run.end()
     assert code == 143
-    assert seconds < SHUTDOWN_SECONDS + LEEWAY_SECONDS
+    assert seconds < SHORT_SHUTDOWN_SECONDS + LEEWAY_SECONDS
 
 
 def test_full_stderr_from_the_start_does_not_outlive_a_signal(unread: Callable[..., Unread]) -> None:
@@ -248,7 +250,7 @@ def test_log_file_that_hangs_does_not_outlive_a_signal(unread: Callable[..., Unr
     config.write_text(LOG_FILE % log)
     reading = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        run = unread(env={"SINGER_SDK_LOG_CONFIG": str(config)})
+        run = unread(env={"SINGER_SDK_LOG_CONFIG": str(config)}, shutdown_seconds=SHORT_SHUTDOWN_SECONDS)
         run.load(schema(), record(id=1), state(upto=1))
         assert run.first_state() == b'{"upto": 1}\n'
         stuff(reading)
@@ -258,4 +260,4 @@ def test_log_file_that_hangs_does_not_outlive_a_signal(unread: Callable[..., Unr
     finally:
         os.close(reading)
     assert code == 143
-    assert SHUTDOWN_SECONDS < seconds < SHUTDOWN_SECONDS + LEEWAY_SECONDS + 1
+    assert SHORT_SHUTDOWN_SECONDS < seconds < SHORT_SHUTDOWN_SECONDS + LEEWAY_SECONDS + 1

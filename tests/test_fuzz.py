@@ -399,9 +399,13 @@ def test_any_stream_ends_well(emulator: Emulator, capsysbinary: pytest.CaptureFi
     ends_well()
 
 
+PROPERTIES = [name for name in globals() if name.startswith("test_")]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_many_more_examples() -> None:
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_many_more_examples(name: str) -> None:
     """All of it holds for many more examples."""
     run = subprocess.run(
         [
@@ -409,13 +413,11 @@ def test_many_more_examples() -> None:
             "-m",
             "pytest",
             "-q",
-            "-m",
-            "not slow",
             "-p",
             "no:cacheprovider",
             "--timeout",
             "360",
-            __file__,
+            f"{__file__}::{name}",
         ],
         env={**os.environ, "FUZZ_EXAMPLES": str(MANY_EXAMPLES)},
         capture_output=True,

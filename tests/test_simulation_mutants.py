@@ -25,14 +25,17 @@ QUIET = {
     "lost_before": 0.0, "lost_after": 0.0, "hanging": 0.0, "failing": 0.0, "stuck": 0.0, "down": None,
     "lists_down": None, "nap": None, "stop_at": None, "crash_at": None, "key_refused_at": None,
 }  # fmt: skip
+LATE_COPIES = {
+    **LOSSY, "hanging": 0.4, "keys": 3, "streams": ((True, True),), "processing": (0.0, 0.5),
+    "failing": 0.0, "chunk_pause": 30.0, "state_every": 2, "per_hour": 1e6,
+}  # fmt: skip
 WORLDS: dict[str, dict[str, Any]] = {
-    "second_copy_forgotten": {
-        **LOSSY, "hanging": 0.4, "keys": 3, "streams": ((True, True),), "processing": (0.0, 0.5),
-        "failing": 0.0, "chunk_pause": 30.0, "state_every": 2, "per_hour": 1e6,
-    },
+    "second_copy_forgotten": LATE_COPIES,
+    "keys_freed_early": LATE_COPIES,
     "copies_sought_early": {
         **LOSSY, "list_lag": 29.0, "listing_lag_setting": 30.0, "keys": 3, "streams": ((True, True),),
-        "chunk_pause": 30.0, "state_every": 2,
+        "chunk_pause": 30.0, "state_every": 2, "processing": (0.0, 40.0), "batch_rows": 3, "failing": 0.0,
+        "key_refused_at": None,
     },
     "any_size_adopted": {
         **KEYLESS, "lost_after": 0.0, "confirmation": "status", "second_writer": True,
