@@ -1,4 +1,4 @@
-"""The columns of a stream: a JSON Schema read as the flat table that a Databox dataset is."""
+"""The columns of a stream: a JSON Schema read as the flat table that a Databox dataset is. Pure."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ Path = tuple[str, ...]
 
 _OVERRIDES: Final[dict[str, DataType]] = {"string": "string", "number": "number", "datetime": "datetime"}
 _BOOLEAN_KINDS: Final = {"text": STRING, "number": NUMBER, "boolean": BOOLEAN}
-# Recursive schemas flatten to a power of their width; a table of so many columns is of no use to anybody.
+# Recursive schemas flatten to a power of their width; nobody can use a table of so many columns.
 MOST_COLUMNS: Final = 20_000
-MOST_DEPTHS_TOLD: Final = 8
+MOST_DEPTHS_SHOWN: Final = 8
 # Databox's own command-line tool takes no more of a dataset (O).
 MOST_ADVISED_COLUMNS: Final = 100
 _ROOT: Final[References] = frozenset({"#"})
-# `false` in the one dialect.
+# `false`, as `modern` writes it.
 _NOTHING: Final[dict[str, Any]] = {"not": {}}
 _LOWER: Final = re.compile(r"[a-z]")
 _WORD_START: Final = re.compile(r"(?:^|_)(.)")
@@ -51,7 +51,7 @@ class ColumnClashError(ColumnError):
 
 
 class KeyColumnError(ColumnError):
-    """A key property is no column."""
+    """A key property is not a column."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ class Column:
     """A column of a stream.
 
     Attributes:
-        name: The name under which values go out.
+        name: Its name in Databox.
         data_type: The type that is declared; None where none fits, as for JSON booleans.
         path: Names of the properties that lead to the value; the last one is its own.
-        is_mixed: Whether values of several types may come, so that they must be made text to fit.
-        is_nested: Whether its arrays hold objects or arrays by the schema, so that all of them, empty ones
-            too, are made JSON text to fit.
+        is_mixed: Whether values of several types may arrive; all of them are sent as text then.
+        is_nested: Whether the schema has objects or arrays in its arrays; all of them, even empty ones, are
+            sent as JSON text then.
     """
 
     name: str
@@ -80,9 +80,9 @@ class Flattening:
 
     Attributes:
         enabled: Whether they do; else they are JSON text.
-        max_depth: Levels of objects that are spread; what is deeper is JSON text.
-        separator: What stands between the parts of a name.
-        max_key_length: Names of this length or more are shortened; in characters.
+        max_depth: Levels of objects that are flattened; what is deeper is JSON text.
+        separator: Joins the parts of a name.
+        max_key_length: Names of this length or more, in characters, are shortened.
     """
 
     enabled: bool = True
@@ -92,7 +92,7 @@ class Flattening:
 
     @property
     def depth(self) -> int:
-        """Levels of objects that are spread, 0 when flattening is off."""
+        """Levels of objects that are flattened, 0 when flattening is off."""
         return self.max_depth if self.enabled else 0
 
     def name(self, path: Sequence[str]) -> str:
@@ -125,17 +125,17 @@ def columns(
 ) -> tuple[Column, ...]:
     """The columns of a stream, in the schema's order.
 
-    An object that the schema leaves open has no columns here: what it brings becomes columns when it comes. A
-    key that the schema does not name is such a column, and the last one here.
+    An object that the schema leaves open has no columns here: its records bring them. A key that the schema
+    does not name is such a column, and comes last.
 
     Args:
-        schema: The stream's JSON Schema, as `modern` gives it.
+        schema: The stream's JSON Schema, as `modern` returns it.
         key_properties: Names that must be columns, flattened ones too.
-        tap_keys: Those of them that are the tap's own, and so are brought by records where the schema does
-            not name them; all where nothing is said. Others may be misspelt in the settings.
-        column_types: Type by column name, as ``Settings.column_types_for`` gives it. An object that is
-            given a type is one column.
-        boolean_format: How booleans go out.
+        tap_keys: Those of them that the tap itself sends, so that records bring them even where the schema
+            does not name them; None for all. Others may be misspelt in the settings.
+        column_types: Type by column name, as ``Settings.column_types_for`` returns it. An object with a type
+            is one column.
+        boolean_format: How booleans are sent.
         flattening: How objects become columns.
 
     Raises:
@@ -163,7 +163,7 @@ def columns(
             objects[name] = leaf.path
             continue
         column = _column(name, leaf, overrides.get(name), boolean_format)
-        # Names that differ in blanks around them would look like one column to everybody.
+        # Names that differ only in blanks around them look like one column.
         other = found.setdefault(name.strip(), column)
         if other is not column:
             raise ColumnClashError(
@@ -180,12 +180,12 @@ def counts_by_depth(
 ) -> dict[int, int]:
     """How many columns a stream would have with each smaller `flattening_max_depth`, the largest first.
 
-    Left out are depths that change nothing, and those with more than `MOST_COLUMNS`. An object that the
-    schema leaves open counts as one.
+    Leaves out depths that change nothing, and those with more than `MOST_COLUMNS`. An object that the schema
+    leaves open counts as one.
 
     Args:
-        schema: The stream's JSON Schema, as `modern` gives it.
-        flattening: What it has now.
+        schema: The stream's JSON Schema, as `modern` returns it.
+        flattening: The current settings.
         column_types: Type by column name.
     """
     reader = SchemaReader(schema)
@@ -210,11 +210,11 @@ def counts_by_depth(
 
 
 def open_objects(schema: Mapping[str, Any], flattening: Flattening) -> frozenset[Path]:
-    """Paths of objects whose members the schema doesn't name, and which are flattened as they come.
+    """Paths of objects that are flattened although the schema doesn't name their members.
 
     Args:
         schema: The stream's JSON Schema.
-        flattening: How objects become columns; where an object is given a type, it is a column instead.
+        flattening: How objects become columns. An object with a type of its own is a column instead.
     """
     leaves = _leaves(schema, flattening, {})
     return frozenset(leaf.path for leaf in leaves if leaf.is_open)
@@ -233,7 +233,7 @@ def key_columns(all_columns: Iterable[Column], key_properties: Iterable[str]) ->
     names: dict[str, str] = {}
     for column in all_columns:
         names[column.name] = column.name
-        if len(column.path) == 1:  # a name that was too long goes out shortened
+        if len(column.path) == 1:  # a name that is too long is shortened
             names.setdefault(column.path[0], column.name)
     missing = [key for key in key_properties if key not in names]
     if missing:
@@ -256,9 +256,9 @@ def _keys_of_records(
     Args:
         schema: The whole schema.
         found: The columns that it names.
-        objects: By the name that a column of it would have, every object that is spread.
-        key_properties: What must be a column.
-        tap_keys: Those of them that the tap itself names; None for all.
+        objects: Every object that is flattened, by the name that its column would have.
+        key_properties: Names that must be columns.
+        tap_keys: Those of them that the tap itself sends; None for all.
         flattening: How objects become columns.
 
     Raises:
@@ -300,17 +300,17 @@ def _too_many(schema: Mapping[str, Any], flattening: Flattening, overrides: Mapp
 
 
 def depths_text(counts: Mapping[int, int]) -> str:
-    """How many columns there would be, as a sentence.
+    """A sentence with the number of columns for each smaller depth.
 
     Args:
-        counts: What ``counts_by_depth`` gave, with at least one entry.
+        counts: The result of ``counts_by_depth``, with at least one entry.
     """
-    told = [f"{count:,} with {depth}" for depth, count in list(counts.items())[:MOST_DEPTHS_TOLD]]
-    return f"A smaller flattening_max_depth makes fewer: {', '.join(told)}."
+    shown = [f"{count:,} with {depth}" for depth, count in list(counts.items())[:MOST_DEPTHS_SHOWN]]
+    return f"A smaller flattening_max_depth makes fewer: {', '.join(shown)}."
 
 
 class _Object(NamedTuple):
-    """An object whose properties become columns; ``seen`` are the references that led to it."""
+    """An object whose properties become columns, and the references that led to it."""
 
     schema: Any
     path: Path
@@ -318,7 +318,7 @@ class _Object(NamedTuple):
 
 
 class _Leaf(NamedTuple):
-    """A property that is spread no further; ``is_open`` when it is an object of unknown members."""
+    """A property that is not flattened further; ``is_open`` for an object of unknown members."""
 
     path: Path
     kinds: Kinds
@@ -349,7 +349,7 @@ def _column(name: str, leaf: _Leaf, override: str | None, boolean_format: Boolea
 def _leaves(
     schema: Mapping[str, Any], flattening: Flattening, overrides: Mapping[str, str]
 ) -> Iterator[_Leaf]:
-    """Every property that is spread no further, in the schema's order."""
+    """Every property that is not flattened further, in the schema's order."""
     reader = SchemaReader(schema)
 
     def walk(node: _Object) -> Iterator[_Leaf]:
@@ -365,7 +365,7 @@ def _leaves(
 def _members(
     reader: SchemaReader, node: _Object, flattening: Flattening, overrides: Mapping[str, str]
 ) -> Iterator[_Leaf | _Object]:
-    """The properties of an object: those that are columns, and objects that are spread in turn."""
+    """The properties of an object: columns, and objects to flatten in turn."""
     members, seen = reader.properties(node.schema, node.seen)
     for name, schemas in members.items():
         inner = {"anyOf": schemas}
@@ -374,7 +374,7 @@ def _members(
         is_spread = (
             kinds == {OBJECT} and len(path) <= flattening.depth and flattening.name(path) not in overrides
         )
-        # An object within itself has no end: its inner copies are taken as they come.
+        # An object within itself has no end: its inner copies become columns as records bring them.
         is_recursive = bool(reader.references(inner) & seen)
         if not is_spread or is_recursive or not reader.properties(inner)[0]:
             yield _Leaf(path, kinds, reader.item_kinds(inner), is_spread)

@@ -1,4 +1,4 @@
-"""Values made into text, numbers and date-times, for the many taps that send everything as text."""
+"""Converts values to text, numbers and date-times: many taps send everything as text. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DATE_TIME: Final = re.compile(
 _YEAR_DIRECTIVE: Final = re.compile(r"%[YyGcxDF]")
 _TIME_DIRECTIVE: Final = re.compile(r"%[HIMSfpXTRrczs]")
 _UTC_LITERAL: Final = re.compile(r"(?<!%)(?:Z|UTC|GMT)\s*$")
-# No field of it equals another or a default, so that one that a format drops is noticed.
+# No two fields are equal, and none is a default: a field that a format drops shows.
 _SAMPLE: Final = dt.datetime(2001, 12, 3, 16, 45, 56, 789000, tzinfo=dt.timezone.utc)
 
 
@@ -47,13 +47,13 @@ class ConversionError(ValueError):
 
 
 def converter(column_type: str) -> Converter:
-    """The function that makes a value fit a column of the given type.
+    """The function that converts values for a column of the given type.
 
     Args:
         column_type: ``string``, ``number``, ``datetime`` or ``datetime:`` and a strptime format.
 
     Returns:
-        A function of one value. It keeps null, and raises ConversionError where it must give up.
+        A function of one value. It keeps null, and raises ConversionError for what it can't convert.
     """
     kind, _, pattern = column_type.partition(":")
     if kind == "datetime":
@@ -77,7 +77,7 @@ def number(value: Any) -> Any:
     """A value as a number with all its digits; empty text becomes null, booleans 1 and 0.
 
     Raises:
-        ConversionError: The value is no plain decimal number (``1,234`` and ``1_000`` are none).
+        ConversionError: The value is not a plain decimal number; neither are ``1,234`` and ``1_000``.
     """
     if isinstance(value, str):
         digits = value.strip()
@@ -105,18 +105,18 @@ def text(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
     encoded = json_text(value)
-    # Dates, times and UUIDs of a stream map are JSON strings already.
+    # Dates, times and UUIDs, which stream maps make, are encoded as JSON strings.
     return msgspec.json.decode(encoded) if encoded.startswith('"') else encoded
 
 
 def date_time(value: Any) -> Any:
     """A value as an ISO 8601 date or date-time; empty text becomes null.
 
-    Understood are ISO 8601 calendar dates with or without a time, and ``YYYY/MM/DD[ HH:MM[:SS]]``.
-    What is ISO 8601 already goes out as it came, and fractions of a second keep every digit.
+    Reads ISO 8601 calendar dates with or without a time, and ``YYYY/MM/DD[ HH:MM[:SS]]``. ISO 8601 text is
+    returned unchanged, and fractions of a second keep every digit.
 
     Raises:
-        ConversionError: The value is nothing of that, or no date of the calendar.
+        ConversionError: The value has neither form, or is not a date of the calendar.
     """
     if isinstance(value, (dt.date, dt.datetime)):
         return _iso(value)
@@ -132,14 +132,14 @@ def date_time(value: Any) -> Any:
     raise ConversionError("not_a_datetime", "is neither an ISO 8601 date nor YYYY/MM/DD[ HH:MM[:SS]]")
 
 
-#: Whether text has the form of an ISO 8601 date or date-time, as nearly every tap writes it; a quick look.
+#: A quick check whether text has the form of an ISO 8601 date or date-time, as most taps write it.
 is_iso_8601: Final = re.compile(
     r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?", re.ASCII
 ).fullmatch
 
 
 def in_iso_8601(value: str) -> str:
-    """Text of a date column as ISO 8601 where it can be understood, else as it came."""
+    """Text of a date column as ISO 8601 if it can be read, else unchanged."""
     try:
         written = date_time(value)
     except ConversionError:
@@ -173,7 +173,7 @@ def encoded(value: Any) -> bytes:
 
 
 def require_encodable(value: Any) -> None:
-    """Do nothing for a value that JSON can carry as it is.
+    """Check that JSON can carry a value as it is.
 
     Raises:
         ConversionError: It holds NaN or an infinity, which the encoder would write as null or as a
@@ -202,7 +202,7 @@ def _iso(moment: dt.date | dt.datetime) -> str:
 
 
 def _written(match: re.Match[str]) -> str | None:
-    """The match as ISO 8601 in its extended form, digits as they came; None when it is no date."""
+    """The match in ISO 8601's extended form, with its digits unchanged; None if it is not a date."""
     year, _, month, day, hour, _, minute, second, fraction, offset, offset_hour, offset_minute = (
         match.groups()
     )

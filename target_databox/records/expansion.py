@@ -1,6 +1,6 @@
-"""What a schema's references add up to: some multiply until no validator comes to an end. Pure.
+"""How large a schema becomes by its references: some multiply without end. Pure.
 
-Validators can't be interrupted, so such a schema is refused before the first record.
+A validator can't be interrupted, so such a schema is refused before the first record.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from target_databox.records.references import definition_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What references may add: a millisecond for a value.
+# Schemas that references may add; a validator needs a millisecond for so many.
 MOST_SCHEMAS: Final = 10_000
 ENDLESS: Final = (
     "its references multiply, or lead back to where they began, so that no validator would ever be done with "
@@ -23,15 +23,15 @@ ENDLESS: Final = (
 
 
 class Expansion:
-    """What becomes of a schema where references are replaced by what they refer to.
+    """The size of a schema when each reference is replaced by what it refers to.
 
     Args:
-        schema: The whole, as `modern` gives it.
+        schema: The whole schema, as `modern` returns it.
 
     Attributes:
-        is_endless: Whether far too many of its schemas look at one and the same value, each counted as often
-            as it is come by; so it is where one leads back to itself without going on to a part of the value.
-        is_vast: The same, counted with the schemas of the value's parts; so is every recursive schema.
+        is_endless: Whether far too many schemas apply to one value, each counted every time it is reached;
+            also true where a schema leads back to itself without moving on to a part of the value.
+        is_vast: The same, with the schemas of the value's parts counted too; true for recursive schemas.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
@@ -42,7 +42,7 @@ class Expansion:
         self.is_endless = max(self._at_one_value.values()) > MOST_SCHEMAS
 
     def _count(self, node: Any, known: dict[int, float], *, parts_too: bool) -> float:
-        """How many schemas are come by from here; infinite while it is being counted already."""
+        """How many schemas are reached from here; infinite for one that is still being counted."""
         if not isinstance(node, dict):
             return 1.0
         if id(node) not in known:

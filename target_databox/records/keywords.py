@@ -1,4 +1,4 @@
-"""Where a schema of the one dialect that `modern` writes holds other schemas. Pure."""
+"""Where a schema in the dialect that `modern` writes holds other schemas. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# Keywords whose schemas look at the same value once more, and those whose schemas look at its parts.
+# Keywords whose schemas apply to the same value, and those whose schemas apply to its parts.
 AT_THE_SAME: Final = frozenset(("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"))
 AT_PARTS: Final = frozenset(
     (
@@ -20,7 +20,7 @@ BY_NAME: Final = frozenset(("properties", "patternProperties", "dependentSchemas
 IN_LISTS: Final = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
 ALL: Final = AT_THE_SAME | AT_PARTS
 
-#: Formats of text that is a date. A tuple, since a tap may send anything for a format.
+#: Formats of text that is a date. A tuple, not a set: what a tap sends as a format may not be hashable.
 DATE_FORMATS: Final = ("date-time", "date")
 
 
@@ -29,7 +29,7 @@ def inner_schemas(
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Schemas that a schema holds under some keywords, each with the steps that lead to it.
 
-    What stands where a schema belongs and is none is left out.
+    Anything in the place of a schema that is not one is left out.
     """
     for keyword, value in node.items():
         if keyword not in keywords:

@@ -4,13 +4,13 @@ Taps write draft 4 to 2020-12, mostly without saying which, and mix them. What c
 
 * no ids and anchors; a reference is `#` or `#/$defs/NAME`, where NAME is the JSON pointer of what is referred
   to in the tap's own schema, or it leads nowhere and stands as it came;
-* what older drafts say otherwise is said in today's words: boolean `exclusiveMaximum`, `items` as a list,
-  `additionalItems`, `dependencies`, `required: true` (which is left out);
-* keywords that are null, empty lists where schemas or types belong, and types named twice are left out, as no
-  validator would take them, and taps that fill in templates send them;
-* the whole has `properties`, and where it is nothing but a reference, it is what that leads to.
+* keywords of older drafts become today's: boolean `exclusiveMaximum`, `items` as a list, `additionalItems`,
+  `dependencies`, `required: true` (which is left out);
+* keywords that are null, empty lists of schemas or types, and types named twice are left out: taps that fill
+  in templates send them, and validators refuse them;
+* the whole has `properties`, and a whole that is only a reference becomes what it refers to.
 
-Nothing is judged here: what makes no sense stays, for the validator to name its place.
+Nothing is checked here: what makes no sense stays, so that the validator can name its place.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from target_databox.records.references import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Up to this draft a reference stands alone: what is written beside it does not count.
+# Up to draft 7 a reference stands alone: keywords beside it are ignored.
 _LONELY_REFERENCES: Final = re.compile(r"https?://json-schema\.org/draft-0[3-7]/schema#?")
 _LEFT_OUT: Final = frozenset(
     (
@@ -48,12 +48,12 @@ _ONE: Final = frozenset(
 )  # fmt: skip
 _ANNOTATIONS: Final = frozenset(("title", "description", "default", "examples"))
 _EXCLUSIVE: Final = (("exclusiveMaximum", "maximum"), ("exclusiveMinimum", "minimum"))
-# Draft 3 has a word for what is said by no word today.
+# Draft 3's name for what has no type today.
 _ANY_TYPE: Final = "any"
 
 
 def modern(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A tap's schema in the one dialect; its parts are new where they differ.
+    """A tap's schema in the one dialect; the schema itself is not changed.
 
     Raises:
         RecursionError: It is nested too deeply.
@@ -62,14 +62,14 @@ def modern(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dangling(schema: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The first reference that a validator could come by and that leads nowhere: its place, and what it says.
+    """The first reference that a validator could follow and that leads nowhere: its place and its text.
 
     Args:
-        schema: As `modern` gives it.
+        schema: As `modern` returns it.
     """
     waiting: list[tuple[str, Any]] = [("", schema)]
     seen: set[int] = set()
-    for place, node in waiting:  # grows meanwhile
+    for place, node in waiting:  # the list grows in the loop
         if not isinstance(node, dict) or id(node) in seen:
             continue
         seen.add(id(node))
@@ -88,10 +88,10 @@ def dangling(schema: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def textual(node: Any) -> Any:
-    """A schema that takes numbers and booleans wherever the given one takes text that is no date.
+    """A schema that allows numbers and booleans wherever the given one allows text other than dates.
 
     Args:
-        node: As `modern` gives it.
+        node: As `modern` returns it.
 
     Raises:
         RecursionError: It is nested too deeply.
@@ -125,7 +125,7 @@ class _Rewriting:
         self._references = References(schema)
         dialect = schema.get("$schema")
         self._is_lonely = isinstance(dialect, str) and bool(_LONELY_REFERENCES.fullmatch(dialect))
-        # By place what is referred to: rewritten, or still to be.
+        # What references lead to, by place: rewritten, or still to be.
         self._definitions: dict[str, Any] = {}
         self._waiting: list[tuple[str, Any]] = []
 
@@ -141,7 +141,7 @@ class _Rewriting:
         return result
 
     def _inlined(self, whole: dict[str, Any]) -> dict[str, Any]:
-        """The whole with what it refers to in place of the reference, where both agree."""
+        """The whole, with its own reference replaced by what that leads to where both agree."""
         for _ in range(len(self._definitions)):
             reference = whole.get("$ref")
             if not isinstance(reference, str) or reference == "#":
@@ -191,7 +191,7 @@ class _Rewriting:
         return result
 
     def _keyword(self, keyword: str, value: Any) -> dict[str, Any]:
-        """A keyword with the schemas that it holds, or none of it."""
+        """A keyword with the schemas that it holds; empty if it says nothing."""
         if keyword in BY_NAME:
             if value == []:  # an empty object, as some languages write it
                 return {}
@@ -208,7 +208,7 @@ class _Rewriting:
         return {keyword: value}
 
     def _tuple(self, items: list[Any], node: dict[str, Any]) -> dict[str, Any]:
-        """`items` as a list, with what applies beyond it."""
+        """`items` that is a list, and the schema of the items beyond it."""
         beyond = node.get("additionalItems")
         result: dict[str, Any] = {"prefixItems": [self._written(each) for each in items]} if items else {}
         return result if beyond is None else {**result, "items": self._written(beyond)}
@@ -248,5 +248,5 @@ def _types(value: Any) -> dict[str, Any]:
 
 
 def _once(values: list[Any]) -> list[Any]:
-    """Names without those that come a second time."""
+    """Names, each once."""
     return list(dict.fromkeys(values)) if all(isinstance(each, str) for each in values) else values

@@ -25,10 +25,10 @@ class Target(NamedTuple):
 
 
 class References:
-    """Where the references of one schema lead; nothing outside of it can be reached.
+    """Where the references of one schema lead; they can't leave it.
 
-    Drafts differ in what an `$id` within a schema changes, and taps write ids that were never meant to change
-    anything: what is not found in the part with the nearest id is looked for in the whole.
+    Drafts differ in what an `$id` within a schema changes, and taps write ids that are not meant to change
+    anything: what the part with the nearest id does not have is looked for in the whole schema.
 
     Args:
         root: The whole schema.
@@ -42,7 +42,7 @@ class References:
         self._named: dict[str, Any] = {}
         self._anchors: dict[str, list[Any]] = {}
         waiting: list[tuple[Any, str, Any]] = [(root, "", root)]
-        for node, place, part in waiting:  # grows meanwhile
+        for node, place, part in waiting:  # the list grows in the loop
             if isinstance(node, list):
                 waiting += ((each, f"{place}/{index}", part) for index, each in enumerate(node))
             elif isinstance(node, dict):
@@ -50,7 +50,7 @@ class References:
                 waiting += ((each, f"{place}/{escaped(name)}", inner) for name, each in node.items())
 
     def _index(self, node: dict[str, Any], place: str, part: Any) -> Any:
-        """Note a schema and its names; returns the part that what is in it belongs to."""
+        """Register a schema and its names; returns the part that its inner schemas belong to."""
         name = node.get("$id", node.get("id"))
         if isinstance(name, str) and name.rstrip("#"):
             if not name.startswith("#"):
@@ -66,7 +66,7 @@ class References:
         return part
 
     def target(self, node: Mapping[str, Any], reference: str) -> Target | None:
-        """What a reference leads to, or None where that is nothing, or no schema.
+        """What a reference leads to; None if that is nothing, or not a schema.
 
         Args:
             node: The schema that holds the reference.
@@ -85,7 +85,7 @@ class References:
         return None
 
     def _parts_called(self, document: str) -> Iterable[Any]:
-        """The part whose id is, or ends in, the name of a document, or the other way round."""
+        """The part whose id is the name of a document, or the end of one is the other."""
         exact = self._named.get(document)
         if exact is not None:
             return [exact]
@@ -137,7 +137,7 @@ def reference_to(definition: str) -> str:
 
 
 def definition_named(reference: str) -> str | None:
-    """The name of the definition that a reference is to; None for any other reference."""
+    """The name of the definition that a reference leads to; None for any other reference."""
     if not reference.startswith(_DEFINITION):
         return None
     name = _ESCAPED.sub(_unescaped, reference.removeprefix(_DEFINITION))

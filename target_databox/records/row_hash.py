@@ -1,9 +1,9 @@
 """The key of rows without keys: a hash of what they hold, so that equal rows are one.
 
 Rows are equal when their columns hold equal values as they are sent: after conversions, as text, numbers,
-booleans and arrays. The order of columns doesn't matter. A column that is null counts as one that is absent,
-so that a column which a tap adds later, and leaves null, changes no older row. Numbers are compared by value:
-1, 1.0 and 1e0 are one; 1 and "1" are not. Text is compared as it is, dates and JSON text too.
+booleans and arrays. The order of columns doesn't matter. A null column counts as absent, so a column that a
+tap adds later and leaves null changes no older row. Numbers are compared by value: 1, 1.0 and 1e0 are one; 1
+and "1" are not. Text is compared as it is, dates and JSON text too.
 
 Datasets hold these hashes, so they may never change: the tests hold some of them.
 """
@@ -74,7 +74,7 @@ def with_hash(body: bytes, digits: str) -> bytes:
 
 
 def _canonical(value: Any) -> Any:
-    """A value in the one form of all that are equal to it."""
+    """A value in the form that all equal values share."""
     if type(value) is int and -_LARGE < value < _LARGE:
         return value
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Singer records made into Databox rows: encoded once, with the key that says which row they replace."""
+"""Turns Singer records into Databox rows: encoded once, with the key of the row that they replace. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Key = tuple[Any, ...]
 
-# Values of these types go out as they are. Decimals may still be NaN, which is looked for afterwards.
+# Values of these types are sent as they are. A Decimal may still be NaN; that is checked afterwards.
 _PLAIN: Final = frozenset({str, int, Decimal, type(None)})
 _PLAIN_OR_BOOLEAN: Final = _PLAIN | {bool}
 _UNKNOWN: Final = {object}
@@ -61,8 +61,8 @@ class Encoded(msgspec.Struct, eq=False, gc=False):
     """An encoded row.
 
     Attributes:
-        key: Values of the key columns, equal where Databox would take them for the same: ``1`` and ``1.0``
-            are one, ``1`` and ``"1"`` are not. None when the stream has no keys.
+        key: Values of the key columns, equal where Databox would find them equal: ``1`` and ``1.0`` are,
+            ``1`` and ``"1"`` are not. None when the stream has no keys.
         body: The row as a JSON object in UTF-8.
     """
 
@@ -80,7 +80,7 @@ class _Leaf:
 
 @dataclass(slots=True)
 class _Branch:
-    """An object that is spread over columns; ``columns`` are those that become null with it."""
+    """An object that is flattened; ``columns`` are those that become null with it."""
 
     children: dict[str, _Leaf | _Branch] = field(default_factory=dict)
     columns: list[str] = field(default_factory=list)
@@ -91,7 +91,7 @@ class RowEncoder:
 
     Args:
         schema: The stream's JSON Schema.
-        columns: What ``columns.columns`` gave for the schema and the same settings.
+        columns: The result of ``columns.columns`` for this schema and these settings.
         key_properties: The stream's key properties, empty for a dataset without keys.
         column_types: Type by column name; values of these columns are converted.
         boolean_format: How booleans go out, alone and in arrays. Inside JSON text they stay JSON's.
@@ -125,7 +125,7 @@ class RowEncoder:
         self._buffer = bytearray()
         self._flattening = flattening
         self._booleans = _BOOLEANS[boolean_format]
-        # Asked for its identity, hence one object.
+        # Compared by identity, hence one object.
         self._as_text: Converter = self._text
         self._texts = tuple(
             column.name
@@ -152,7 +152,7 @@ class RowEncoder:
             branch.children[column.path[-1]] = _Leaf(column.name, self._converters.get(column.name))
             for depth in range(1, len(column.path)):
                 self._branch(column.path[:depth]).columns.append(column.name)
-        # With nothing to convert or spread, plain values under the names of columns are a row already.
+        # With nothing to convert or flatten, a record of plain values is a row already.
         self._is_flat = not any(column.is_mixed or column.is_nested for column in columns) and not overrides
         self._is_flat &= all(isinstance(node, _Leaf) for node in self._tree.children.values())
 
@@ -164,13 +164,13 @@ class RowEncoder:
         fits: bool = False,
         unhashed: Collection[str] = (),
     ) -> Encoded:
-        """The row of a record, which is left as it is.
+        """The row of a record; the record is not changed.
 
         Args:
             record: Decoded with its fractions as Decimal, so that every digit is there. Python's own
                 floats, dates and times, as stream maps make them, are understood too.
             is_json: Whether the record is as it was decoded, so that no number in it can be NaN.
-            fits: Whether it fits its schema, so that columns of text hold nothing else.
+            fits: Whether it fits its schema, so that text columns hold only text.
             unhashed: Columns that don't count in the row's hash.
 
         Raises:
@@ -195,13 +195,13 @@ class RowEncoder:
             if type(value) is str and not is_iso_8601(value) and (written := in_iso_8601(value)) != value:
                 row = {**row, name: written}
         try:
-            # By way of a buffer, since `encode` leaves bytes with up to half as much memory behind them.
+            # Through a buffer: the bytes that `encode` returns may hold half as much memory again.
             ENCODER.encode_into(row, self._buffer)
         except (UnicodeEncodeError, TypeError, ValueError, RecursionError):
             raise self._blamed(row) from None  # the cause may quote a value
         body = bytes(self._buffer)
-        # A Decimal that is NaN is written as this bare word; text that holds the word is fine. The single
-        # letters are looked for first because that is several times faster.
+        # A Decimal that is NaN is written as this bare word; text that holds the word is fine. Looking for
+        # the single letters first is several times faster.
         if not is_json and (b"N" in body or b"I" in body) and (b"NaN" in body or b"Infinity" in body):
             for name, value in row.items():
                 self._checked(name, value)
@@ -220,7 +220,7 @@ class RowEncoder:
         return Encoded(tuple(values), body)
 
     def _branch(self, path: Path) -> _Branch:
-        """The branch at a path, grown where it is missing."""
+        """The branch at a path, created where it is missing."""
         branch = self._tree
         for name in path:
             node = branch.children.get(name)
@@ -269,7 +269,7 @@ class RowEncoder:
             row[column] = value
 
     def _is_spread(self, column: str, path: Path) -> bool:
-        """Whether an object that the schema doesn't name is spread: where no value column has its name."""
+        """Whether to flatten an object that the schema doesn't name: yes, unless a column has its name."""
         return (
             len(path) < self._flattening.depth
             and column not in self._declared
@@ -277,7 +277,7 @@ class RowEncoder:
         )
 
     def _fitting(self, column: str, value: Any) -> Any:
-        """A value of no plain type as it goes out."""
+        """A value of any other type, as it is sent."""
         try:
             if isinstance(value, dict):
                 return json_text(value)
@@ -297,15 +297,15 @@ class RowEncoder:
         return [self._booleans[value] if isinstance(value, bool) else value for value in values]
 
     def _text(self, value: Any) -> Any:
-        """A value of a string column, whatever its schema says and the tap sends: as text, to fit."""
+        """A value of a string column as text, whatever its schema says and the tap sends."""
         return self._array(value) if isinstance(value, (list, tuple)) else text(value)
 
     def _has_text_as_text(self, record: dict[str, Any]) -> bool:
-        """Whether nothing in the string columns has to be made text."""
+        """Whether the values of all string columns are text already."""
         return all(type(record.get(name)) in self._text_kinds for name in self._texts)
 
     def _key_value(self, row: dict[str, Any], name: str) -> Any:
-        """A key column's value so that Python compares it as Databox would."""
+        """A key column's value in a form that Python compares as Databox does."""
         value = row.get(name)
         kind = type(value)
         if value is None:
@@ -329,7 +329,7 @@ class RowEncoder:
             raise _bad(name, problem) from problem
 
     def _blamed(self, row: dict[str, Any]) -> BadRecordError:
-        """The error for a row that can't be encoded, with the column that is to blame."""
+        """The error for a row that can't be encoded, which names the column at fault."""
         for name, value in row.items():
             try:
                 encoded({name: value})
@@ -339,7 +339,7 @@ class RowEncoder:
 
 
 def _hashed(row: Mapping[str, Any], body: bytes, unhashed: Collection[str]) -> Encoded:
-    """The row with its hash, which is its key."""
+    """The row with its hash as its key."""
     if ROW_HASH in row:
         raise BadRecordError(
             "column_clash", f"The record has a column '{ROW_HASH}' itself, which keyless_streams hash adds."

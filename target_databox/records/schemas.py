@@ -1,4 +1,4 @@
-"""What a JSON Schema says a value may be, looked up through unions, references and type lists."""
+"""The kinds of values that a JSON Schema allows, through unions, references and type lists. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BOOLEAN: Final = "boolean"
 OBJECT: Final = "object"
 ARRAY: Final = "array"
 ANY: Final = "any"
-"""Kinds of values. Null is none of them: every column may be null."""
+"""Kinds of values. Null is not one: every column may be null."""
 
 Kinds = frozenset[str]
 References = frozenset[str]
@@ -29,7 +29,7 @@ _TYPE_KINDS: Final = {
     "array": ARRAY,
 }
 _UNKNOWN: Final[Kinds] = frozenset({ANY})
-# Keywords that are about values of one kind; where there is no type, they tell which is meant.
+# Keywords for values of one kind: without a type, they show which kind is meant.
 _TYPICAL: Final = (
     (frozenset(("properties", "patternProperties")), OBJECT),
     (frozenset(("items", "prefixItems")), ARRAY),
@@ -41,7 +41,7 @@ class SchemaReader:
     """Answers questions about the parts of one schema.
 
     Args:
-        root: The whole schema as `modern` gives it, which references of its parts point into.
+        root: The whole schema, as `modern` returns it; references point into it.
     """
 
     def __init__(self, root: Mapping[str, Any]) -> None:
@@ -142,7 +142,7 @@ class SchemaReader:
         return used
 
     def _target(self, reference: str) -> Any:
-        """What a reference leads to; True, which allows anything, when to nothing."""
+        """What a reference leads to; True, which allows anything, if it leads nowhere."""
         target = definition_of(self._root, reference)
         return True if target is None else target
 
@@ -153,7 +153,7 @@ def _branches(node: Mapping[str, Any], keyword: str) -> list[Any]:
 
 
 def _own_kinds(node: Mapping[str, Any]) -> Kinds:
-    """What a part says by itself, without its unions and references."""
+    """The kinds that a part allows, its unions and references aside."""
     types = node.get("type")
     if types is not None:
         names: Iterable[Any] = [types] if isinstance(types, str) else types if isinstance(types, list) else []
@@ -191,7 +191,7 @@ def _value_kinds(values: list[Any]) -> Kinds:
 
 
 def _both(one: Kinds, other: Kinds) -> Kinds:
-    """Kinds that satisfy two parts which apply at once; what contradicts itself is taken as a union."""
+    """The kinds that satisfy two parts at once; the union of both where they contradict each other."""
     if ANY in one:
         return other
     if ANY in other:

@@ -1,4 +1,4 @@
-"""Does a record fit its stream's schema? Messages name columns and keywords, never values."""
+"""Validates records against their stream's schema. Messages name columns and keywords, never values. Pure."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from target_databox.records.schemas import ANY, OBJECT, SchemaReader
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# Enough to mend a record by; a record of a wrong kind altogether has hundreds.
+# Enough to fix a record; one of an entirely wrong kind has hundreds.
 MOST_PROBLEMS: Final = 3
-# Of a schema's own words.
+# Of the schema's own text.
 _LONGEST_QUOTE_CHARACTERS: Final = 100
 _MASK: Final = "***"
-#: What helps against every problem that only validators have.
+#: What helps against a problem that only the validator has.
 ADVICE: Final = "Fix the tap, or set validate_records to false."
 
 
 class SchemaError(ValueError):
-    """No validator can use the schema; `validate_records: false` does without one."""
+    """No validator can use the schema; `validate_records: false` needs none."""
 
 
 class InvalidSchemaError(SchemaError):
-    """It is no valid JSON Schema, or has a regular expression that the validator does not know."""
+    """It is not valid JSON Schema, or holds a regular expression that the validator can't use."""
 
 
 class RecordValidator:
     """Validates records of one stream by JSON Schema.
 
-    Formats are not checked, as with the SDK, and nothing is fetched. The schema must come to an end.
+    As in the SDK, formats are not checked. Nothing is fetched.
 
     Args:
-        schema: The stream's schema, as `modern` gives it.
+        schema: The stream's schema, as `modern` returns it.
 
     Raises:
-        InvalidSchemaError: It is no valid JSON Schema.
-        SchemaError: It refers to what it does not have, comes to no end, or fits no object.
+        InvalidSchemaError: It is not valid JSON Schema.
+        SchemaError: It refers to what it does not have, has no end, or fits no object.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
@@ -71,21 +71,22 @@ class RecordValidator:
         self._parts: jsonschema_rs.ValidatorMap | None = None
 
     def problem(self, record: Mapping[str, Any]) -> str | None:
-        """What is wrong with a record, as `column: keyword` clauses; None when nothing is."""
+        """What is wrong with a record, as `column: keyword` clauses; None if nothing is."""
         if self._is_vast:
             return self._rough_problem(record)
-        told = []
+        problems: list[str] = []
         for error in self._validator.iter_errors(record):
             place = ".".join(str(part) for part in error.instance_path) or "the record"
-            told.append(f"{place}: {error.message.replace(_MASK, 'its value')}")
-            if len(told) == MOST_PROBLEMS:
+            problems.append(f"{place}: {error.message.replace(_MASK, 'its value')}")
+            if len(problems) == MOST_PROBLEMS:
                 break
-        return "; ".join(told) or None
+        return "; ".join(problems) or None
 
     def _rough_problem(self, record: Mapping[str, Any]) -> str | None:
-        """The same in less detail, for a recursive schema: every error is made before the first is told.
+        """The same in less detail, for a recursive schema.
 
-        Their number grows with the depth of a record as a power does.
+        The validator makes all errors before it returns the first one, and their number grows exponentially
+        with the depth of a record.
         """
         if self.is_valid(record):
             return None
@@ -94,20 +95,20 @@ class RecordValidator:
             parts = self._parts = jsonschema_rs.validator_map_for(
                 dict(self._schema), validate_formats=False, retriever=_refuse
             )
-        told = []
+        problems = []
         for name, value in record.items():
             part = parts.get(f"#/properties/{name.replace('~', '~0').replace('/', '~1')}")
             if part is not None and not part.is_valid(value):
-                told.append(f"{name}: its value does not fit its schema")
-        return "; ".join(told[:MOST_PROBLEMS]) or "the record: it does not fit its schema"
+                problems.append(f"{name}: its value does not fit its schema")
+        return "; ".join(problems[:MOST_PROBLEMS]) or "the record: it does not fit its schema"
 
 
 def invalid(schema: Mapping[str, Any], path: Iterable[str | int]) -> str:
-    """What to say of a schema that is none.
+    """The message for a schema that is not valid.
 
     Args:
-        schema: The schema, as `modern` gives it.
-        path: Where in it something makes no sense, as a validator says.
+        schema: The schema, as `modern` returns it.
+        path: The place in it that the validator refuses.
     """
     steps = list(path)
     found: Any = schema
