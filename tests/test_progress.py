@@ -130,7 +130,7 @@ def test_pace_is_that_of_late() -> None:
     progress = Progress(lambda: position(9999, done), seen, clock=lambda: now)
     for second in range(100):
         now, done = float(second), done + (10 if second < 50 else 2)
-        progress.tell()
+        progress.update()
     assert seen.told[40][1] == pytest.approx(10, rel=0.3)
     assert seen.told[99][1] == pytest.approx(2)
 
@@ -226,8 +226,9 @@ def test_terminal_shows_how_far_it_is(command: Command) -> None:
     assert drawn
     assert shown.count(b"\x1b[2K") >= 2
     assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l")
-    last = ESCAPES.sub(b"", shown.splitlines()[-2])
+    last = ESCAPES.sub(b"", shown.splitlines()[-1])
     assert b" | INFO " in last
+    assert b"orders: read 300 = " in last
 
 
 def test_state_keeps_its_lines_on_a_terminal(command: Command) -> None:

@@ -19,7 +19,7 @@ SEEDS = 1500
 # So many in one test: small enough for a busy machine, and for several processes to share.
 PORTION = 250
 MANY_SEEDS = 10_000
-PARTS = 4
+PARTS = 16
 SCALED_HOUR_REQUESTS = 600
 
 
