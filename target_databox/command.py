@@ -59,8 +59,8 @@ class Command(TargetDatabox):
             about_format: How to show them.
             config: Files and whether to read the environment.
             file_input: Read this instead of standard input.
-            check: Only look at what a run needs.
-            dry_run: Only say what a run would do.
+            check: Only check what a run needs.
+            dry_run: Only print what a run would do.
         """
         if about:
             cls.print_about(about_format)
@@ -122,8 +122,8 @@ def _rehearse(
         config: The configuration of files.
         file_input: Read this instead of standard input.
         parse_env: Whether the environment holds settings.
-        check: Whether to look at what a run needs.
-        dry_run: Whether to read the input and say what a run would do.
+        check: Whether to check what a run needs.
+        dry_run: Whether to read the input and print what a run would do.
 
     Returns:
         The exit code.
@@ -146,26 +146,26 @@ def _rehearse(
 
 
 def _is_noise(entry: logging.LogRecord) -> bool:
-    # The SDK tells that it did not read what `settings` has read.
+    # The SDK logs that it did not parse variables, which `settings` has read.
     return not str(entry.msg).endswith("parse of env var settings...")
 
 
 def main() -> None:
     """Run `target-databox`; every failure becomes one message and exit code 1."""
     logger.addFilter(_is_noise)
-    # At DEBUG it would log what expressions make of rows.
+    # At DEBUG it logs the values that expressions make.
     logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
     try:
         Command.cli()
-    except Exception as error:  # noqa: BLE001 # told by its kind, since its message may quote a row
-        # Nothing of this is needed to answer `--version`.
-        from target_databox.failures import tell
+    except Exception as error:  # noqa: BLE001 # logged without its message, which may quote a row
+        # Imported here, since `--version` does not need it.
+        from target_databox.failures import log_failure
 
-        tell(logger, error)
+        log_failure(logger, error)
         sys.exit(FAILED)
     finally:
-        # The run is over; its exit code stands, also when the interpreter takes its time to end. Blocked
-        # first: Python complains of a signal that comes just while it learns to ignore it.
+        # The run is over, and its exit code is final, even if the interpreter takes its time to end. Signals
+        # are blocked first: one that arrives in the middle of `signal.signal` would be reported as an error.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""How a failed run is told: in the error's own words, or, for a bug, by where it happened and no data."""
+"""Logs why a run failed: the error's message or, for a bug, where it happened, without any data."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ EXPLAINED = (
 
 
 def is_explained(error: BaseException) -> bool:
-    """Whether an error's own words say what to do, so that its places in the code would only hide them."""
+    """Whether an error's message says what to do, so that a traceback would only hide it."""
     return isinstance(error, EXPLAINED)
 
 
-def tell(logger: logging.Logger, error: BaseException) -> None:
+def log_failure(logger: logging.Logger, error: BaseException) -> None:
     """Log why the run failed.
 
-    An error that nobody foresaw is told by its kind and its places in the code alone: its message, or that of
-    an error behind it, may quote a row.
+    Of an unexpected error only the type and the places in the code are logged: its message, or that of its
+    cause, may quote a row.
     """
     if is_explained(error):
         # A line of the log is one line; only settings list their problems below each other.

@@ -1,6 +1,6 @@
-"""SIGTERM and SIGINT as an exception, but only where the caller's thread can be interrupted without harm.
+"""Raises SIGTERM and SIGINT as an exception, but only where that does the caller's thread no harm.
 
-Where it can't be interrupted at all, a thread of its own ends the process in time.
+If that thread is blocked where no exception can reach it, another thread ends the process in time.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-# Meltano and a terminal deliver the same signal twice within milliseconds; a later one is meant.
+# Meltano and a terminal deliver the same signal twice within milliseconds; a later one is a second request.
 ECHO_SECONDS = 2.0
-# How long after its time a run may still be busy with its end.
+# How long the end of a run may take after shutdown_seconds.
 LEEWAY_SECONDS = 2.0
 LONGEST_SLEEP_SECONDS = 1e8
 
 
 class Interrupted(BaseException):
-    """The process was told to stop."""
+    """A signal asked the process to stop."""
 
 
 class Interrupts:
-    """A context in which a signal may raise `Interrupted`; outside of it the signal waits for the next one.
+    """A context in which a signal raises `Interrupted`; one that comes outside of it is raised on entry.
 
     Attributes:
-        signal: The first signal that came, None before.
+        signal: The first signal that came; None before.
     """
 
     def __init__(
@@ -40,44 +40,44 @@ class Interrupts:
         self._clock = clock
         self._leave = leave
         self._came_at = 0.0
-        self._is_told = False
+        self._is_raised = False
         self._is_open = False
 
     @property
     def exit_code(self) -> int | None:
-        """128 and the signal's number; None when none came."""
+        """128 plus the signal's number; None if no signal came."""
         return None if self.signal is None else 128 + self.signal
 
     def handle(self, number: int) -> None:
-        """Take a signal: the first one stops the run, one that comes later ends it at once."""
+        """Handle a signal: the first one stops the run, a later one ends it at once."""
         if self.signal is None:
             self.signal = number
             self._came_at = self._clock()
         elif self._clock() - self._came_at > ECHO_SECONDS:
             self._leave(128 + number)
-        self._tell()
+        self._raise_if_open()
 
     def __enter__(self) -> None:
         self._is_open = True
-        self._tell()
+        self._raise_if_open()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._is_open = False
 
-    def _tell(self) -> None:
-        if self._is_open and self.signal is not None and not self._is_told:
-            self._is_told = True
+    def _raise_if_open(self) -> None:
+        if self._is_open and self.signal is not None and not self._is_raised:
+            self._is_raised = True
             self._is_open = False
             raise Interrupted(signal.Signals(self.signal).name)
 
 
 def end_in_time(shutdown_seconds: float) -> None:
-    """From here on see to it that the process ends soon after this time has passed since a signal.
+    """Make sure that the process ends soon after this time has passed since a signal.
 
-    Python's own handlers have to wait for the main thread, which may be held up where nobody can reach it: by
-    a log file whose disk hangs, or while an address is looked up.
+    Python runs handlers of signals in the main thread, and that may be blocked where no handler can run: by a
+    log file whose disk hangs, or while an address is looked up.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

@@ -18,7 +18,7 @@ from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import Engine
 from target_databox.destination.resources import Resources
 from target_databox.destination.sources import Sources
-from target_databox.failures import tell
+from target_databox.failures import log_failure
 from target_databox.interrupts import Interrupted
 from target_databox.outputs.rejects import RejectsFile, RejectsLeftError
 from target_databox.outputs.state import write_state
@@ -44,11 +44,11 @@ T = TypeVar("T")
 
 
 class Loader:
-    """One run's way to Databox.
+    """Loads one run's rows into Databox.
 
     Args:
         settings: The run's settings.
-        interrupts: Where waiting may be interrupted by a signal.
+        interrupts: Entered where a signal may interrupt a wait.
     """
 
     def __init__(self, settings: Settings, interrupts: Interrupts) -> None:
@@ -68,7 +68,7 @@ class Loader:
         self._blocking_budget = BlockingBudget(self.budget, rest=self._rest)
         sources = Sources(
             self._client,
-            self._patiently,
+            self._with_retries,
             account_id=settings.account_id,
             data_source_id=settings.data_source_id,
             data_source_title=settings.data_source_title,
@@ -77,7 +77,7 @@ class Loader:
             new_key=_new_key,
         )
         self.resources = Resources(
-            self._client, self._patiently, sources, dialect=settings.dialect, new_key=_new_key
+            self._client, self._with_retries, sources, dialect=settings.dialect, new_key=_new_key
         )
         self.rejects = RejectsFile(settings.rejects_path) if settings.rejects_path else None
         self._dispatcher = Dispatcher(
@@ -100,7 +100,7 @@ class Loader:
         )
 
     def begin(self, source: IO[Any]) -> None:
-        """Make sure that the input is not this run's rejects file; from here on show how far the run is."""
+        """Refuse an input that is this run's rejects file, and start to show progress."""
         if self.rejects is not None:
             self.rejects.refuse_as_input(source)
             self.rejects.make_private()
@@ -141,7 +141,7 @@ class Loader:
         return self.engine.open(destination)
 
     def finish(self, failure: BaseException | None) -> None:
-        """End the run: everything that was read is delivered, or what there is time for; then tell.
+        """End the run: deliver everything that was read, or what there is time for; then summarise.
 
         Args:
             failure: Why reading ended early, if it did.
@@ -167,11 +167,11 @@ class Loader:
         failures = [each for each in (failure, error) if each and not isinstance(each, Interrupted)]
         if self._interrupts.exit_code is not None:
             for each in failures[-1:]:
-                tell(logger, each)
+                log_failure(logger, each)
             sys.exit(self._interrupts.exit_code)
         if failures:
             if failures[0] is not failures[-1]:
-                tell(logger, failures[-1])
+                log_failure(logger, failures[-1])
             raise failures[0]
         rejected = sum(lane.counts.rejected for lane in self.engine.lanes)
         if rejected and self._settings.rejects_policy == "fail":
@@ -195,7 +195,7 @@ class Loader:
         )
         self.engine.stop()
 
-    def _patiently(self, call: Callable[[], T]) -> T:
+    def _with_retries(self, call: Callable[[], T]) -> T:
         def interruptible_call() -> T:
             with self._interrupts:
                 return call()

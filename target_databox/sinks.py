@@ -1,4 +1,4 @@
-"""DatasetSink: one stream, one dataset. Validates records, makes rows of them, hands them over."""
+"""DatasetSink: one stream, one dataset. Validates records, turns them into rows, hands them over."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Run(Protocol):
 
     Attributes:
         settings: The run's settings.
-        streams_with_texts: Streams of which it was said that numbers of theirs are loaded as text.
-        at_hand: Sinks with rows that are to be handed over.
+        streams_with_texts: Streams that a warning has named because numbers of theirs are loaded as text.
+        at_hand: Sinks with rows that are not handed over yet.
     """
 
     settings: Settings
@@ -63,7 +63,7 @@ class Run(Protocol):
         """What delivers the rows."""
 
     def tap_keys(self, alias: str) -> list[str] | None:
-        """The key properties that the tap sends for a stream, by the alias that the stream has here."""
+        """The key properties that the tap sends for the stream with this alias."""
 
 
 class DatasetSink(Sink):
@@ -71,7 +71,7 @@ class DatasetSink(Sink):
 
     Attributes:
         lane: Where its rows go.
-        encoder: Makes rows of its records.
+        encoder: Turns its records into rows.
         lacked_key: Whether the newest record that could not become a row lacked a key value.
     """
 
@@ -84,11 +84,11 @@ class DatasetSink(Sink):
     ) -> None:
         if Expansion(schema).is_endless:  # nothing else may read it
             raise ColumnError(ENDLESS)
-        # What `add_record_metadata` adds: columns that the stream does not have itself.
+        # The columns of `add_record_metadata` that the stream does not have itself.
         self._metadata: tuple[str, ...] = ()
         super().__init__(target, stream_name, schema, key_properties)
         self._target = cast("Run", target)
-        # For records that fit but for numbers where their schema has text; made when one comes.
+        # For records with numbers where their schema has text; created when one comes.
         self._lenient: BaseJSONSchemaValidator | None = None
         settings = self._target.settings
         keys = settings.keys_of(stream_name, self.key_properties)
@@ -134,7 +134,7 @@ class DatasetSink(Sink):
         Raises:
             SchemaError: No validator understands the schema.
         """
-        # As the tap sent it: what we add to it is no reason to reject a record.
+        # The schema as the tap sent it: columns that we add are no reason to reject a record.
         return validator_of(self.original_schema) if self.validate_schema else None
 
     def _add_sdc_metadata_to_schema(self) -> None:
@@ -147,15 +147,15 @@ class DatasetSink(Sink):
         self.schema = {**own, "properties": {**own["properties"], **added}}
 
     def _remove_sdc_metadata_from_schema(self) -> None:
-        """Keep them: what a source calls `_sdc_…` are columns like any other."""
+        """Do nothing: a source's own `_sdc_…` columns are columns like any other."""
 
     def order_keys(self, keys: Sequence[str]) -> None:
-        """Let the values of a row's key stand in the order in which another SCHEMA named the same columns."""
+        """Put the values of a row's key in the order in which an earlier SCHEMA named the same columns."""
         order = [self.load_keys.index(key) for key in keys]
         self._key_order = None if order == sorted(order) else order
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        """Take in a record that came by way of the SDK.
+        """Take a record that the SDK passes on.
 
         Args:
             record: After stream maps, not yet validated.
@@ -175,14 +175,14 @@ class DatasetSink(Sink):
         is_json: bool = False,
         message: dict[str, Any] | None = None,
     ) -> None:
-        """Make a row of a record and keep it until the lines at hand are read.
+        """Turn a record into a row, and keep it until rows are handed over.
 
         Args:
             record: Not yet validated.
             line: Its message.
             number: The message's place in the input.
             origin: Where it came from.
-            is_json: Whether it is as it was decoded, and no stream map was at work.
+            is_json: Whether it is as it was decoded, unchanged by stream maps.
             message: The whole message, for `add_record_metadata`.
         """
         validator, fits = self._validator, False
@@ -202,7 +202,7 @@ class DatasetSink(Sink):
             record = self._with_metadata(own, message)
             added = record.keys() - own.keys()
         try:
-            # What is added is another in every run.
+            # What is added differs from run to run.
             row = self.encoder.encode(record, is_json=is_json, fits=fits, unhashed=added)
         except BadRecordError as error:
             reason = Reason.KEY if error.code.startswith("key_") else Reason.ENCODING
@@ -228,7 +228,7 @@ class DatasetSink(Sink):
         self._rows.append(Row(key, row.body, number, line if self._keeps_lines else None, origin))
 
     def _require_fit_as_text(self, record: dict[str, Any]) -> None:
-        """Make sure that a record fits its schema once numbers and booleans are text where it has text.
+        """Check that a record fits its schema if numbers and booleans are allowed where that has text.
 
         Raises:
             InvalidRecord: It does not.
@@ -248,7 +248,7 @@ class DatasetSink(Sink):
             )
 
     def _with_metadata(self, record: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
-        """A record with the columns of `add_record_metadata` that neither it nor its stream has itself."""
+        """A record with those columns of `add_record_metadata` that neither it nor its stream has."""
         added: dict[str, Any] = {}
         self._add_sdc_metadata_to_record(added, message, {})
         return {**record, **{name: added[name] for name in self._metadata if name not in record}}
@@ -256,7 +256,7 @@ class DatasetSink(Sink):
     def reject(
         self, line: bytes, number: int, origin: Origin, reason: Reason, code: str, message: str
     ) -> None:
-        """Take a record out of the stream that can't be sent.
+        """Reject a record.
 
         Raises:
             Stopped: The run ends here.
@@ -269,7 +269,7 @@ class DatasetSink(Sink):
                 raise Stopped
 
     def width_advice(self) -> str:
-        """What to say where there are more columns than Databox may take; nothing where there are not."""
+        """The warning for more columns than Databox may take; empty if there are fewer."""
         if len(self.columns) <= MOST_ADVISED_COLUMNS:
             return ""
         settings = self._target.settings
@@ -283,14 +283,14 @@ class DatasetSink(Sink):
         )
 
     def hand_over(self) -> None:
-        """Give the rows at hand to the delivery, and wait while it has no room for more."""
+        """Hand the rows that are ready to the delivery, and wait until it has room for more."""
         if self._rows and self.lane is not None:
             rows, self._rows = self._rows, []
             self.record_counter_metric.increment(len(rows))
             self._target.engine.put(self.lane, rows)
 
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Nothing: batches are cut and confirmed by the delivery, which every row has gone to already."""
+        """Do nothing: the delivery has every row already, and cuts and confirms the batches."""
 
 
 def _named(schema: dict[str, Any]) -> Collection[str]:

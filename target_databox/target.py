@@ -3,7 +3,7 @@
 A record's way: `reader` (a line) → its `DatasetSink` (validated, made a row) → `delivery` (sent, confirmed)
 → STATE.
 
-Long because it is one class of the SDK's with the command around it; what needs no SDK lives elsewhere.
+Long because it is one class of the SDK's; what needs no SDK lives elsewhere.
 """
 
 from __future__ import annotations
@@ -67,24 +67,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-databox")
 
-FAILED = 1
-ENVIRONMENT = "ENV"
 # Rows of a BATCH file that are read before they are handed over.
 BATCH_ROWS_AT_HAND = 200
-# SCHEMAs of a stream that a tap may alternate between at no cost.
+# A tap may alternate between so many SCHEMAs of a stream at no cost.
 MOST_READINGS = 64
 
 
 class NoSchemaError(InputError, RecordsWithoutSchemaException):
-    """A message names a stream that has had no SCHEMA; the SDK's own error too."""
+    """A message names a stream that has had no SCHEMA; also the SDK's error."""
 
 
 class KeyLackingError(RejectedError, MissingKeyPropertiesError):
-    """The record that ended the run lacks a key value; the SDK's own error too."""
+    """The record that ended the run lacks a key value; also the SDK's error."""
 
 
 class _Reading(NamedTuple):
-    """How records are read under one SCHEMA of a stream."""
+    """How to read records under one SCHEMA of a stream."""
 
     declared: tuple[dict[str, Any], list[str]]
     maps: list[StreamMap]
@@ -139,15 +137,15 @@ class TargetDatabox(Target):
         self._sources: dict[str, str] = {}
         self._declared: dict[str, tuple[dict[str, Any], list[str]]] = {}
         self._origins: dict[str, Origin] = {}
-        # By stream and by the text of its SCHEMA, the one at hand last.
+        # By stream and by the text of its SCHEMA, the current one last.
         self._readings: dict[str, OrderedDict[bytes, _Reading]] = {}
-        # By alias, the columns that any SCHEMA gave it.
+        # By alias, the columns of all its SCHEMAs.
         self._columns: dict[str, set[str]] = {}
-        # Streams whose records need nothing but to be taken as they are.
+        # Streams whose records neither stream maps nor metadata change.
         self.short_cuts: dict[str, tuple[DatasetSink, Origin]] = {}
-        # Streams of which it was said that numbers of theirs are loaded as text.
+        # Streams that a warning has named because numbers of theirs are loaded as text.
         self.streams_with_texts: set[str] = set()
-        # Sinks that have rows at hand.
+        # Sinks with rows that are not handed over yet.
         self.at_hand: deque[DatasetSink] = deque()
         self._is_warned_of_versions = False
         if self.settings.emulated:
@@ -159,7 +157,7 @@ class TargetDatabox(Target):
 
     @cached_property
     def loader(self) -> Loader:
-        """The way to Databox, made when the first line is read."""
+        """What loads rows into Databox, created when the first line is read."""
         from target_databox.run import Loader
 
         return Loader(self.settings, self.interrupts)
@@ -170,7 +168,7 @@ class TargetDatabox(Target):
         return self.loader.engine
 
     def begin(self, source: IO[bytes]) -> None:
-        """The input is about to be read."""
+        """Start the run: the input is about to be read."""
         self.loader.begin(source)
 
     def is_over(self) -> bool:
@@ -178,7 +176,7 @@ class TargetDatabox(Target):
         return self.engine.is_stopping
 
     def tap_keys(self, alias: str) -> list[str] | None:
-        """The key properties that the tap sends for a stream, by the alias that the stream has here."""
+        """The key properties that the tap sends for the stream with this alias."""
         declared = self._declared.get(self._sources.get(alias, ""))
         return declared[1] if declared else None
 
@@ -211,7 +209,7 @@ class TargetDatabox(Target):
             readings.popitem(last=False)
 
     def _read_again(self, stream: str, reading: _Reading) -> None:
-        """Read a stream as under an earlier SCHEMA: a tap may alternate between several."""
+        """Go back to an earlier SCHEMA of a stream: a tap may alternate between several."""
         self._declared[stream] = reading.declared
         self._origins[stream] = reading.origin
         self.mapper.stream_maps[stream] = reading.maps
@@ -250,7 +248,7 @@ class TargetDatabox(Target):
             )
 
     def _open(self, stream: str, stream_map: StreamMap) -> None:
-        # The SDK compares schemas, and 1 and true are equal.
+        # Without a former sink the SDK compares no schemas: to it, 1 and true are equal.
         former = self._sinks_active.pop(stream_map.stream_alias, None)
         try:
             sink = self.get_sink(
@@ -260,10 +258,10 @@ class TargetDatabox(Target):
             )
         except (ColumnError, SchemaError) as error:
             raise InputError(f"is a SCHEMA of stream '{stream}' that can't be loaded: {error}") from error
-        # Nothing is left in the sinks that the SDK keeps for later.
+        # The former sinks, which the SDK keeps to drain them later, hold no rows.
         self._sinks_to_clear.clear()
         if former is not None:
-            # One count for each stream, whatever its SCHEMAs.
+            # One count for each stream, however many SCHEMAs it has.
             sink._record_counter = former._record_counter
         opened = self._sink(sink.stream_name)
         opened.lane = self._lane_of(opened)
@@ -328,7 +326,7 @@ class TargetDatabox(Target):
         self._maps(stream)
         lines = record_lines(message_dict["encoding"], message_dict["manifest"], opened)
         for count, record_line in enumerate(lines, start=1):
-            # As if the tap had sent it: the record keeps its text.
+            # As a RECORD message: the record keeps its text.
             line = record_message(stream, record_line.text)
             try:
                 decoded = message(line)
@@ -344,7 +342,7 @@ class TargetDatabox(Target):
                     self._go_on()
 
     def reject_unreadable(self, error: UnreadableRecordError, line: bytes) -> None:
-        """Take out a record whose line can't be read."""
+        """Reject a record whose line can't be read."""
         for stream_map in self._maps(error.stream):
             if isinstance(stream_map, RemoveRecordTransform):
                 continue
@@ -355,7 +353,7 @@ class TargetDatabox(Target):
     # Sinks
 
     def _is_taken_as_it_is(self, stream: str) -> bool:
-        """Whether neither stream maps nor metadata change the records of a stream."""
+        """Whether neither stream maps nor metadata change a stream's records."""
         maps = self._maps(stream)
         return (
             len(maps) == 1
@@ -373,7 +371,7 @@ class TargetDatabox(Target):
         return cast("DatasetSink", self.get_sink(alias))
 
     def _lane_of(self, sink: DatasetSink) -> Lane:
-        """Where a sink's rows go: found or created at the stream's first SCHEMA, and kept."""
+        """The lane of a sink's rows, opened at the stream's first SCHEMA."""
         known = self._lanes.get(sink.stream_name)
         if known is None:
             self._warn_of_width(sink)
@@ -403,7 +401,7 @@ class TargetDatabox(Target):
             raise Stopped
 
     def hand_over(self) -> None:
-        """Give all rows at hand to the delivery."""
+        """Hand all rows that are ready to the delivery."""
         while self.at_hand:
             self.at_hand[0].hand_over()
             self.at_hand.popleft()
@@ -411,7 +409,7 @@ class TargetDatabox(Target):
     # The end
 
     def process_endofpipe(self) -> None:
-        """Deliver and confirm everything that was read, or what there is time for; then tell."""
+        """Deliver and confirm everything that was read, or what there is time for; then summarise."""
         failure = self.message_reader.failure
         sinks = [sink for sink in self._sinks_active.values() if isinstance(sink, DatasetSink)]
         read = [
@@ -427,7 +425,7 @@ class TargetDatabox(Target):
             for entry in self.settings.unused(columns):
                 logger.warning("Nothing in the input matched the setting %s; is it misspelt?", entry)
         for sink in sinks:
-            # Its metric is told before the sum of the run, which is to be the last that is said.
+            # Logs the record count, before the summary ends the log.
             sink.clean_up()
         try:
             self.loader.finish(failure)

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from target_databox.delivery.errors import DeliveryError
-from target_databox.failures import EXPLAINED, is_explained, places, tell
+from target_databox.failures import EXPLAINED, is_explained, log_failure, places
 from target_databox.singer.messages import InputError
 
 logger = logging.getLogger("target-databox")
@@ -27,14 +27,14 @@ def failing(error: Exception, cause: Exception) -> Exception:
 def test_explained_error_is_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
     """An error with words of its own is told by them, without its places."""
     with caplog.at_level(logging.INFO):
-        tell(logger, failing(InputError("Line 3 is bad."), ValueError("canary-value")))
+        log_failure(logger, failing(InputError("Line 3 is bad."), ValueError("canary-value")))
     assert caplog.messages == ["Line 3 is bad."]
 
 
 def test_bug_is_told_by_its_places(caplog: pytest.LogCaptureFixture) -> None:
     """An error that nobody foresaw is told by its kind and where it came from; its words may be a row's."""
     with caplog.at_level(logging.DEBUG):
-        tell(logger, failing(KeyError("canary-value"), ValueError("canary-value")))
+        log_failure(logger, failing(KeyError("canary-value"), ValueError("canary-value")))
     said, *where = caplog.messages
     assert said.startswith("The run ended with an unexpected error: KeyError. This is a bug")
     assert "builtins.ValueError" in where

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_databox.failures import is_explained, tell
+from target_databox.failures import is_explained, log_failure
 from target_databox.target import TargetDatabox
 from tests.command import QUICK, record, schema, state, text
 
@@ -94,7 +94,7 @@ def test_no_fault_tells_a_secret(
             TargetDatabox(config=config).listen(io.BytesIO(messages))  # type: ignore[arg-type] # bytes, as it reads
         except Exception as error:  # noqa: BLE001 # looked at below
             failure = error
-            tell(logging.getLogger("target-databox"), error)
+            log_failure(logging.getLogger("target-databox"), error)
     assert planned.hits
     assert failure is None or is_explained(failure)
     # What is said is said: an empty log would hold no secret either.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_databox.failures import tell
+from target_databox.failures import log_failure
 from target_databox.interrupts import Interrupted
 from target_databox.target import TargetDatabox
 from tests.command import QUICK, Run, record, schema, state, text
@@ -45,7 +45,7 @@ def load(
             config = {"api_url": emulator.url, "api_key": emulator.api_key, **QUICK, **settings}
             TargetDatabox(config=config).listen(io.BytesIO(text(*messages)))  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001 # as the command does
-            tell(logging.getLogger("target-databox"), error)
+            log_failure(logging.getLogger("target-databox"), error)
             code = 1
         told = "".join(
             f"2026-01-01 00:00:00,000 | {entry.levelname} | x | {entry.getMessage()}\n"

@@ -1,4 +1,4 @@
-"""`--check`: one read-only pass over everything that a run needs, each line with what would mend it."""
+"""`--check`: one read-only pass over everything that a run needs, with advice for what is wrong."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ logger = logging.getLogger("target-databox")
 
 T = TypeVar("T")
 
-# Somebody waits for the answer, so a failure is not tried again for all of retry_seconds.
-PATIENCE_SECONDS: Final = 5.0
+# Somebody waits for the answer, so requests are not retried for all of retry_seconds.
+MOST_RETRY_SECONDS: Final = 5.0
 # D: Databox's page on authentication.
 WHERE_KEYS_ARE_MADE: Final = (
     "Administrators make keys in Databox: Account Management > Profile > Password & Security > API key > "
@@ -52,7 +52,7 @@ WHERE_KEYS_ARE_MADE: Final = (
 
 
 class Outcome(enum.Enum):
-    """What looking at one thing gave."""
+    """The outcome of one check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -65,9 +65,9 @@ class Finding:
     """One line of the table.
 
     Attributes:
-        what: What was looked at.
+        what: What was checked.
         found: What was found.
-        advice: What to do; empty when there is nothing to do.
+        advice: What to do; empty if nothing.
     """
 
     what: str
@@ -77,12 +77,12 @@ class Finding:
 
 
 def run(config: Mapping[str, Any], process: Mapping[str, str], *, parse_env: bool) -> bool:
-    """Look at everything, print the table; True when a run can start.
+    """Check everything and print the table; True if a run can start.
 
     Args:
         config: The configuration of files.
         process: The process's environment.
-        parse_env: Whether it holds settings.
+        parse_env: Whether settings are taken from the environment.
     """
     try:
         settings = settings_of_run(config, process, parse_env=parse_env, require_key=False)
@@ -97,13 +97,13 @@ def run(config: Mapping[str, Any], process: Mapping[str, str], *, parse_env: boo
     table = plain_table("what", "outcome", "found")
     styles = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "red", Outcome.SKIPPED: "dim"}
     for finding in findings:
-        # As text, so that brackets in titles are no markup.
+        # As text, so that brackets in titles are not taken for markup.
         outcome = Text(finding.outcome.value, styles[finding.outcome])
         table.add_row(Text(cell(finding.what)), outcome, Text(cell(finding.found)))
         if finding.advice:
             table.add_row("", "", Text(f"→ {cell(finding.advice)}", "bold"))
-    verdict = "A run can start." if not failed else f"A run can't start: {_and(failed)}."
-    echo(table, verdict)
+    conclusion = "A run can start." if not failed else f"A run can't start: {_and(failed)}."
+    echo(table, conclusion)
     return not failed
 
 
@@ -121,7 +121,7 @@ class Check:
         self._blocking_budget = BlockingBudget(budget)
 
     def findings(self) -> list[Finding]:
-        """Everything that was looked at, in order."""
+        """Everything that was checked, in order."""
         settings = self._settings
         if settings.emulated:
             self._note("emulator", f"everything goes to {settings.api_url}, whatever the configuration says")
@@ -157,7 +157,7 @@ class Check:
         settings = self._settings
         sources = Sources(
             client,
-            self._patiently,
+            self._with_retries,
             account_id=settings.account_id,
             data_source_id=settings.data_source_id,
             data_source_title=settings.data_source_title,
@@ -174,7 +174,7 @@ class Check:
         try:
             source = sources.find_data_source()
         except (DataboxError, SetupError) as error:
-            self._fail("data source", *_told(error))
+            self._fail("data source", *_problem_and_advice(error))
             self._skip("time zone", "datasets")
             return
         if source is None:
@@ -188,12 +188,12 @@ class Check:
 
     def _look_at_key(self, client: AnyClient) -> bool:
         try:
-            self._patiently(client.validate_key)
+            self._with_retries(client.validate_key)
         except KeyRefusedError as error:
             advice = f"Check api_key, and the IP addresses that the key is bound to. {WHERE_KEYS_ARE_MADE}"
             self._fail("API key", error.happened, advice)
         except DataboxError as error:
-            self._fail("API", *_told(error))
+            self._fail("API", *_problem_and_advice(error))
         else:
             self._note("API key", f"valid at {self._settings.api_url}")
             return True
@@ -206,18 +206,18 @@ class Check:
                 self._look_past_account(sources)
                 return True
             if settings.account_id is not None:
-                # A run asks for the account's data sources only, whatever the list of accounts shows.
+                # A run asks only for the account's data sources, whatever the list of accounts shows.
                 with contextlib.suppress(RefusedError):
-                    self._patiently(lambda: client.data_sources(settings.account_id or 0, 1))
+                    self._with_retries(lambda: client.data_sources(settings.account_id or 0, 1))
             account = sources.resolve_account()
             self._note("account", f"{account.id} {account.name!r} ({account.account_type})")
         except (DataboxError, SetupError) as error:
-            self._fail("account", *_told(error))
+            self._fail("account", *_problem_and_advice(error))
             return False
         return True
 
     def _look_past_account(self, sources: Sources) -> None:
-        """The account where the data source is known by its id: a run does not ask for it."""
+        """Report the account where data_source_id is set: a run does not ask for it then."""
         accounts, account_id = sources.accounts(), self._settings.account_id
         if account_id is None or any(account.id == account_id for account in accounts):
             self._note("account", f"not needed, since data_source_id is set; the key sees {len(accounts)}")
@@ -227,7 +227,7 @@ class Check:
     def _look_at_timezone(self, client: AnyClient, source: DataSource | None) -> None:
         name = self._settings.timezone
         try:
-            known = self._patiently(client.timezones)
+            known = self._with_retries(client.timezones)
         except DataboxError as error:
             self._warn("time zone", f"whether Databox supports {name} could not be read: {error.happened}")
             return
@@ -244,7 +244,7 @@ class Check:
     def _look_at_role(self, client: AnyClient) -> None:
         """Say so where the key's user may not be allowed to create datasets."""
         try:
-            role = self._patiently(client.role)
+            role = self._with_retries(client.role)
         except DataboxError as error:
             self._warn("role", f"could not be read: {error.happened}")
             return
@@ -265,7 +265,7 @@ class Check:
             try:
                 titles = [dataset.title or "" for dataset in sources.datasets_of(source)]
             except DataboxError as error:
-                self._fail("datasets", *_told(error))
+                self._fail("datasets", *_problem_and_advice(error))
                 return
             self._note(
                 "datasets", f"{len(titles)} in the data source; a stream's is found by title, or created"
@@ -275,9 +275,9 @@ class Check:
         for stream, dataset_id in settings.dataset_ids.items():
             what = f"dataset of {stream}"
             try:
-                check_existence(client, self._patiently, stream, dataset_id)
+                check_existence(client, self._with_retries, stream, dataset_id)
             except (DataboxError, DatasetError, ValueError) as error:
-                self._fail(what, *_told(error))
+                self._fail(what, *_problem_and_advice(error))
             else:
                 self._note(what, f"{dataset_id} exists")
 
@@ -304,8 +304,8 @@ class Check:
         RejectsFile(settings.rejects_path)  # warns of those of earlier runs
         self._note("rejected records", f"are appended to {settings.rejects_path}")
 
-    def _patiently(self, call: Callable[[], T]) -> T:
-        seconds = min(PATIENCE_SECONDS, self._settings.retry_seconds)
+    def _with_retries(self, call: Callable[[], T]) -> T:
+        seconds = min(MOST_RETRY_SECONDS, self._settings.retry_seconds)
         return patiently(call, budget=self._blocking_budget, retry_seconds=seconds)
 
     def _note(self, what: str, found: str) -> None:
@@ -322,8 +322,8 @@ class Check:
             self._findings.append(Finding(what, Outcome.SKIPPED, "needs what failed above"))
 
 
-def _told(error: Exception) -> tuple[str, str]:
-    """What happened, and what to do, where the error has it apart."""
+def _problem_and_advice(error: Exception) -> tuple[str, str]:
+    """What happened, and what to do where the error says that separately."""
     if isinstance(error, TransientError):
         return error.happened, "Check the network, the proxy and api_url; or try again later."
     return str(error), ""

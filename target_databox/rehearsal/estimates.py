@@ -1,4 +1,4 @@
-"""What rows cost in requests, and how fast the rate limits let them through. Pure."""
+"""How many requests rows need, and how long the rate limits make them take. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
     Confirmation = Literal["rows", "status"]
 
-# Accounts, data sources and datasets are listed once a run.
+# Accounts, data sources and datasets are listed once in a run.
 FINDING_REQUESTS: Final = 3
-# A dataset that exists is asked for its keys and for ingestions under way; a new one is created and listed.
+# The keys and the ingestions of an existing dataset are read; a new one is created and listed.
 FINDING_REQUESTS_PER_STREAM: Final = 2
 
 
 def requests_for(batches: int, confirmation: Confirmation, *, page_size: int) -> int:
-    """Requests that send batches and confirm them, at least.
+    """The least number of requests that send and confirm batches.
 
-    With `rows` each ingestion is read by itself, with `status` a page of the list shows up to `page_size`.
+    With `rows` each ingestion is read by itself; with `status` a page of the list shows up to `page_size`.
     """
     return batches + (batches if confirmation == "rows" else math.ceil(batches / page_size))
 
@@ -29,17 +29,17 @@ def requests_for(batches: int, confirmation: Confirmation, *, page_size: int) ->
 def rows_per_hour(
     confirmation: Confirmation, *, batch_rows: int, page_size: int, per_second: float, per_hour: float
 ) -> float:
-    """Rows that full batches can carry in an hour, at most."""
+    """The most rows that full batches can carry in an hour."""
     requests = min(per_hour, per_second / MARGIN * HOUR_SECONDS)
     return requests * batch_rows * page_size / requests_for(page_size, confirmation, page_size=page_size)
 
 
 def shortest_seconds(requests: int, *, per_second: float, per_hour: float) -> float:
-    """Time from the first to the last of some requests that the limits of a key allow when alone."""
+    """The shortest time from the first to the last of some requests that a key's limits allow."""
     if requests <= 1:
         return 0.0
     spacing = MARGIN / per_second
-    # A limit below one an hour is one in several hours.
+    # A limit below one an hour is one request in several hours.
     an_hour = max(1, math.floor(per_hour))
     window_seconds = HOUR_SECONDS * an_hour / per_hour if per_hour < 1 else HOUR_SECONDS
     if an_hour * spacing >= window_seconds:

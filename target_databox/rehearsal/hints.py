@@ -1,4 +1,4 @@
-"""What text columns hold: numbers or dates that Databox could calculate with, if it were told so. Pure."""
+"""Guesses the types of text columns that hold numbers or dates, which Databox could calculate with. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from target_databox.records.conversions import ConversionError, converter
 if TYPE_CHECKING:
     from target_databox.records.conversions import Converter
 
-# Beyond what every text is tried as, ways in which people and spreadsheets write dates.
+# How people and spreadsheets write dates, beside what `date_time` reads.
 _TIMES: Final = ("", " %H:%M", " %H:%M:%S")
 _DATES: Final = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y")
 _WORDED: Final = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%a, %d %b %Y %H:%M:%S %z")
@@ -24,7 +24,7 @@ _CONVERTERS: Final[dict[str, Converter]] = {
     column_type: converter(column_type)
     for column_type in (DATETIME, NUMBER, *(f"{DATETIME}:{pattern}" for pattern in _PATTERNS))
 }
-# Names in digits: postal codes and the like lose their zeros, long ids are nothing to add up.
+# Digits that are no quantity: postal codes and the like would lose their zeros, and nobody adds up long ids.
 _NAME_IN_DIGITS: Final = re.compile(r"[+-]?0[0-9]|[+-]?[0-9]{16}")
 _COMPACT_DATE: Final = re.compile(r"[0-9]{8}")
 _LIKELY_YEAR: Final = re.compile(r"(?:19|20)[0-9]{2}")
@@ -34,12 +34,12 @@ class Guess:
     """The types that every value of a text column so far could be converted to.
 
     Args:
-        is_key: Whether the column is a key, which stays text where it looks like a number.
+        is_key: Whether the column is a key; one that looks like a number stays text.
 
     Attributes:
         filled: Values that are neither null nor blank.
         blank: Values that are empty text, or blanks.
-        is_iso: Whether all of them are ISO 8601 as they would go out, with nothing to convert.
+        is_iso: Whether all others are ISO 8601 as they are sent, with nothing to convert.
     """
 
     __slots__ = ("_left", "blank", "filled", "is_iso")
@@ -51,7 +51,7 @@ class Guess:
         self._left = [name for name in _CONVERTERS if not (is_key and name == NUMBER)]
 
     def see(self, value: Any) -> None:
-        """Take in a value as it would go out."""
+        """Narrow the guess by a value, as it would be sent."""
         if value is None:
             return
         if isinstance(value, str) and not value.strip():
@@ -65,16 +65,16 @@ class Guess:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """What `column_types` could say, both orders of day and month in doubt; empty when nothing fits."""
+        """Types for `column_types`, both orders of day and month if in doubt; empty if nothing fits."""
         if not self.filled or not self._left:
             return ()
         return tuple(self._left[:1]) if self._left[0] in (DATETIME, NUMBER) else tuple(self._left)
 
     @property
     def types_of_date(self) -> tuple[str, ...]:
-        """What `column_types` could say of a date column whose values are not all dates; empty if they are.
+        """Types for a date column whose values are not all dates; empty if they are.
 
-        Text that is empty becomes null with every type of date; a column that holds other text is text.
+        Every type of date makes empty text null. A column that holds any other text can only be text.
         """
         if self.is_iso:
             return (DATETIME,) if self.blank else ()
@@ -82,7 +82,7 @@ class Guess:
 
     @property
     def is_date(self) -> bool:
-        """Whether the column could be one of dates."""
+        """Whether all values could be dates."""
         return any(name.startswith(DATETIME) for name in self.types)
 
 

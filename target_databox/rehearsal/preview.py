@@ -13,7 +13,7 @@ from target_databox.failures import EXPLAINED
 from target_databox.interrupts import Interrupted
 from target_databox.outputs.rejects import RejectsFile
 from target_databox.rehearsal.preview_lane import PreviewLane
-from target_databox.rehearsal.preview_report import tell, verdict
+from target_databox.rehearsal.preview_report import conclusion, print_report
 from target_databox.rehearsal.tables import echo
 from target_databox.singer.messages import InputError
 from target_databox.target import TargetDatabox
@@ -31,7 +31,7 @@ logger = logging.getLogger("target-databox")
 
 
 class PreviewEngine:
-    """Stands where the delivery is in a run."""
+    """Takes the place of the delivery."""
 
     is_stopping = False
 
@@ -39,20 +39,20 @@ class PreviewEngine:
         self.lanes: list[PreviewLane] = []
 
     def put(self, lane: Lane, rows: Iterable[Row]) -> None:
-        """Take in rows."""
+        """Count rows."""
         for row in rows:
             cast("PreviewLane", lane).take(row)
 
     def reject(self, lane: Lane, row: Row, reason: Reason, code: str, message: str) -> None:  # noqa: ARG002 -- as Engine
-        """Take in a record that can't be sent."""
+        """Count a record that can't be sent."""
         cast("PreviewLane", lane).refuse(row.number, reason.value, message)
 
     def state(self, value: bytes) -> None:
-        """Take in a STATE, which a preview never writes."""
+        """Do nothing: a preview writes no STATE."""
 
 
 class PreviewLoader:
-    """Stands where the way to Databox is in a run; finds nothing, creates nothing.
+    """Takes the place of the loader; finds and creates nothing.
 
     Args:
         settings: The run's settings.
@@ -64,7 +64,7 @@ class PreviewLoader:
         self._owners: dict[str, str] = {}
 
     def begin(self, source: IO[Any]) -> None:
-        """Refuse what a run would refuse before it reads.
+        """Refuse a rejects file that a run would refuse before it reads.
 
         Raises:
             RejectsFileError: The rejects file can't be used, or is the input.
@@ -123,12 +123,12 @@ class PreviewTarget(TargetDatabox):
 
     @cached_property
     def loader(self) -> PreviewLoader:  # type: ignore[override] # what the loop needs of a Loader
-        """What stands where the way to Databox is."""
+        """What takes the place of the loader."""
         return PreviewLoader(self.settings)
 
     @property
     def engine(self) -> PreviewEngine:  # type: ignore[override] # likewise
-        """What stands where the delivery is."""
+        """What takes the place of the delivery."""
         return self.loader.engine
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
@@ -153,7 +153,7 @@ class PreviewTarget(TargetDatabox):
             lane.width = sink.width_advice()
 
     def _warn_of_width(self, sink: DatasetSink) -> None:
-        """Leave it to the hints, unless the stream can't be loaded at all."""
+        """Do nothing, since a hint says it, unless the version of the API refuses the stream."""
         if self.settings.dialect.most_columns is not None:
             super()._warn_of_width(sink)
 
@@ -178,7 +178,7 @@ class PreviewTarget(TargetDatabox):
             super().reject_unreadable(error, line)
 
     def process_endofpipe(self) -> None:
-        """Say what a run would do."""
+        """Print what a run would do."""
         failure = self.message_reader.failure
         if isinstance(failure, Interrupted):
             logger.warning("Stopped before the input was read; nothing was sent.")
@@ -187,13 +187,13 @@ class PreviewTarget(TargetDatabox):
         self.hand_over()
         for lane in self.engine.lanes:
             lane.close_batch()
-        # A setting can be called useless only where everything was read and understood.
+        # A setting is known to be unused only if all of the input was read and understood.
         is_certain = failure is None and not self.failed
         columns = {lane.destination.stream: lane.filled for lane in self.engine.lanes}
         unused = self.settings.unused(columns) if is_certain else []
         if failure is None or self.engine.lanes or self.failed:
-            tell(self.settings, self.engine.lanes, self.failed, self.skipped, unused)
+            print_report(self.settings, self.engine.lanes, self.failed, self.skipped, unused)
         if failure is not None:
             raise failure
-        echo(verdict(self.settings, self.engine.lanes, len(self.failed)))
+        echo(conclusion(self.settings, self.engine.lanes, len(self.failed)))
         self.exit_code = int(bool(self.failed) or any(lane.counts.rejected for lane in self.engine.lanes))

@@ -1,4 +1,4 @@
-"""What one stream would be in Databox: its rows counted, looked at and forgotten."""
+"""What one stream would be in Databox: its rows are counted and inspected, never kept."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from target_databox.records.columns import Column
     from target_databox.settings.reading import Settings
 
-# Memory stays flat, whatever comes: more columns or reasons than this are counted together.
+# Memory stays flat: more columns or reasons than this are counted together.
 MOST_COLUMNS: Final = 1000
 MOST_REASONS: Final = 20
-LINES_TOLD: Final = 5
+MOST_LINES_NAMED: Final = 5
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
@@ -36,7 +36,7 @@ class _Reason:
 
     def add(self, number: int) -> None:
         self.count += 1
-        if len(self.lines) < LINES_TOLD:
+        if len(self.lines) < MOST_LINES_NAMED:
             self.lines.append(number)
 
     def __str__(self) -> str:
@@ -46,15 +46,15 @@ class _Reason:
 
 
 class PreviewLane(Lane):
-    """What one stream would be in Databox; rows are counted, looked at and forgotten.
+    """What one stream would be in Databox.
 
     Attributes:
         key_columns: Columns that would be the dataset's keys.
         data_types: Declared type by column, in the schema's order.
-        filled: Values that are not null by column.
-        guesses: What text columns hold.
+        filled: How many values are not null, by column.
+        guesses: Guessed types of text columns.
         reasons: Records that would be rejected, by reason.
-        width: What to say of too many columns, or nothing.
+        width: The hint for too many columns; empty if there is none.
     """
 
     def __init__(self, destination: Destination, key_columns: tuple[str, ...], settings: Settings) -> None:
@@ -66,11 +66,11 @@ class PreviewLane(Lane):
         self.reasons: dict[str, _Reason] = {}
         self.width = ""
         self._limits = settings.batch_size_rows, settings.most_rows_bytes
-        # The delivery's own queue cuts the batches; by key it would depend on how fast Databox is.
+        # The delivery's own queue cuts the batches; with keys they would depend on how fast Databox is.
         self._batch = RowQueue(keyed=False)
 
     def declare(self, columns: Iterable[Column]) -> None:
-        """Take in the columns of a SCHEMA."""
+        """Add the columns of a SCHEMA."""
         for column in columns:
             self.data_types[column.name] = column.data_type
             self.filled.setdefault(column.name, 0)
@@ -98,13 +98,13 @@ class PreviewLane(Lane):
         """Count a record that can't be sent."""
         self.counts.read += 1
         self.counts.rejected += 1
-        told = f"{reason}: {message.rstrip('.')}"
-        if told not in self.reasons and len(self.reasons) >= MOST_REASONS:
-            told = "other reasons"
-        self.reasons.setdefault(told, _Reason()).add(number)
+        text = f"{reason}: {message.rstrip('.')}"
+        if text not in self.reasons and len(self.reasons) >= MOST_REASONS:
+            text = "other reasons"
+        self.reasons.setdefault(text, _Reason()).add(number)
 
     def close_batch(self) -> None:
-        """Send what there is, as at the end of the input or before another SCHEMA."""
+        """Cut what is left, at the end of the input."""
         while len(self._batch):
             self._send()
 

@@ -1,4 +1,4 @@
-"""What a dry run says: each stream as Databox would have it, what it would cost, what could be better."""
+"""The report of a dry run: what each stream would be in Databox, what it would cost, what could be better."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _TEXT_MAKES_NO_METRICS: Final = "text that holds only numbers or dates can't mak
 _DATES_MAY_BE_REJECTED: Final = "dates that are empty, or no ISO 8601 dates, may be rejected by Databox"
 
 
-def tell(
+def print_report(
     settings: Settings,
     lanes: Sequence[PreviewLane],
     failed: Mapping[str, str],
     skipped: Mapping[str, int],
     unused: Sequence[str],
 ) -> None:
-    """Print everything but the verdict.
+    """Print everything but the conclusion.
 
     Args:
         settings: The run's settings.
         lanes: The streams.
-        failed: Why other streams, or these from some line on, can't be loaded.
-        skipped: Records of failed streams that were not looked at.
+        failed: Why streams can't be loaded, some of them only from some line on.
+        skipped: Records of failed streams that were not read.
         unused: Entries of object settings that matched nothing.
     """
     for lane in lanes:
@@ -64,8 +64,8 @@ def tell(
     echo(_sum(settings, lanes))
 
 
-def verdict(settings: Settings, lanes: Sequence[PreviewLane], failed: int) -> str:
-    """Whether a run would load everything, in one sentence.
+def conclusion(settings: Settings, lanes: Sequence[PreviewLane], failed: int) -> str:
+    """One sentence on whether a run would load everything.
 
     Args:
         settings: The run's settings.
@@ -96,7 +96,7 @@ def verdict(settings: Settings, lanes: Sequence[PreviewLane], failed: int) -> st
 
 
 def _may_be_rejected(lane: PreviewLane) -> bool:
-    """Whether a date column holds what is no date."""
+    """Whether a date column holds anything that is not a date."""
     return any(
         guess.types_of_date for name, guess in lane.guesses.items() if lane.data_types[name] == DATETIME
     )
@@ -144,7 +144,7 @@ def _facts(settings: Settings, lane: PreviewLane) -> list[str]:
     facts = [f"  rows {rows:,}, batches {counts.batches:,}, requests {requests:,}"]
     if counts.rejected:
         facts.append(f"  rejected {counts.rejected:,}:")
-        facts += [f"    {shown(told)}: {reason}" for told, reason in lane.reasons.items()]
+        facts += [f"    {shown(text)}: {records}" for text, records in lane.reasons.items()]
     return facts
 
 
@@ -184,7 +184,7 @@ def _hints(settings: Settings, lanes: Sequence[PreviewLane]) -> list[str]:
                 f"{stream}: its records bring more than {MOST_ADVISED_COLUMNS} columns, and Databox may take "
                 "no more of a dataset. Set flattening_max_depth lower, or deselect properties in the tap."
             )
-    if any(told.startswith("schema:") for lane in lanes for told in lane.reasons):
+    if any(text.startswith("schema:") for lane in lanes for text in lane.reasons):
         hints.append("with validate_records false, records that do not fit their schema are loaded too.")
     if column_types:
         entry = json.dumps({"column_types": column_types}, ensure_ascii=False)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-# Wide enough that nothing is wrapped where no person looks at it: a line stays a line for `grep`.
+# Wide enough that nothing is wrapped in a pipe: a line stays a line for `grep`.
 PIPE_COLUMNS: Final = 4000
 # So that the cells of a line fit beside each other there.
 WIDEST_CELL_CHARACTERS: Final = 1000
@@ -35,7 +35,7 @@ def counted(count: int, one: str, many: str) -> str:
 
 
 def plain_table(*headings: str) -> Table:
-    """A table without frames, in a pipe without lines too."""
+    """A table without a frame; in a pipe, without lines too."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -53,7 +53,7 @@ def echo(*things: Any) -> None:
     if hasattr(sys.stdout, "reconfigure"):
         # A terminal that knows ASCII only is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
-    # Both are said outright: FORCE_COLOR and the like would put control characters into a pipe.
+    # Both are explicit: FORCE_COLOR and the like would put control characters into a pipe.
     console = Console(
         file=sys.stdout,
         force_terminal=is_terminal,

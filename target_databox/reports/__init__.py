@@ -1,1 +1,1 @@
-"""What a run tells of itself, while it goes on and at its end."""
+"""What a run reports, while it runs and at its end."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Figure(str, enum.Enum):
-    """Names of the figures that the SDK has none for."""
+    """Figures that the SDK has no name for."""
 
     THROTTLE_SECONDS = "throttle_seconds"
     CONFIRMATION_SECONDS = "confirmation_seconds"
@@ -34,7 +34,7 @@ class Requests:
         self._counts: Counter[tuple[str, int | None]] = Counter()
 
     def add(self, exchange: Exchange) -> None:
-        """Take in one try."""
+        """Count one try."""
         with self._lock:
             self._counts[f"{exchange.method} {exchange.route}", exchange.status] += 1
 

@@ -8,7 +8,7 @@ from typing import Final
 from target_databox.reports.durations import duration_text
 
 REFRESH_SECONDS: Final = 0.25
-# How long the end waits for a display, which a terminal that shows nothing more may hold up.
+# How long the end of a run waits for the display, which a terminal that takes no more output blocks.
 JOIN_SECONDS: Final = 0.25
 
 
@@ -19,11 +19,11 @@ class Position:
     Attributes:
         read_rows: Rows read.
         done_rows: Those that have their outcome.
-        unconfirmed_batches: Batches on their way.
+        unconfirmed_batches: Batches in flight.
         budget_share: Part of this hour's requests that are used, from 0 to 1.
         input_share: Part of the input that was read, from 0 to 1; None when its end is not known.
-        requests: Requests that rows have cost so far.
-        hour_requests: Requests of an hour, all told.
+        requests: Requests made for rows so far.
+        hour_requests: Requests allowed in an hour.
     """
 
     read_rows: int

@@ -1,4 +1,4 @@
-"""How far a run is, while it runs: a display on a terminal, elsewhere a line now and then."""
+"""Shows how far a run is: a display on a terminal, elsewhere a log line at intervals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-databox")
 
 LINE_SECONDS: Final = 10.0
-# Rows a second are those of this time.
+# The time that the rate of rows is measured over.
 RATE_SECONDS: Final = 10.0
 
 
@@ -33,23 +33,23 @@ class Display(Protocol):
     interval_seconds: float
 
     def start(self) -> None:
-        """Begin."""
+        """Start showing progress."""
 
     def show(self, position: Position, rows_per_second: float, seconds_left: float | None) -> None:
         """Show how far the run is."""
 
     def aside(self) -> AbstractContextManager[None]:
-        """Leave the terminal to something else meanwhile."""
+        """A context in which something else may write to the terminal."""
 
     def stop(self) -> None:
-        """End."""
+        """Stop showing progress."""
 
 
 class Progress:
-    """Shows from a thread of its own how far a run is, until it is stopped.
+    """Shows how far a run is, from a thread of its own.
 
     Args:
-        position: Tells how far the run is; called in that thread.
+        position: Returns how far the run is; called in that thread.
         display: Where to show it.
         clock: Monotonic seconds.
     """
@@ -69,7 +69,7 @@ class Progress:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to show it."""
+        """Start the thread; a second call does nothing."""
         if self._thread is None:
             self._display.start()
             self._past.append((self._clock(), 0))
@@ -77,14 +77,14 @@ class Progress:
             self._thread.start()
 
     def stop(self) -> None:
-        """Return when nothing more is shown."""
+        """Stop the thread; nothing is shown afterwards."""
         self._is_over.set()
         if self._thread is not None:
             self._thread.join(JOIN_SECONDS)
             self._thread = None
             self._display.stop()
 
-    def tell(self) -> None:
+    def update(self) -> None:
         """Show how far the run is now."""
         now, position = self._clock(), self._position()
         self._past.append((now, position.done_rows))
@@ -97,20 +97,20 @@ class Progress:
     def _run(self) -> None:
         try:
             while not self._is_over.wait(self._display.interval_seconds):
-                self.tell()
+                self.update()
         except (OSError, ValueError):
-            # Standard error has been closed: nobody looks any more.
+            # Standard error has been closed.
             return
 
 
 def seconds_left(position: Position, rows_per_second: float) -> float | None:
-    """Time until everything has its outcome; None when nobody can know."""
+    """Time until every row has its outcome; None if that can't be estimated."""
     if position.input_share is None or not position.input_share or rows_per_second <= 0:
         return None
     rows = max(0.0, position.read_rows / position.input_share - position.done_rows)
     seconds = rows / rows_per_second
     if position.done_rows and position.hour_requests:
-        # The pace of now lasts until the hour's requests are used up.
+        # The current rate holds only until the hour's requests are used up.
         requests = rows * position.requests / position.done_rows
         beyond = requests - (1 - position.budget_share) * position.hour_requests
         seconds = max(seconds, beyond / position.hour_requests * HOUR_SECONDS)
@@ -121,7 +121,7 @@ class InputShare:
     """How much of an input has been read.
 
     Args:
-        source: Where it is read from; only a file's end is known.
+        source: The input; only the size of a regular file is known.
     """
 
     def __init__(self, source: IO[Any]) -> None:
@@ -149,28 +149,28 @@ class InputShare:
 
 
 class Lines:
-    """A log line at intervals, while rows move."""
+    """Logs a line at intervals, while rows move."""
 
     def __init__(self, interval_seconds: float = LINE_SECONDS) -> None:
         self.interval_seconds = interval_seconds
         self._last = 0, 0
 
     def start(self) -> None:
-        """Nothing."""
+        """Do nothing: there is nothing to draw."""
 
     def show(self, position: Position, rows_per_second: float, seconds_left: float | None) -> None:
-        """Log a line, if anything has moved."""
+        """Log a line if anything has changed."""
         moved = position.read_rows, position.done_rows
         if moved != self._last:
             self._last = moved
             logger.info("%s.", words(position, rows_per_second, seconds_left))
 
     def aside(self) -> AbstractContextManager[None]:
-        """Nothing: lines don't get into each other's way."""
+        """Do nothing: log lines and STATE don't overwrite each other."""
         return contextlib.nullcontext()
 
     def stop(self) -> None:
-        """Nothing."""
+        """Do nothing: there is nothing to remove."""
 
 
 def display() -> Display:

@@ -1,4 +1,4 @@
-"""What a run says at its end: a line a stream, whose sum must hold, and what was rejected and why."""
+"""The summary of a run: a line for each stream, whose sum must hold, and what was rejected and why."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-databox")
 
-# Memory stays flat: further reasons of a stream are counted together, further records only counted.
+# Memory stays flat: further reasons of a stream are counted together, further records are not named.
 MOST_REASONS: Final = 50
-RECORDS_TOLD: Final = 5
+MOST_RECORDS_NAMED: Final = 5
 LONGEST_KEY_CHARACTERS: Final = 60
 
 
@@ -31,23 +31,23 @@ class Rejections:
         self._groups: dict[str, dict[str, tuple[int, list[str]]]] = {}
 
     def add(self, rejects: Iterable[Rejection]) -> None:
-        """Take in rejected records."""
+        """Count rejected records."""
         for reject in rejects:
             groups = self._groups.setdefault(reject.destination.stream, {})
             reason = _reason(reject.cause)
             if reason not in groups and len(groups) >= MOST_REASONS:
                 reason = "other reasons"
-            count, told = groups.get(reason, (0, []))
-            if len(told) < RECORDS_TOLD:
-                told.append(_name(reject.row))
-            groups[reason] = count + 1, told
+            count, names = groups.get(reason, (0, []))
+            if len(names) < MOST_RECORDS_NAMED:
+                names.append(_name(reject.row))
+            groups[reason] = count + 1, names
 
     def lines(self) -> list[str]:
-        """One sentence for each stream and reason, and what helps against schemas that do not fit."""
+        """A sentence for each stream and reason, and what helps where records do not fit their schema."""
         lines = [
-            f"{stream}: rejected {count}, {reason}: {', '.join(told)}{', …' if count > len(told) else ''}."
+            f"{stream}: rejected {count}, {reason}: {', '.join(names)}{', …' if count > len(names) else ''}."
             for stream, groups in self._groups.items()
-            for reason, (count, told) in groups.items()
+            for reason, (count, names) in groups.items()
         ]
         if any(reason.startswith("schema (") for groups in self._groups.values() for reason in groups):
             lines.append("With validate_records false, records that do not fit their schema are loaded too.")
@@ -55,7 +55,7 @@ class Rejections:
 
 
 def stream_line(stream: str, counts: Counts) -> str:
-    """One stream's rows and what they cost."""
+    """The line of one stream: its rows, and what they cost."""
     parts = [
         f"{stream}: read {counts.read} = confirmed {counts.confirmed} + superseded {counts.superseded} "
         f"+ rejected {counts.rejected}"
@@ -74,10 +74,10 @@ def stream_line(stream: str, counts: Counts) -> str:
 
 
 def summarise(lanes: Iterable[Lane], *, is_complete: bool, rejections: Rejections | None = None) -> None:
-    """Log a line for every stream, and one for every reason for which records of it were rejected.
+    """Log a line for each stream, and one for each reason for which its records were rejected.
 
     Raises:
-        CountError: The run is complete and a sum does not hold.
+        CountError: The run is complete, and a sum does not hold.
     """
     unaccounted = []
     lanes = list(lanes)
@@ -107,12 +107,12 @@ def _counted(count: int, one: str, many: str) -> str:
 def _reason(cause: Cause) -> str:
     if cause.reason.is_ours:
         return f"{cause.reason.value} ({cause.message.rstrip('.')})"
-    # The API's words may quote a row, so they are in the rejects file alone.
+    # The API's message may quote a row, so it is in the rejects file alone.
     return f"{cause.reason.words} ({cause.code})" if cause.code else cause.reason.words
 
 
 def _name(row: Row) -> str:
-    """A record by its key values, else by its place in the input."""
+    """The name of a record: its key values, else its line."""
     if not isinstance(row.key, tuple):
         return f"line {row.number}"
     values = ", ".join(_key_value(value) for value in row.key)

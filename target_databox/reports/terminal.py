@@ -38,7 +38,7 @@ class _Above:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: nothing is buffered."""
 
 
 class Terminal:
@@ -54,21 +54,21 @@ class Terminal:
         self._handlers: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     def start(self) -> None:
-        """Begin to draw, and move log lines above."""
+        """Start drawing, and move log lines above the display."""
         for handler in _stderr_handlers():
             self._handlers.append((handler, handler.setStream(_Above(self._console))))
         self._live.start()
-        # Hidden, it would stay so after a process that was killed.
+        # A hidden cursor would stay hidden if the process were killed.
         self._console.show_cursor(True)
 
     def show(self, position: Position, rows_per_second: float, seconds_left: float | None) -> None:
         """Draw how far the run is."""
         line = Table.grid(padding=(0, 1))
         has_bar = bool(position.input_share and position.read_rows)
-        room = self._console.width - (BAR_COLUMNS + 1 if has_bar else 0)
-        # What does not fit even so is cut: a second line would stay behind when the display is taken away.
+        width = self._console.width - (BAR_COLUMNS + 1 if has_bar else 0)
+        # What still does not fit is cut: a second line would stay behind when the display is removed.
         text = Text(
-            short_words(position, rows_per_second, seconds_left, room), no_wrap=True, overflow="ellipsis"
+            short_words(position, rows_per_second, seconds_left, width), no_wrap=True, overflow="ellipsis"
         )
         if has_bar:
             total = position.read_rows / (position.input_share or 1)
@@ -82,7 +82,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Take the display away while something else writes to the terminal."""
+        """Remove the display while something else writes to the terminal."""
         if not (sys.stdout is not None and sys.stdout.isatty()):
             yield
             return
@@ -96,9 +96,9 @@ class Terminal:
                 self._console.show_cursor(True)
 
     def stop(self) -> None:
-        """Take the display away, and let handlers write as before."""
+        """Remove the display, and let log handlers write as before."""
         self._is_over = True
-        # A STATE that the terminal does not take holds the display up, and not the end.
+        # A STATE that the terminal does not take blocks the display; it must not block the end of the run.
         if self._lock.acquire(timeout=JOIN_SECONDS):
             with contextlib.suppress(OSError, ValueError):
                 self._live.stop()
@@ -108,7 +108,7 @@ class Terminal:
         self._handlers.clear()
 
     def _new_live(self, renderable: Any = "") -> Live:
-        # Nothing of sys is replaced: standard output is for STATE.
+        # rich may not replace sys.stdout, which is for STATE.
         return Live(
             renderable,
             console=self._console,
@@ -119,8 +119,8 @@ class Terminal:
         )
 
 
-def short_words(position: Position, rows_per_second: float, seconds_left: float | None, room: int) -> str:
-    """How far a run is, in the columns that there are: what matters least is left out first."""
+def short_words(position: Position, rows_per_second: float, seconds_left: float | None, width: int) -> str:
+    """How far a run is, in at most so many characters: what matters least is left out first."""
     if not position.read_rows:
         return words(position, rows_per_second, seconds_left)
     parts = [f"{position.done_rows:,}/{position.read_rows:,} rows", f"{rows_per_second:,.0f}/s"]
@@ -128,7 +128,7 @@ def short_words(position: Position, rows_per_second: float, seconds_left: float 
         parts.append(f"{duration_text(seconds_left)} left")
     parts.append(f"{position.unconfirmed_batches:,} unconfirmed")
     parts.append(f"{position.budget_share:.0%} of the hour")
-    while len(parts) > 1 and len(", ".join(parts)) > room:
+    while len(parts) > 1 and len(", ".join(parts)) > width:
         parts.pop()
     return ", ".join(parts)
 

@@ -1,4 +1,4 @@
-"""The table of settings as the JSON Schema that the SDK validates a configuration by, and `--about` shows."""
+"""The table of settings as JSON Schema: the SDK validates a configuration by it, and `--about` shows it."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ def _config_jsonschema() -> dict[str, Any]:
     return schema
 
 
-#: What a configuration is once it has been read (``Settings.config``).
+#: The schema of a configuration that has been read (``Settings.config``).
 CONFIG_JSONSCHEMA: Final[dict[str, Any]] = _config_jsonschema()

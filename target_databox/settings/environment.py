@@ -67,10 +67,10 @@ def read_environment(process: Mapping[str, str], folder: Path | None = None) -> 
 
     Args:
         process: The process's environment.
-        folder: Where the file is looked for; the working directory unless given.
+        folder: Where to look for the file; the working directory unless given.
 
     Raises:
-        SettingsError: There is a file, and it can't be read.
+        SettingsError: The file exists and can't be read.
     """
     in_file = _file_variables((folder or Path.cwd()) / ".env")
     added = {name: value for name, value in in_file.items() if name not in process}
@@ -107,19 +107,19 @@ def environment_config(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def unknown_variables(
-    variables: Mapping[str, str], from_file: Collection[str] = (), *, told: Collection[str] = ()
+    variables: Mapping[str, str], from_file: Collection[str] = (), *, reported: Collection[str] = ()
 ) -> Iterator[str]:
     """A sentence for each `TARGET_DATABOX_*` variable that nothing reads, in the order of their names.
 
-    Left alone are empty variables, names with a double underscore, which Meltano gives to renamed loaders
-    and to its own options, and the others that Meltano sets for the loader that it runs: one for each entry
-    of an object (`TARGET_DATABOX_DATASET_TITLES_ORDERS`), and those under the name of a loader such as
+    Ignores empty variables, names with a double underscore, which Meltano gives to renamed loaders and to its
+    own options, and the others that Meltano sets for the loader that it runs: one for each entry of an object
+    (`TARGET_DATABOX_DATASET_TITLES_ORDERS`), and those under the name of a loader such as
     `target-databox-eu`.
 
     Args:
         variables: The variables of the run.
         from_file: Names of those that come from the `.env` file.
-        told: Names of settings that are known to be wrong, from the configuration.
+        reported: Names of unknown settings that the configuration has, which are reported already.
     """
     loader = variables.get(MELTANO_LOADER_VARIABLE, "")
     set_by_meltano = tuple(_prefixes_of(loader)) if loader else ()
@@ -127,7 +127,7 @@ def unknown_variables(
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable in _KNOWN or "__" in variable:
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX)
-        if not variables[variable].strip() or name.lower() in told or variable.startswith(set_by_meltano):
+        if not variables[variable].strip() or name.lower() in reported or variable.startswith(set_by_meltano):
             continue
         where = " (in the file .env)" if variable in from_file else ""
         hint = _nearest(name) + (_advice_for_loaders(name) if loader else "")
@@ -135,7 +135,7 @@ def unknown_variables(
 
 
 def _prefixes_of(loader: str) -> Iterator[str]:
-    """How the names begin that Meltano sets for a loader, beside those of the settings."""
+    """Prefixes of the variables that Meltano sets for a loader, beside those of the settings."""
     own = re.sub(r"[^A-Z0-9]", "_", f"{loader.upper()}_")
     if own != ENVIRONMENT_PREFIX:
         yield own
@@ -143,14 +143,14 @@ def _prefixes_of(loader: str) -> Iterator[str]:
 
 
 def _nearest(name: str) -> str:
-    """The end of a sentence: what was probably meant."""
+    """The end of a sentence: the name that was probably meant."""
     known = {variable.removeprefix(ENVIRONMENT_PREFIX): variable for variable in _KNOWN}
     nearest = difflib.get_close_matches(name.upper(), known, n=1)
     return f"; did you mean {known[nearest[0]]}?" if nearest else "."
 
 
 def _advice_for_loaders(name: str) -> str:
-    """What to do about the variable of a loader whose name looks like a part of a setting's."""
+    """Advice for the variable of another loader, whose name begins like ours."""
     for setting in TABLE:
         loader = name.removesuffix(f"_{setting.name.upper()}")
         if loader != name:

@@ -29,5 +29,5 @@ class SettingsError(ValueError):
 
 
 def _printable(text: str) -> str:
-    """Text on one line that any terminal can show, whatever was written into a setting."""
+    """Text on one line that any terminal can show, whatever a setting holds."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -1,4 +1,4 @@
-"""Reads configuration files, so that one that is missing or broken is a sentence and no traceback."""
+"""Reads configuration files; one that is missing or broken is reported in a sentence, without a traceback."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from target_databox.settings.errors import SettingsError
 
 
 def config_of(path: str) -> dict[str, Any]:
-    """The settings that one file holds, its fractions as Decimals.
+    """The settings in one file, with fractions as Decimals.
 
     Raises:
-        SettingsError: It can't be read, or holds no JSON object; its content is never quoted.
+        SettingsError: The file can't be read, or is not a JSON object; its content is never quoted.
     """
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")

@@ -1,4 +1,4 @@
-"""What is wrong with the SDK's own settings, so that they fail as all others do: before anything is read."""
+"""Checks the SDK's own settings, so that they fail as all others do: before anything is read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WORDS: Final = (_ELSE, _FILTER, _KEYS, "__alias__", "__source__")
 
 
 def stream_map_problems(stream_maps: Mapping[str, Any]) -> Iterator[str]:
-    """A clause for each entry of `stream_maps` that the SDK could not use, without `stream_maps.` before it.
+    """A clause for each entry of `stream_maps` that the SDK can't use, without the leading `stream_maps.`.
 
     Args:
         stream_maps: Nested, as the SDK takes them.
@@ -45,7 +45,7 @@ def stream_map_problems(stream_maps: Mapping[str, Any]) -> Iterator[str]:
 
 
 def faker_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """A clause for each entry of `faker_config` that makes no sense, without `faker_config.` before it."""
+    """A clause for each entry of `faker_config` that is wrong, without the leading `faker_config.`."""
     for name, value in config.items():
         if name == "seed":
             if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float, str))):

@@ -1,8 +1,8 @@
-"""The settings of a run, read from wherever they were written, checked before anything is read or sent.
+"""Reads the settings of a run from wherever they are, and checks them before anything is read or sent.
 
 Configuration files, Meltano and the environment write one value in different ways (numbers and booleans as
-text, objects nested or dotted). ``read_settings`` understands all of them, and nothing behind it has to.
-What there is to set stands in ``table``, what a value may be in ``values``.
+text, objects nested or dotted). ``read_settings`` accepts all of them, so that no other code has to.
+``table`` describes the settings, ``values`` what a value may be.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _BY_NAME: Final = {setting.name: setting for setting in TABLE}
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a run, one attribute each, in their own types; see ``TABLE`` for their meaning.
+    """The settings of a run, one attribute each, in their own types; ``TABLE`` describes them.
 
     Attributes:
         api_key: Empty when it was not required and not given.
@@ -110,12 +110,12 @@ class Settings:
 
     @property
     def dialect(self) -> Dialect:
-        """The version of the API that the run speaks."""
+        """The version of the API that the run uses."""
         return DIALECTS[self.api_version]
 
     @property
     def most_rows_bytes(self) -> int:
-        """Bytes that the rows of one request may have, with the commas between them."""
+        """The most bytes of rows in one request, the commas between them included."""
         return self.batch_size_bytes - self.dialect.frame_bytes
 
     @property
@@ -129,18 +129,18 @@ class Settings:
         )
 
     def sdk_config(self) -> dict[str, Any]:
-        """The configuration for the SDK, its flattening off: rows are flattened after their validation."""
+        """The configuration for the SDK, without flattening: records are flattened after validation."""
         return {**self.config, "flattening_enabled": False}
 
     def column_types_for(self, stream: str, columns: Collection[str] | None = None) -> dict[str, str]:
-        """Types that the settings give to a stream's columns; what names the stream wins over ``*``.
+        """The types that the settings give to a stream's columns; entries of the stream win over ``*``.
 
         Names of streams and of columns may hold dots, so a path belongs to a stream when it starts with
         the stream's name and a dot: ``a.b.amount`` is ``amount`` of stream ``a.b`` and ``b.amount`` of ``a``.
 
         Args:
             stream: Name of the stream, after stream maps.
-            columns: Names of the stream's columns; others are left out then.
+            columns: Names of the stream's columns, to leave out all others.
         """
         by_stream = self._types_by_stream
         types = {**by_stream.get(EVERY_STREAM, {}), **by_stream.get(stream, {})}
@@ -160,7 +160,7 @@ class Settings:
 
         Args:
             stream: Name of the stream, after stream maps.
-            key_properties: What the tap or a stream map says.
+            key_properties: Those of the tap or a stream map.
         """
         if self.load_method == "append-only":
             return ()
@@ -172,12 +172,12 @@ class Settings:
         return self.keyless_streams == "hash" and self.load_method != "append-only"
 
     def unused(self, columns: Mapping[str, Collection[str]]) -> list[str]:
-        """Entries of `column_types` for columns that their stream does not have, misspelt ones perhaps.
+        """Entries of `column_types` for columns that their stream does not have: they may be misspelt.
 
-        An entry of a stream that is not in the input is none: another run may read that stream.
+        Entries of a stream that is not in the input don't count: another run may read that stream.
 
         Args:
-            columns: Columns by stream, of the streams that were seen.
+            columns: Columns by stream, of the streams in the input.
 
         Returns:
             Entries such as `column_types.orders.amuont`, in order.
@@ -203,13 +203,13 @@ def _readings(path: str) -> Iterator[tuple[str, str]]:
 def settings_of_run(
     config: Mapping[str, Any], process: Mapping[str, str], *, parse_env: bool, require_key: bool
 ) -> Settings:
-    """The settings of a run: those of its files, and over them those of the environment.
+    """The settings of a run; those of the environment win over those of its files.
 
     Args:
         config: The configuration of files, later ones over earlier ones.
         process: The process's environment.
         parse_env: Whether settings are taken from the environment (`--config ENV`).
-        require_key: Whether a run without a key makes no sense.
+        require_key: Whether a missing API key is an error.
 
     Raises:
         SettingsError: As `read_settings`, or the `.env` file can't be read, or the rejects file not be used.
@@ -239,18 +239,18 @@ def read_settings(
 
     Args:
         config: The configuration, of files and of ``environment_config``, later ones over earlier ones.
-        variables: The variables of the run. Only the emulator's two are read from it, which win over the
+        variables: The variables of the run. Only the emulator's two are read, which win over the
             configuration; a `TARGET_DATABOX_*` variable that nothing reads is an error.
         from_file: Names of variables that come from the `.env` file.
-        require_key: Whether a run without a key makes no sense.
+        require_key: Whether a missing API key is an error.
 
     Raises:
-        SettingsError: A setting is unknown, missing, of the wrong type, out of range or in contradiction
-            to another one.
+        SettingsError: A setting is unknown, missing, of the wrong type, out of range, or contradicts
+            another one.
     """
     problems: list[str] = []
     given = _given(config, problems)
-    problems += unknown_variables(variables, from_file, told=config.keys() - _BY_NAME.keys())
+    problems += unknown_variables(variables, from_file, reported=config.keys() - _BY_NAME.keys())
     emulator_url = variables.get(EMULATOR_URL_VARIABLE, "").strip()
     if emulator_url:
         given.pop("api_url", None)
@@ -302,7 +302,7 @@ def _secrets(config: Mapping[str, Any], variables: Mapping[str, str]) -> list[st
 
 
 def _read(setting: Setting, value: Any) -> Any:
-    """A setting's value in its type, or its default for what is not set: null, or text that is empty."""
+    """A setting's value in its type; its default for null and for empty text."""
     read = None if value is None else setting.kind.read(value)
     return setting.kind.read(setting.default) if read is None and setting.default is not None else read
 
@@ -366,9 +366,9 @@ def _check_timezone(values: dict[str, Any], problems: list[str]) -> None:
     name = values["timezone"]
     if _is_timezone(name):
         return
-    # Looks into hundreds of files, so only where it is needed.
+    # Reads hundreds of files, so only where it is needed.
     known = zoneinfo.available_timezones()
-    # A machine without time zone data can't judge.
+    # Without time zone data nothing can be checked.
     if name in known or (not known and name.replace("/", "").replace("_", "").isascii()):
         return
     nearest = difflib.get_close_matches(name, known, n=1)
@@ -377,7 +377,7 @@ def _check_timezone(values: dict[str, Any], problems: list[str]) -> None:
 
 
 def _fit_to_version(values: dict[str, Any], problems: list[str]) -> None:
-    """Take over what follows from the version of the API, and look for what does not fit it."""
+    """Set defaults that depend on the version of the API, and check the settings that it limits."""
     version = values["api_version"]
     dialect = DIALECTS[version]
     for name, most in (("batch_size_rows", dialect.most_rows), ("batch_size_bytes", dialect.most_bytes)):
@@ -397,7 +397,7 @@ def _fit_to_version(values: dict[str, Any], problems: list[str]) -> None:
 
 
 def _is_timezone(name: str) -> bool:
-    """Whether this machine knows a time zone; the copies of the whole tree are no names of their own."""
+    """Whether this machine knows a time zone; names in copies of the whole tree don't count."""
     if name.partition("/")[0] in {"posix", "posixrules", "right"}:
         return False
     try:

@@ -1,6 +1,6 @@
 """Every setting of the target: its type, default, range, title and meaning.
 
-The table is long because it is the only place that describes a setting: ``--about`` shows it as it is here.
+The table is long because it is the only description of a setting: ``--about`` and the docs show it as it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _by_version(number: str) -> str:
 
 @dataclass(frozen=True)
 class Setting:
-    """What there is to know about one setting; ``kind`` is its type and range."""
+    """One setting; ``kind`` is its type and range."""
 
     name: str
     kind: Kind

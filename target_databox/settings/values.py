@@ -1,4 +1,4 @@
-"""The kinds of values a setting can have, read from a file's JSON or from a variable's text alike."""
+"""The kinds of values that a setting can have, read alike from a file's JSON and a variable's text."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Integer:
         """The value as an integer, None when it is empty.
 
         Raises:
-            ValueProblemError: It is no integer, or out of range.
+            ValueProblemError: It is not an integer, or out of range.
         """
         exact = _decimal(value, f"an integer, {self.range}")
         if exact is None:
@@ -75,7 +75,7 @@ class Number:
         """The value as a float, None when it is empty.
 
         Raises:
-            ValueProblemError: It is no number, or out of range.
+            ValueProblemError: It is not a number, or out of range.
         """
         exact = _decimal(value, f"a number, {self.range}")
         if exact is None:
@@ -123,7 +123,7 @@ class Choice:
         """The value, blanks around it removed.
 
         Raises:
-            ValueProblemError: It is none of the words.
+            ValueProblemError: It is not one of the words.
         """
         word = value.strip() if isinstance(value, str) else value
         if word not in self.words:
@@ -148,7 +148,7 @@ class Text:
         """The value as text, None when it is empty and may be.
 
         Raises:
-            ValueProblemError: It is no text, or too short or too long. The value is not repeated.
+            ValueProblemError: It is not text, too short or too long. The value is not quoted.
         """
         if not isinstance(value, str):
             raise ValueProblemError(f"must be {self.range}, not {kind_of(value)}")
@@ -167,7 +167,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Id:
-    """The id of a dataset, as `dataset_ids` has it."""
+    """The id of a dataset in `dataset_ids`."""
 
     range: str = "an id, as text or as a whole number"
 
@@ -185,7 +185,7 @@ class Id:
 
 @dataclass(frozen=True)
 class ColumnType:
-    """The type of a column, as `column_types` has it."""
+    """The type of a column in `column_types`."""
 
     range: str = "a type of a column"
 
@@ -193,7 +193,7 @@ class ColumnType:
         """The value, blanks around it removed.
 
         Raises:
-            ValueProblemError: It is none.
+            ValueProblemError: It is not a column type.
         """
         column_type = Text(1, MAX_COLUMN_TYPE_CHARACTERS).read(value) or ""
         problem = column_type_problem(column_type)
@@ -209,10 +209,10 @@ class Names:
     range: str = 'a list of columns, such as ["id"]'
 
     def read(self, value: Any) -> list[str]:
-        """The names, as they are written.
+        """The names, unchanged.
 
         Raises:
-            ValueProblemError: It is no such list, or a name is empty or there twice.
+            ValueProblemError: It is not such a list, or a name is empty or there twice.
         """
         names = value
         if isinstance(value, str):
@@ -235,9 +235,9 @@ class Tree:
     """An object, in a file or as JSON text.
 
     Attributes:
-        entry: What the object holds for each stream, or for each column of one; None for an object of
-            another structure. `entries` reads them.
-        by_column: Whether it is from stream to column to entry.
+        entry: The kind of the values by stream, or by stream and column; None for an object of another
+            structure. `entries` reads them.
+        by_column: Whether entries are by stream and column.
     """
 
     entry: Text | Id | ColumnType | Names | None = None
@@ -248,7 +248,7 @@ class Tree:
         """The value as a dict, None when it is empty text.
 
         Raises:
-            ValueProblemError: It is no object.
+            ValueProblemError: It is not an object.
         """
         if isinstance(value, str):
             if not value.strip():
@@ -266,13 +266,13 @@ Kind = Integer | Number | Boolean | Choice | Text | Tree
 
 
 def entries(name: str, kind: Tree, tree: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    """The entries of an object from stream to something, in whatever form they came.
+    """The entries of an object by stream, nested or dotted.
 
     Args:
         name: The setting.
-        kind: What it is; its `entry` is set.
+        kind: Its kind; `entry` is set.
         tree: The object, nested, dotted or both.
-        problems: Gets a sentence for each entry that can't be used.
+        problems: A sentence is added for each entry that can't be used.
 
     Returns:
         Entry by stream, or by stream, dot and column.
@@ -294,8 +294,8 @@ def entries(name: str, kind: Tree, tree: Mapping[str, Any], problems: list[str])
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """An object of objects as one of dotted paths: ``{"a": {"b": 1}, "c.d": 2}`` gives ``a.b`` and ``c.d``.
 
-    Meltano delivers either form, and makes nested objects of names that hold dots. Nulls are left out:
-    Meltano passes them for what is not set.
+    Meltano passes either form, and makes nested objects of names that hold dots. Nulls are left out: Meltano
+    passes them for what is not set.
 
     Args:
         tree: Objects in objects.
@@ -313,9 +313,9 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def nested_stream_maps(stream_maps: Mapping[str, Any]) -> dict[str, Any]:
     """Stream maps in any form (``orders.total``, stream ``a.b`` as object in object) as the SDK needs them.
 
-    A dotted name is split at its last dot where its value can only be a property's: an expression, a list
-    of keys, or one of the SDK's own words such as ``__alias__``. A null or ``__NULL__`` under any other
-    name removes a stream, whose name may hold dots.
+    A dotted name is split at its last dot where its value can only be a property's: an expression, a list of
+    keys, or a keyword of the SDK such as ``__alias__``. A null or ``__NULL__`` under any other name removes a
+    stream, whose name may hold dots.
 
     Args:
         stream_maps: The setting, nested, dotted, or both.
