@@ -310,6 +310,7 @@ TESTED_ELSEWHERE = {
     "reports.position": "test_progress",
     "reports.terminal": "test_progress",
     "settings.about": "test_settings",
+    "settings.checks": "test_settings",
     "settings.files": "test_setting_files",
     "settings.mapping": "test_settings",
     "settings.reading": "test_settings",

@@ -72,7 +72,7 @@ def test_ids_are_those_of_the_version(version: str, good: object, bad: object, k
     for each in (good, str(good)):
         assert settings(api_version=version, dataset_ids={"a": each}).dataset_ids == {"a": str(good)}
     (problem,) = problems({**KEY, "api_version": version, "dataset_ids": {"a": bad}})
-    assert problem.startswith(f"dataset_ids.a must be {kind} with api_version {version}, not '{bad}'. ")
+    assert problem.startswith(f"dataset_ids.a must be {kind} with api_version {version}, not ")
 
 
 def test_passed_defaults_are_accepted() -> None:

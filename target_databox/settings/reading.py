@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import difflib
 import logging
-import zoneinfo
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import urlsplit
 
-from target_databox.api.addresses import address_problem, is_loopback
 from target_databox.outputs.rejects_path import look_at
 from target_databox.records.columns import Flattening
+from target_databox.settings.checks import check_address, check_key, check_timezone, fit_to_version
 from target_databox.settings.environment import (
     EMULATOR_KEY_VARIABLE,
     EMULATOR_URL_VARIABLE,
@@ -32,7 +30,7 @@ from target_databox.settings.errors import SettingsError
 from target_databox.settings.mapping import faker_problems, stream_map_problems
 from target_databox.settings.secrets import holders_of_keys
 from target_databox.settings.table import TABLE, Setting
-from target_databox.settings.values import Tree, ValueProblemError, entries, nested_stream_maps, shown
+from target_databox.settings.values import Tree, ValueProblemError, entries, nested_stream_maps
 from target_databox.versions import DIALECTS
 
 if TYPE_CHECKING:
@@ -270,12 +268,12 @@ def read_settings(
 
     if emulator_url:
         values["api_url"] = emulator_url
-    _check_address(values, problems, emulated=bool(emulator_url))
+    check_address(values, problems, emulated=bool(emulator_url))
     if not any(problem.startswith("api_key ") for problem in problems):
-        _check_key(values, problems, variables, require_key=require_key)
-    _check_timezone(values, problems)
+        check_key(values, problems, variables, require_key=require_key)
+    check_timezone(values, problems)
     _read_objects(values, problems)
-    _fit_to_version(values, problems)
+    fit_to_version(values, problems)
     if values["rejects_policy"] == "accept" and values["rejects_path"] is None:
         problems.append(
             "rejects_policy accept needs rejects_path: without that file rejected records are lost."
@@ -330,81 +328,6 @@ def _given(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
             hint = f"; did you mean {nearest[0]}?" if nearest else "."
             problems.append(f"{name} is not a setting of target-databox{hint}")
     return given
-
-
-def _check_address(values: dict[str, Any], problems: list[str], *, emulated: bool) -> None:
-    name = EMULATOR_URL_VARIABLE if emulated else "api_url"
-    url = values["api_url"]
-    problem = address_problem(url)
-    # The variable promises that nothing reaches a real account.
-    if problem is None and emulated and not is_loopback(urlsplit(url).hostname or ""):
-        problem = "must be an address of this machine, such as http://127.0.0.1:8080"
-    if problem is not None:
-        problems.append(f"{name} {problem}.")
-    values["api_url"] = url.rstrip("/")
-
-
-def _check_key(
-    values: dict[str, Any], problems: list[str], variables: Mapping[str, str], *, require_key: bool
-) -> None:
-    key = values["api_key"] = values["api_key"] or ""
-    variable = f"{ENVIRONMENT_PREFIX}API_KEY"
-    if not key and require_key:
-        problems.append(
-            f"api_key is required. {variable} is set, but variables are read with --config ENV only."
-            if variables.get(variable, "").strip()
-            else f"api_key is required. Write it into the file of --config, or set {variable} and add "
-            "--config ENV."
-        )
-    elif not key.isascii() or any(not character.isprintable() or character == " " for character in key):
-        problems.append(
-            "api_key holds characters that no key has: blanks, line breaks, or non-ASCII letters."
-        )
-
-
-def _check_timezone(values: dict[str, Any], problems: list[str]) -> None:
-    name = values["timezone"]
-    if _is_timezone(name):
-        return
-    # Reads hundreds of files, so only where it is needed.
-    known = zoneinfo.available_timezones()
-    # Without time zone data nothing can be checked.
-    if name in known or (not known and name.replace("/", "").replace("_", "").isascii()):
-        return
-    nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else "."
-    problems.append(f"timezone must be an IANA name such as Europe/Berlin, not {shown(name, nearest)}{hint}")
-
-
-def _fit_to_version(values: dict[str, Any], problems: list[str]) -> None:
-    """Set defaults that depend on the version of the API, and check the settings that it limits."""
-    version = values["api_version"]
-    dialect = DIALECTS[version]
-    for name, most in (("batch_size_rows", dialect.most_rows), ("batch_size_bytes", dialect.most_bytes)):
-        if values[name] is None:
-            values[name] = most
-        elif values[name] > most:
-            problems.append(
-                f"{name} must be at most {most:,} with api_version {version}; {values[name]:,} is more."
-            )
-    for stream, dataset_id in values["dataset_ids"].items():
-        if dataset_id.strip().isdecimal() != dialect.ids_are_numbers:
-            kind = "a whole number" if dialect.ids_are_numbers else "a UUID"
-            problems.append(
-                f"dataset_ids.{stream} must be {kind} with api_version {version}, not {shown(dataset_id)}. "
-                "Remove it to have the dataset found by its title, which both versions share."
-            )
-
-
-def _is_timezone(name: str) -> bool:
-    """Whether this machine knows a time zone; names in copies of the whole tree don't count."""
-    if name.partition("/")[0] in {"posix", "posixrules", "right"}:
-        return False
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
 
 
 def _read_objects(values: dict[str, Any], problems: list[str]) -> None:
