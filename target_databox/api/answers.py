@@ -1,6 +1,7 @@
 """What the JSON of all versions of the API has in common: the envelope, problems, status words, counts.
 
-What can be read is read, the rest is not known, and none of it makes a good answer unreadable.
+What can be read is read, the rest is not known, and none of it makes a good answer unreadable. How much of an
+answer is read is bounded: a server may send anything.
 """
 
 from __future__ import annotations
@@ -11,14 +12,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from target_databox.api.values import ApiProblem, IngestionStatus
+from target_databox.api.values import MOST_PROBLEMS, ApiProblem, IngestionStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
 
-Id = Annotated[str, msgspec.Meta(min_length=1)]
+# An id stands in paths; Databox's are UUIDs and numbers (D, O).
+MOST_ID_CHARACTERS: Final = 255
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_ID_CHARACTERS)]
+# Lines of a page, of which at most 100 are asked for. A list without pages may be longer.
+MOST_LINES: Final = 10_000
+Page = msgspec.Meta(max_length=MOST_LINES)
+# What failed answers and those that only Python can read are worth.
+MOST_FAILED_BYTES: Final = 1_000_000
+MOST_ODD_BYTES: Final = 4_000_000
+# Titles that can be found have at most 255 characters.
+MOST_TEXT_CHARACTERS: Final = 1_000
+MOST_NAMES: Final = 10_000
 _INTEGER_DIGITS: Final = 18
 
 # The status of an ingestion *event*. D: `success`; 3: `processing`; O: `completed`, `failed`, in v2 `purged`;
@@ -53,8 +65,9 @@ def read(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
     """
     try:
         return decoder.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        if len(payload) > MOST_ODD_BYTES:
+            raise ValueError(str(exc)) from exc
     try:
         # Once more as Python reads it: NaN, endless numbers or text that is not UTF-8 must not hide the rest.
         value = json.loads(payload.decode("utf-8-sig", "replace"), parse_int=_integer)
@@ -64,7 +77,9 @@ def read(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
 
 
 def envelope_of(payload: bytes) -> Envelope:
-    """The envelope of a failed answer; an empty one when the body is HTML or anything else."""
+    """The envelope of a failed answer; an empty one when the body is too long, HTML or anything else."""
+    if len(payload) > MOST_FAILED_BYTES:
+        return Envelope()
     try:
         return read(ENVELOPE, payload)
     except ValueError:
@@ -88,7 +103,7 @@ def _integer(text: str) -> float:
 
 
 def problems(errors: Any, clean: Callable[[object], str | None]) -> tuple[ApiProblem, ...]:
-    """The entries of an `errors` list (D), whatever their shape.
+    """The first thousand entries of an `errors` list (D), whatever their shape.
 
     A row that one of them names (v2, O) comes along as `record`.
 
@@ -98,7 +113,7 @@ def problems(errors: Any, clean: Callable[[object], str | None]) -> tuple[ApiPro
     """
     if not errors:
         return ()
-    entries = errors if isinstance(errors, list) else [errors]
+    entries = errors[:MOST_PROBLEMS] if isinstance(errors, list) else [errors]
     return tuple(
         ApiProblem(
             clean(entry.get("code")),
@@ -155,13 +170,17 @@ def field(value: object, name: str) -> object:
 
 
 def text(value: object) -> str | None:
-    """A text; None for anything else."""
-    return value if isinstance(value, str) else None
+    """A text, at most a thousand characters of it; None for anything else."""
+    return value[:MOST_TEXT_CHARACTERS] if isinstance(value, str) else None
 
 
 def names(value: object) -> tuple[str, ...] | None:
-    """A list of names; None for anything else."""
-    is_list_of_names = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+    """A list of names; None for anything else, and for a list of thousands."""
+    is_list_of_names = (
+        isinstance(value, list)
+        and len(value) <= MOST_NAMES
+        and all(isinstance(name, str) and name for name in value)
+    )
     return tuple(value) if is_list_of_names else None  # type: ignore[arg-type] # seen to be a list
 
 
@@ -172,7 +191,7 @@ def column_types(schema: object, name: str) -> dict[str, str]:
         schema: A list of objects.
         name: The field that names the column; its type is in `dataType`.
     """
-    lines = schema if isinstance(schema, list) else []
+    lines = schema[:MOST_NAMES] if isinstance(schema, list) else []
     told = ((text(field(line, name)), text(field(line, "dataType"))) for line in lines)
     return {column: data_type for column, data_type in told if column and data_type}
 

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from target_databox.api.values import MOST_PROBLEMS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -34,6 +36,7 @@ THROTTLED_STATUS: Final = 429  # A: the status past the rate limit is not docume
 # 529 and more), so it is every 5xx but those that say that the request was not understood (501, 505).
 LOST_ANSWER_STATUSES: Final = frozenset({408, 425, *range(500, 600)}) - {501, 505}
 WRONG_KEY_STATUS: Final = 401
+PROBLEMS_TOLD: Final = 10
 FORBIDDEN_STATUS: Final = 403
 # O: the answer of v2 to an idempotency key that came with other input before.
 REUSED_KEY_STATUS: Final = 422
@@ -183,13 +186,16 @@ def problems_text(problems: Iterable[ApiProblem], request_id: str | None) -> str
     """What the API said, as one clause such as `invalid_input: Bad title, field title, request id 12`.
 
     Returns:
-        The clause without a full stop; empty when the API said nothing.
+        The clause without a full stop, of at most ten problems; empty when the API said nothing.
     """
-    told = []
-    for problem in problems:
+    problems, told = tuple(problems), []
+    for problem in problems[:PROBLEMS_TOLD]:
         message = (problem.message or "").rstrip(".")
         words = ": ".join(part for part in (problem.code, message) if part) or problem.type or "no reason"
         told.append(f"{words}, field {problem.field}" if problem.field else words)
+    if len(problems) > PROBLEMS_TOLD:
+        least = "at least " if len(problems) >= MOST_PROBLEMS else ""
+        told.append(f"and {least}{len(problems) - PROBLEMS_TOLD} more")
     clauses = ["; ".join(told)] if told else []
     if request_id:
         clauses.append(f"request id {request_id}")

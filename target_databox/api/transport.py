@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 MAX_TEXT_CHARACTERS: Final = 300
+_LOOKED_AT_CHARACTERS: Final = 3_000
 FIRST_FINAL_STATUS: Final = 200
 _CHUNK_BYTES: Final = 65_536
 
@@ -101,6 +102,8 @@ class Transport:
             said = str(text)
         except RecursionError:  # lists in lists in lists
             return None
+        # Of a text without end the beginning is enough.
+        said = said.replace(self._key, MASK)[:_LOOKED_AT_CHARACTERS]
         line = " ".join("".join(c if c.isprintable() else " " for c in said).split())
         line = line.replace(self._key, MASK)
         return line if len(line) <= MAX_TEXT_CHARACTERS else line[: MAX_TEXT_CHARACTERS - 1] + "…"

@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 T = TypeVar("T")
+
+
+# Of one answer: twice as many as a request has rows, whatever the version.
+MOST_PROBLEMS: Final = 1_000
 
 
 class IngestionStatus(enum.Enum):

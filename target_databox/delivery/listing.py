@@ -113,7 +113,10 @@ class ListWalk:
 
     def _has_read_from(self, number: int) -> bool:
         # A page of a list that starts with the oldest says nothing about those behind it.
-        return self._pages is not None and self._read.keys() >= set(range(number, self._pages + 1))
+        # Counted first: the API may claim any number of pages.
+        if self._pages is None or len(self._read) <= self._pages - number:
+            return False
+        return all(page in self._read for page in range(number, self._pages + 1))
 
     def _reaches_back(self, entries: tuple[IngestionEntry, ...]) -> bool:
         if self._since is None:

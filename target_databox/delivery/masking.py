@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 MASK: Final = "***"
 # A value may be cut short where it is quoted; shorter pieces than this could be anything.
 PIECE_CHARACTERS: Final = 4
+# How often a value may be looked for in what one answer says, which takes some seconds; to look for a word in
+# all values costs as much for each so many characters.
+MOST_LOOKS: Final = 15_000_000
+CHARACTERS_A_LOOK: Final = 100
 _WORD: Final = re.compile(r"[^\s\"'`,;:()\[\]{}<>=]+")
 
 
@@ -30,13 +34,13 @@ def masked(answer: object, rows: Iterable[Row]) -> object:
         rows: The rows that were sent.
     """
     if isinstance(answer, DataboxError) and answer.problems:
-        mask = _Mask(rows)
-        for problem in answer.problems:
+        told, answer.problems = answer.problems, _without(answer.problems, _Mask(rows))
+        for problem, hidden in zip(told, answer.problems, strict=True):
             said = (problem.message or "").rstrip(".")
             if said:
-                answer.message = answer.message.replace(said, mask(said))
-                answer.happened = answer.happened.replace(said, mask(said))
-        answer.problems = _without(answer.problems, mask)
+                instead = (hidden.message or "").rstrip(".")
+                answer.message = answer.message.replace(said, instead)
+                answer.happened = answer.happened.replace(said, instead)
         answer.args = (answer.message,)
     elif isinstance(answer, Accepted) and answer.errors:
         return replace(answer, errors=_without(answer.errors, _Mask(rows)))
@@ -57,8 +61,13 @@ class _Mask:
         }
         self._values = sorted(values - {""}, key=len, reverse=True)
         self._all = "\n".join(self._values).casefold()
+        self._looks = 0
 
     def __call__(self, text: str) -> str:
+        # A server may say more, and in more words, than can be compared in time.
+        self._looks += len(self._values)
+        if self._looks > MOST_LOOKS:
+            return MASK
         for value in self._values:
             if value in text:
                 text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, text)
@@ -66,6 +75,7 @@ class _Mask:
 
     def _word(self, found: re.Match[str]) -> str:
         word = found[0].rstrip(".!?…")
+        self._looks += len(self._all) // CHARACTERS_A_LOOK
         if len(word) >= PIECE_CHARACTERS and word.casefold() in self._all:
             return MASK + found[0][len(word) :]
         return found[0]

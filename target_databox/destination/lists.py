@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from target_databox.api.values import Page
     from target_databox.destination.interfaces import Patience
 
-# 100,000 things, far beyond what an account has.
+# 100,000 things, far beyond what an account has; lists without pages may be longer.
 MOST_PAGES: Final = 1000
+MOST_ITEMS: Final = 250_000
 # So many pages that show nothing new: the list has no pages, whatever number is asked for.
 MOST_BARREN_PAGES: Final = 2
 
@@ -53,10 +54,12 @@ def whole_list(
         found.update(news)
         seen += len(page.items)
         barren = 0 if news else barren + 1
+        if len(found) > MOST_ITEMS:
+            break
         is_over = page.total_items is not None and seen >= page.total_items
         if is_over or not page.items or barren >= MOST_BARREN_PAGES:
             return tuple(found.values())
     raise SetupError(
-        f"The list of {what} has more than {MOST_PAGES:,} pages. Set data_source_id and dataset_ids, so that "
-        "it is not needed."
+        f"The list of {what} has more than {MOST_PAGES:,} pages or {MOST_ITEMS:,} items. Set data_source_id "
+        "and dataset_ids, so that it is not needed."
     )

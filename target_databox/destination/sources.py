@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from target_databox.api.errors import (
     AccountError,
@@ -21,7 +21,14 @@ from target_databox.api.errors import (
 from target_databox.api.values import DataSource
 from target_databox.destination.creation import create_once
 from target_databox.destination.lists import whole_list
-from target_databox.destination.titles import check_support, named, the_data_source, title_problem, with_title
+from target_databox.destination.titles import (
+    check_support,
+    listed,
+    named,
+    the_data_source,
+    title_problem,
+    with_title,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +38,9 @@ if TYPE_CHECKING:
     from target_databox.destination.interfaces import Client, Patience
 
 logger = logging.getLogger(__name__)
+
+# Whose data sources are looked through, one request each.
+MOST_ACCOUNTS: Final = 100
 
 
 class Sources:
@@ -244,8 +254,9 @@ class Sources:
             return []
 
     def _every_source(self) -> Iterator[DataSource]:
-        """The data sources of all accounts, those of the configured one first."""
-        for account in sorted(self.accounts(), key=lambda each: each.id != self._account_id):
+        """The data sources of the first accounts, those of the configured one first: each takes a request."""
+        accounts = sorted(self.accounts(), key=lambda each: each.id != self._account_id)
+        for account in accounts[:MOST_ACCOUNTS]:
             yield from self._data_sources(account.id)
 
     def _unknown_data_source(self, known: Iterable[DataSource], said: str = "") -> DataSourceError:
@@ -258,4 +269,4 @@ class Sources:
 
 
 def _told(accounts: Iterable[Account]) -> str:
-    return ", ".join(f'{account.id} "{account.name}"' for account in accounts) or "none"
+    return listed(f'{account.id} "{account.name}"' for account in accounts)

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 MIN_TITLE_CHARACTERS: Final = 1  # A: an empty title is allowed (D) but can't be found again
 MAX_TITLE_CHARACTERS: Final = 255  # A: nothing is documented; the manners of comparable APIs
+MOST_LISTED: Final = 50
 
 
 class Titled(Protocol):
@@ -108,7 +109,14 @@ def check_support(source: DataSource) -> None:
 
 def named(things: Iterable[Titled]) -> str:
     """The things as `12 "Shop", 15 "Shop"`, for a message."""
-    return ", ".join(f'{thing.id} "{thing.title or ""}"' for thing in things) or "none"
+    return listed(f'{thing.id} "{thing.title or ""}"' for thing in things)
+
+
+def listed(texts: Iterable[str]) -> str:
+    """The first of some texts, and how many there are more, for a message."""
+    told = list(texts)
+    more = f" and {len(told) - MOST_LISTED} more" if len(told) > MOST_LISTED else ""
+    return ", ".join(told[:MOST_LISTED]) + more or "none"
 
 
 def _age(thing: Titled) -> tuple[float, int, str]:

@@ -6,11 +6,11 @@ Demanded are lists and ids, without which an answer says nothing. Everything els
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from target_databox.api.answers import Envelope, Id
+from target_databox.api.answers import Envelope, Id, Page
 
 
 class AccountLine(msgspec.Struct, rename="camel"):
@@ -30,7 +30,7 @@ class Accounts(Envelope, rename="camel", kw_only=True):
 class Timezones(Envelope, rename="camel", kw_only=True):
     """The list of time zones (D); the field `timezone` of its lines is O."""
 
-    timezones: list[Any]
+    timezones: Annotated[list[Any], Page]
 
 
 class DataSourceLine(msgspec.Struct, rename="camel"):
@@ -113,7 +113,7 @@ class IngestionLine(msgspec.Struct, rename="camel"):
 class IngestionsAnswer(Envelope, rename="camel", kw_only=True):
     """A page of the list of ingestions (D); `pagination` is O."""
 
-    ingestions: list[IngestionLine]
+    ingestions: Annotated[list[IngestionLine], Page]
     pagination: Any = None
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from target_databox.api.answers import column_types, count_of, field, names, status_of, text, word_of
+from target_databox.api.answers import (
+    MOST_ID_CHARACTERS,
+    column_types,
+    count_of,
+    field,
+    names,
+    status_of,
+    text,
+    word_of,
+)
 from target_databox.api.values import (
     Account,
     Dataset,
@@ -133,7 +142,7 @@ def ingestions_page(
                 word_of(each.get("status"), clean),
             )
             for ingestion_id, each in found
-            if ingestion_id
+            if ingestion_id and len(ingestion_id) <= MOST_ID_CHARACTERS
         ),
         page=page,
         page_size=page_size,

@@ -6,17 +6,17 @@ odd, lists too (O); `reading` makes values of it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from target_databox.api.answers import Envelope, Id
+from target_databox.api.answers import Envelope, Id, Page
 
 
 class Items(msgspec.Struct, rename="camel"):
     """A page of a list; both may be null (O)."""
 
-    items: list[dict[str, Any]] | None = None
+    items: Annotated[list[dict[str, Any]], Page] | None = None
     pagination: Any = None
 
 
