@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -23,13 +25,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PINS = {
-    "dev.txt": (
+    "requirements/dev.txt": (
         *PROJECT["project"]["dependencies"],
         *PROJECT["project"]["optional-dependencies"]["emulator"],
         *(PROJECT["dependency-groups"][group] for group in ("test", "lint", "build")),
     ),
-    "audit.txt": (PROJECT["dependency-groups"]["audit"],),
-    "meltano.txt": (PROJECT["dependency-groups"]["meltano"],),
+    "requirements/audit.txt": (PROJECT["dependency-groups"]["audit"],),
+    "requirements/meltano.txt": (PROJECT["dependency-groups"]["meltano"],),
+    "target_databox/emulator/data/tap-jsonl.txt": (PROJECT["dependency-groups"]["demo"],),
 }
 
 
@@ -47,7 +50,7 @@ def wanted_names(wishes: tuple[Any, ...]) -> set[str]:
 @pytest.mark.parametrize("file", sorted(PINS))
 def test_requirements_are_pinned_with_hashes(file: str) -> None:
     """Everything that pyproject.toml asks for is pinned, and every pin has hashes."""
-    text = (ROOT / "requirements" / file).read_text(encoding="utf-8")
+    text = (ROOT / file).read_text(encoding="utf-8")
     entries = re.findall(r"^[a-z][^\n]*(?:\n {4}--hash[^\n]*)*", text, re.MULTILINE)
     assert all(" \\\n    --hash=sha256:" in entry for entry in entries)
     assert wanted_names(PINS[file]) <= {distribution_name(entry) for entry in entries}
@@ -56,15 +59,69 @@ def test_requirements_are_pinned_with_hashes(file: str) -> None:
 @pytest.mark.parametrize("file", sorted(PINS))
 def test_requirements_name_no_registry(file: str) -> None:
     """Pinned requirements work with any mirror, since they name no place to get them from."""
-    text = (ROOT / "requirements" / file).read_text(encoding="utf-8")
+    text = (ROOT / file).read_text(encoding="utf-8")
     assert not re.search(r"(https?|file)://|--(extra-)?index-url|--find-links|--trusted-host", text)
 
 
 def test_remake_knows_every_file() -> None:
     """The script that makes the pins again makes all of them."""
     remake = (ROOT / "requirements" / "remake").read_text(encoding="utf-8")
-    assert set(re.findall(r"requirements/([a-z]+\.txt)", remake)) == set(PINS)
-    assert {path.name for path in (ROOT / "requirements").glob("*.txt")} == set(PINS)
+    assert set(re.findall(r"--output-file (\S+)", remake)) == set(PINS)
+    found = [*(ROOT / "requirements").glob("*.txt"), *ROOT.glob("target_databox/**/*.txt")]
+    assert {str(path.relative_to(ROOT)) for path in found} == set(PINS)
+
+
+def test_demo_and_meltano_use_one_tap() -> None:
+    """The version of the tap that the demo pins is the one of meltano.yml."""
+    (wanted,) = PROJECT["dependency-groups"]["demo"]
+    assert f"\n{wanted} \\\n" in (ROOT / "target_databox/emulator/data/tap-jsonl.txt").read_text(
+        encoding="utf-8"
+    )
+    project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+    pip_urls = [each.get("pip_url") for each in project["plugins"]["extractors"]]
+    assert [each for each in pip_urls if each] == [wanted]
+
+
+def audited(tmp_path: Path, text: str, code: int) -> tuple[int, str]:
+    """Exit code of requirements/audit with pins and a pip-audit of the test's, and how that was called."""
+    folder = tmp_path / "requirements"
+    folder.mkdir()
+    (tmp_path / "target_databox" / "emulator" / "data").mkdir(parents=True)
+    shutil.copy(ROOT / "requirements" / "audit", folder)
+    (folder / "a.txt").write_text(text)
+    (tmp_path / "target_databox" / "emulator" / "data" / "b.txt").write_text("b==1\n")
+    stand_in = tmp_path / "pip-audit"
+    stand_in.write_text(f"#!/bin/sh\necho called: $@\nexit {code}\n")
+    stand_in.chmod(0o755)
+    done = subprocess.run(
+        [folder / "audit"],
+        env={**os.environ, "PIP_AUDIT": str(stand_in)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def test_audit_is_strict(tmp_path: Path) -> None:
+    """Every file of pins is audited, and what can't be looked up is a failure."""
+    code, told = audited(tmp_path, "a==1\n", 0)
+    assert code == 0
+    calls = re.findall(r"called: (.*)", told)
+    assert all(each.startswith("--strict --require-hashes --disable-pip --requirement ") for each in calls)
+    assert [each.rpartition("/")[2] for each in calls] == ["a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize(("text", "code"), [("a==1\n", 1), ("# nothing\n", 0), ("", 0)])
+def test_audit_of_nothing_fails(tmp_path: Path, text: str, code: int) -> None:
+    """A file without pins, or an audit that fails, fails the whole."""
+    assert audited(tmp_path, text, code)[0] == 1
+
+
+def test_workflow_audits_all_pins() -> None:
+    """CI runs the same audit that a contributor runs."""
+    text = (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
+    assert "run: PIP_AUDIT=.venv-audit/bin/pip-audit requirements/audit" in text
 
 
 def test_version_is_told_alike() -> None:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DATA = Path(__file__).parent.with_name("data")
-_TAP, _TAP_VERSION = "tap-jsonl", "0.3.1"
+_TAP = "tap-jsonl"
+# Made by requirements/remake.
+PINNED = DATA / "tap-jsonl.txt"
 _SAMPLE_ROWS = 5
 # The SDK's figures are for machines; there would be more of them than of everything else.
 _QUIET = {
@@ -88,10 +90,10 @@ def demo(database: Path | None, tap: Path | None, api_version: str | None) -> No
     target = _target()
     if tap is None:
         console.print(
-            f"Finding {_TAP} {_TAP_VERSION}; the first time it is installed from PyPI.", highlight=False
+            f"Finding {_TAP}; the first time it is installed from PyPI, as it is pinned.", highlight=False
         )
         try:
-            tap = installed_tap(_TAP, _TAP_VERSION, cache_path(os.environ))
+            tap = installed_tap(_TAP, PINNED, cache_path(os.environ))
         except TapError as exc:
             raise click.ClickException(str(exc)) from exc
     with ExitStack() as stack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -33,7 +34,7 @@ def cache_path(variables: Mapping[str, str]) -> Path:
     return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "target-databox"
 
 
-def installed_tap(name: str, version: str, cache: Path) -> Path:
+def installed_tap(name: str, pinned: Path, cache: Path) -> Path:
     """The command of a tap, installed on the first call and only found on later ones.
 
     A half-made environment, as an interrupted installation leaves it, is made anew. Of two processes that
@@ -41,14 +42,16 @@ def installed_tap(name: str, version: str, cache: Path) -> Path:
 
     Args:
         name: The distribution's name, which is also the command's.
-        version: The exact version.
+        pinned: The tap with all that it needs, in exact versions with the hashes of their wheels. Other pins
+            make another environment.
         cache: The directory to make the environment in.
 
     Raises:
         TapError: It can't be installed.
     """
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    place = cache / f"{name}-{version}-python{python}"
+    digest = hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]
+    place = cache / f"{name}-{digest}-python{python}"
     command, complete = place / "bin" / name, place / "complete"
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -57,7 +60,7 @@ def installed_tap(name: str, version: str, cache: Path) -> Path:
             if not (complete.exists() and command.exists() and (place / "bin" / "python").exists()):
                 shutil.rmtree(place, ignore_errors=True)
                 venv.create(place, with_pip=True)
-                _install(f"{name}=={version}", place, cache / f"{place.name}.log")
+                _install(name, pinned, place, cache / f"{place.name}.log")
                 complete.touch()
     except (OSError, subprocess.SubprocessError) as exc:
         raise TapError(f"No virtual environment for {name} could be made in {place}: {exc}.") from exc
@@ -71,9 +74,11 @@ def _only_one(path: Path) -> Iterator[None]:
         yield
 
 
-def _install(requirement: str, place: Path, log: Path) -> None:
+def _install(name: str, pinned: Path, place: Path, log: Path) -> None:
     python = str(place / "bin" / "python")
-    command = [python, "-m", "pip", "install", "--disable-pip-version-check", requirement]
+    # Wheels alone: to build one would run code that nothing pins.
+    only = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement", str(pinned)]
+    command = [python, "-m", "pip", "install", "--disable-pip-version-check", *only]
     # The parent's own environment must not leak into the tap's.
     variables = {
         name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}
@@ -90,6 +95,6 @@ def _install(requirement: str, place: Path, log: Path) -> None:
         )
     if done.returncode:
         raise TapError(
-            f"pip could not install {requirement}; is PyPI within reach? "
-            f"What pip said is in {log}. Run this command again once that is mended."
+            f"pip could not install {name} as it is pinned in {pinned}; is PyPI, or a mirror of it, within "
+            f"reach? What pip said is in {log}. Run this command again then, or name a tap-jsonl with --tap."
         )
