@@ -163,30 +163,35 @@ def test_datasets_are_created(client: DataboxClient, http: Http) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "keys", "source"),
+    ("told", "keys", "types"),
     [
-        ({"primaryKeys": ["b", "a"], "dataSourceId": 7}, ("b", "a"), 7),
-        ({"primaryKeys": []}, (), None),
-        ({"primaryKeys": None, "dataSourceId": "7"}, (), None),
-        ({"primaryKeys": None, "errors": [{"message": "No."}]}, None, None),
-        ({}, None, None),
-        ({"errors": [{"message": "No."}]}, None, None),
-        ({"primaryKeys": [{"name": "a"}]}, None, None),
-        ({"primaryKeys": [""]}, None, None),
-        ({"primaryKeys": ["a", None]}, None, None),
-        ({"primaryKeys": {}}, None, None),
-        ({"primaryKeys": False}, None, None),
-        ({"primaryKeys": 0}, None, None),
-        ({"primaryKeys": ""}, None, None),
-        ({"primaryKeys": "a", "dataSourceId": True}, None, None),
+        (
+            {"primaryKeys": ["b", "a"], "schema": [{"name": "a", "dataType": "number"}]},
+            ("b", "a"),
+            {"a": "number"},
+        ),
+        ({"primaryKeys": [], "schema": None}, (), {}),
+        ({"primaryKeys": None, "schema": {"name": "a"}}, (), {}),
+        ({"primaryKeys": None, "errors": [{"message": "No."}]}, None, {}),
+        ({"schema": [{"name": "a", "dataType": None}, {"dataType": "number"}, 7, "a"]}, None, {}),
+        ({}, None, {}),
+        ({"errors": [{"message": "No."}]}, None, {}),
+        ({"primaryKeys": [{"name": "a"}]}, None, {}),
+        ({"primaryKeys": [""]}, None, {}),
+        ({"primaryKeys": ["a", None]}, None, {}),
+        ({"primaryKeys": {}}, None, {}),
+        ({"primaryKeys": False}, None, {}),
+        ({"primaryKeys": 0}, None, {}),
+        ({"primaryKeys": ""}, None, {}),
+        ({"primaryKeys": "a"}, None, {}),
     ],
 )
 def test_details_tell_what_they_tell(
-    client: DataboxClient, http: Http, told: Any, keys: Any, source: Any
+    client: DataboxClient, http: Http, told: Any, keys: Any, types: Any
 ) -> None:
     """The undocumented detail is taken for what is certain in it: null keys are none, odd ones not known."""
     http.get(f"{URL}/v1/datasets/d", json={**ENVELOPE, "id": "d", **told})
-    assert client.dataset("d") == DatasetDetail("d", keys, source)
+    assert client.dataset("d") == DatasetDetail("d", keys, types)
 
 
 def test_rows_are_posted(client: DataboxClient, http: Http) -> None:

@@ -178,12 +178,12 @@ def assert_typed(value: Any) -> None:
             assert_typed(each)
     if not dataclasses.is_dataclass(value):
         return
-    for name, hint in get_type_hints(type(value), vars(values)).items():
+    for name, hint in get_type_hints(type(value), {**vars(values), "Mapping": dict}).items():
         held = getattr(value, name)
         kinds = [getattr(kind, "__origin__", kind) for kind in get_args(hint) or (hint,)]
         if hasattr(hint, "__origin__"):
             kinds = [hint.__origin__]
-        assert type(held) in kinds, f"{name} is {held!r}"
+        assert hint is Any or type(held) in kinds, f"{name} is {held!r}"
         assert_typed(held)
 
 
@@ -230,6 +230,8 @@ def ids_of(found: Any) -> object:
         return found.get("ingestionId") or found.get("id") or (ids_of(inner[0]) if inner else None)
     if hasattr(found, "entries"):
         return ids_of(found.entries)
+    if hasattr(found, "items"):
+        return ids_of(found.items)
     return getattr(found, "id", None) or getattr(found, "ingestion_id", None)
 
 
