@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from target_databox.api.answers import text, word_of
-from target_databox.api.base import BaseClient
+from target_databox.api.answers import ENVELOPE, text, word_of
+from target_databox.api.base import BaseClient, path_of
 from target_databox.api.errors import LOST_ANSWER_STATUSES, RefusedError
 from target_databox.api.v2 import reading, wire
 from target_databox.api.v2.limits import FIRST_PAGE, PAGE_SIZE, UNANSWERED_STATUS
@@ -44,7 +44,7 @@ class DataboxClient(BaseClient):
     def validate_key(self) -> None:
         """Ask whether the key is valid: `KeyRefusedError` when it isn't (O)."""
         route = "/v2/auth/validate-key"
-        answer = self._ask("GET", route, wire.FACTS, may_be_empty=True)
+        answer = self._ask("GET", route, ENVELOPE, may_be_empty=True)
         self._expect_no_problems("GET", route, answer)
 
     def role(self) -> str | None:
@@ -165,15 +165,17 @@ class DataboxClient(BaseClient):
 
     def purge(self, dataset_id: str, idempotency_key: str) -> None:
         """Remove all rows of a dataset; the dataset stays (O). With the same idempotency key once."""
-        self._ask(
+        route = "/v2/datasets/{datasetId}/purge"
+        answer = self._ask(
             "POST",
-            "/v2/datasets/{datasetId}/purge",
-            wire.FACTS,
+            route,
+            ENVELOPE,
             dataset_id,
             headers={IDEMPOTENCY_HEADER: idempotency_key},
             may_be_empty=True,
             role_needed=MAY_PURGE,
         )
+        self._expect_no_problems("POST", path_of(route, (dataset_id,)), answer)
 
     def post_rows(self, dataset_id: str, body: bytes, idempotency_key: str) -> Accepted:
         """Hand over rows for later processing (O); with the same idempotency key once.
