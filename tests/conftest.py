@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, settings
 from target_databox.emulator import Assumptions, Emulator
 from target_databox.emulator.serving.meter import UNLIMITED
 from tests.command import Command
+from tests.finding import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # Most tests start the command. Without bytecode each start compiles all of it again, and standard output is
@@ -71,6 +72,20 @@ def emulator(make_emulator: EmulatorMaker) -> Emulator:
 def command(emulator: Emulator, tmp_path: Path) -> Command:
     """The real command, to be run against `emulator`."""
     return Command(tmp_path, emulator)
+
+
+@pytest.fixture
+def run_on() -> Iterator[Callable[..., Run]]:
+    """Starts runs that find or create datasets, and closes their clients."""
+    runs: list[Run] = []
+
+    def start(emulator: Emulator, **options: Any) -> Run:
+        runs.append(Run(emulator, **options))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.client.close()
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
-import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -18,146 +16,86 @@ from target_databox.api.errors import (
     KeysDifferError,
     LostAnswerError,
 )
-from target_databox.api.retries import patiently
 from target_databox.api.values import DataSource
-from target_databox.destination.resources import ResolvedDataset, Resources
-from target_databox.destination.sources import Sources
+from target_databox.destination.resources import ResolvedDataset
 from target_databox.destination.titles import with_title
 from target_databox.emulator.state.shapes import Account
-from target_databox.versions import DIALECTS, client_class
+from tests.finding import COLUMNS, Column, asked, id_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from target_databox.emulator import Emulator
     from tests.conftest import EmulatorMaker
+    from tests.finding import Run
+
+both = pytest.mark.parametrize("version", ["v1", "v2"])
+# The route that tells a dataset's keys.
+DETAIL = {"v1": "dataset", "v2": "schema"}
+# The lists of data sources and of datasets.
+LISTS = {
+    "v1": ("GET /v1/accounts/{accountId}/data-sources", "GET /v1/data-sources/{dataSourceId}/datasets"),
+    "v2": ("GET /v2/data-sources", "GET /v2/datasets"),
+}
 
 
-class Column(NamedTuple):
-    """A column to declare."""
-
-    name: str
-    data_type: str | None
-
-
-COLUMNS = (Column("id", "number"), Column("ok", None))
-
-
-class Turns:
-    """A budget without limits that counts its turns."""
-
-    waited_seconds = 0.0
-
-    def __init__(self) -> None:
-        self.taken = 0
-
-    def wait_turn(self) -> None:
-        """Take a turn."""
-        self.taken += 1
-
-    def refused(self, retry_after_seconds: float | None) -> None:
-        """Learn of a 429."""
-
-    def succeeded(self) -> None:
-        """Learn of an answer."""
-
-
-def new_key() -> str:
-    """An idempotency key."""
-    return str(uuid.uuid4())
-
-
-class Run:
-    """What one run of the target has: a client, patience without waits, and its resources."""
-
-    def __init__(
-        self, emulator: Emulator, *, version: str = "v1", retry_seconds: float = 5.0, **settings: Any
-    ) -> None:
-        self.meanwhile: dict[str, Callable[[], object]] = {}
-        self.turns = Turns()
-        self.client = client_class(version)(
-            emulator.url,
-            emulator.api_key,
-            request_timeout_seconds=5,
-            account_id=settings.get("account_id"),
-            on_exchange=self._pass,
-        )
-        patience = functools.partial(
-            patiently, budget=self.turns, retry_seconds=retry_seconds, rest=lambda _: None, now=lambda: 0.0
-        )
-        self.sources = Sources(self.client, patience, dialect=DIALECTS[version], new_key=new_key, **settings)
-        self.resources = Resources(
-            self.client, patience, self.sources, dialect=DIALECTS[version], new_key=new_key
-        )
-        self.dataset = self.resources.resolve_dataset
-
-    def _pass(self, exchange: Any) -> None:
-        happening = self.meanwhile.pop(f"{exchange.method} {exchange.route}", None)
-        if happening:
-            happening()
-
-
-@pytest.fixture
-def run_on() -> Iterator[Callable[..., Run]]:
-    """Starts runs, and closes their clients."""
-    runs: list[Run] = []
-
-    def start(emulator: Emulator, **options: Any) -> Run:
-        runs.append(Run(emulator, **options))
-        return runs[-1]
-
-    yield start
-    for run in runs:
-        run.client.close()
-
-
-def asked(emulator: Emulator) -> list[str]:
-    """The routes that were asked, in order."""
-    return [str(each.route) for each in emulator.log]
-
-
-def test_first_run_creates_everything(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+@both
+def test_first_run_creates_everything(emulator: Emulator, run_on: Callable[..., Run], version: str) -> None:
     """A first run creates data source and dataset with its title, zone, keys and columns."""
-    run = run_on(emulator, data_source_title=" Shop ", timezone="Europe/Berlin")
+    run = run_on(emulator, version=version, data_source_title=" Shop ", timezone="Europe/Berlin")
     found = run.dataset("orders", "Orders", primary_keys=["id"], columns=COLUMNS)
     [source], [dataset] = emulator.store.data_sources(), emulator.store.datasets()
     assert (source.title, source.timezone) == ("Shop", "Europe/Berlin")
     assert (dataset.title, dataset.keys, dataset.data_source_id) == ("Orders", ("id",), source.id)
-    assert found == ResolvedDataset(dataset.id, "Orders", created=True, keys=("id",), keys_known=True)
+    assert found == ResolvedDataset(
+        id_in(version, dataset), "Orders", created=True, keys=("id",), keys_known=True
+    )
     assert run.sources.resolve_data_source()[1]
+    accounts = {"v1": ["accounts"], "v2": ["organization", "accounts"]}[version]
     assert asked(emulator) == [
-        "accounts",
+        *accounts,
         "data_sources",
         "create_data_source",
         "data_sources",
+        *({"v1": [], "v2": ["data_source"]}[version]),
         "datasets",
         "create_dataset",
         "datasets",
     ]
+    assert {each.version for each in emulator.log} == {version}
     assert run.turns.taken == len(asked(emulator))
 
 
-def test_second_run_finds_everything(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+@both
+def test_second_run_finds_everything(emulator: Emulator, run_on: Callable[..., Run], version: str) -> None:
     """A second run finds what the first made, with as few requests as that takes."""
-    first = run_on(emulator).dataset("orders", "Orders", primary_keys=["id"])
+    first = run_on(emulator, version=version).dataset("orders", "Orders", primary_keys=["id"])
     emulator.log.clear()
-    run = run_on(emulator)
+    run = run_on(emulator, version=version)
     second = run.dataset("orders", " Orders ", primary_keys=["id"])
     assert second == ResolvedDataset(first.id, "Orders", created=False, keys=("id",), keys_known=True)
     assert not run.sources.resolve_data_source()[1]
-    assert asked(emulator) == ["accounts", "data_sources", "datasets", "dataset"]
+    assert (
+        asked(emulator)
+        == {
+            "v1": ["accounts", "data_sources", "datasets", "dataset"],
+            "v2": ["organization", "accounts", "data_sources", "data_source", "datasets", "schema"],
+        }[version]
+    )
 
 
-def test_lists_are_read_once(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+@both
+def test_lists_are_read_once(emulator: Emulator, run_on: Callable[..., Run], version: str) -> None:
     """Further streams cost no further listing while theirs exist."""
     names = ["a", "b", "c"]
     for name in names:
-        run_on(emulator).dataset(name, name)
+        run_on(emulator, version=version).dataset(name, name)
     emulator.log.clear()
-    run = run_on(emulator, account_id=123456)
+    run = run_on(emulator, version=version, account_id=123456)
     for name in names:
         run.dataset(name, name)
-    assert asked(emulator) == ["data_sources", "datasets", "dataset", "dataset", "dataset"]
+    source = {"v1": ["data_sources"], "v2": ["data_sources", "data_source"]}[version]
+    assert asked(emulator) == [*source, "datasets", *[DETAIL[version]] * 3]
 
 
 def test_configured_sources_cost_one_lookup(emulator: Emulator, run_on: Callable[..., Run]) -> None:
@@ -174,24 +112,32 @@ def test_configured_sources_cost_one_lookup(emulator: Emulator, run_on: Callable
     assert asked(emulator) == ["datasets", "dataset"]
 
 
-def test_configured_datasets_cost_one_request(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+@both
+def test_configured_datasets_cost_one_request(
+    emulator: Emulator, run_on: Callable[..., Run], version: str
+) -> None:
     """A dataset by id is used without creating, or even looking for, a data source."""
     dataset = emulator.store.create_dataset("D", emulator.store.create_data_source("Other").id, ["id"])
-    found = run_on(emulator).dataset("s", "ignored", dataset_id=dataset.id, primary_keys=["id"])
-    assert found == ResolvedDataset(dataset.id, None, created=False, keys=("id",), keys_known=True)
-    assert asked(emulator) == ["dataset"]
+    found = run_on(emulator, version=version).dataset(
+        "s", "ignored", dataset_id=id_in(version, dataset), primary_keys=["id"]
+    )
+    assert found == ResolvedDataset(
+        id_in(version, dataset), None, created=False, keys=("id",), keys_known=True
+    )
+    assert asked(emulator) == [DETAIL[version]]
 
 
+@both
 @pytest.mark.parametrize("status", ["404", "400"])
 def test_unknown_datasets_are_named(
-    make_emulator: EmulatorMaker, run_on: Callable[..., Run], status: str
+    make_emulator: EmulatorMaker, run_on: Callable[..., Run], status: str, version: str
 ) -> None:
     """A configured dataset that doesn't exist is an error that names the setting."""
     emulator = make_emulator(unknown_id_status=status)
     with pytest.raises(
-        DatasetError, match=r"The dataset nope of the stream 's' can't be used: .* Correct dataset_ids"
+        DatasetError, match=r"The dataset 99 of the stream 's' can't be used: .* Correct dataset_ids"
     ):
-        run_on(emulator).dataset("s", "S", dataset_id="nope")
+        run_on(emulator, version=version).dataset("s", "S", dataset_id="99")
     assert not emulator.store.data_sources()
 
 
@@ -251,15 +197,18 @@ def test_forbidden_accounts_are_named(emulator: Emulator, run_on: Callable[..., 
         run_on(emulator, account_id=123456).sources.resolve_data_source()
 
 
-def test_several_accounts_need_a_choice(make_emulator: EmulatorMaker, run_on: Callable[..., Run]) -> None:
+@both
+def test_several_accounts_need_a_choice(
+    make_emulator: EmulatorMaker, run_on: Callable[..., Run], version: str
+) -> None:
     """With several accounts and no setting, an error lists them; with the setting it is that one."""
-    emulator = make_emulator(accounts=[Account(1, "A"), Account(2, "B")])
+    emulator = make_emulator(accounts=[Account(1, "A", "agency"), Account(2, "B")])
     with pytest.raises(AccountError) as caught:
-        run_on(emulator).sources.resolve_data_source()
+        run_on(emulator, version=version).sources.resolve_data_source()
     assert str(caught.value) == (
         'The API key can see several accounts: 1 "A", 2 "B". Set account_id to one of them.'
     )
-    source, _ = run_on(emulator, account_id=2).sources.resolve_data_source()
+    source, _ = run_on(emulator, version=version, account_id=2).sources.resolve_data_source()
     assert [each.id for each in emulator.store.data_sources(2)] == [source.id]
 
 
@@ -270,17 +219,19 @@ def test_no_account_is_an_error(emulator: Emulator, run_on: Callable[..., Run]) 
         run_on(emulator).sources.resolve_account()
 
 
+@both
 def test_oldest_of_several_is_used(
-    emulator: Emulator, run_on: Callable[..., Run], caplog: pytest.LogCaptureFixture
+    emulator: Emulator, run_on: Callable[..., Run], caplog: pytest.LogCaptureFixture, version: str
 ) -> None:
     """Of several with one title the oldest is used, with a warning that names the setting."""
     sources = [emulator.store.create_data_source(" Shop") for _ in range(2)]
     datasets = [emulator.store.create_dataset("S", sources[0].id, []) for _ in range(3)]
-    run = run_on(emulator, data_source_title="Shop")
-    assert run.dataset("s", "S").id == datasets[0].id
+    run = run_on(emulator, version=version, data_source_title="Shop")
+    ids = [id_in(version, each) for each in datasets]
+    assert run.dataset("s", "S").id == ids[0]
     assert f"The oldest, {sources[0].id}, is used; set data_source_id" in caplog.text
-    assert f"The oldest, {datasets[0].id}, is used; set dataset_ids" in caplog.text
-    assert all(each.id in caplog.text for each in datasets)
+    assert f"The oldest, {ids[0]}, is used; set dataset_ids" in caplog.text
+    assert all(each in caplog.text for each in ids)
 
 
 def unsupported(emulator: Emulator, *ids: int) -> None:
@@ -391,67 +342,76 @@ def test_age_is_by_creation_then_id() -> None:
     assert with_title(things, "t") == []
 
 
+@both
 def test_racing_runs_agree(
-    emulator: Emulator, run_on: Callable[..., Run], caplog: pytest.LogCaptureFixture
+    emulator: Emulator, run_on: Callable[..., Run], caplog: pytest.LogCaptureFixture, version: str
 ) -> None:
     """When another run creates the same meanwhile, the older one is used, whoever made it."""
-    run = run_on(emulator)
+    run = run_on(emulator, version=version)
     theirs: list[Any] = []
-    run.meanwhile["GET /v1/accounts/{accountId}/data-sources"] = lambda: theirs.append(
+    run.meanwhile[LISTS[version][0]] = lambda: theirs.append(
         emulator.store.create_data_source("target-databox")
     )
     source, is_ours = run.sources.resolve_data_source()
     assert (source.id, is_ours) == (theirs[0].id, False)
-    run.meanwhile["GET /v1/data-sources/{dataSourceId}/datasets"] = lambda: theirs.append(
+    run.meanwhile[LISTS[version][1]] = lambda: theirs.append(
         emulator.store.create_dataset("S", source.id, ["id"])
     )
     found = run.dataset("s", "S", primary_keys=["id"])
-    assert found == ResolvedDataset(theirs[1].id, "S", created=False, keys=("id",), keys_known=True)
-    run.meanwhile["POST /v1/datasets"] = lambda: emulator.store.create_dataset("T", source.id, [])
+    assert found == ResolvedDataset(
+        id_in(version, theirs[1]), "S", created=False, keys=("id",), keys_known=True
+    )
+    run.meanwhile[f"POST /{version}/datasets"] = lambda: emulator.store.create_dataset("T", source.id, [])
     assert run.dataset("t", "T").created
 
 
-def test_taken_titles_are_found(make_emulator: EmulatorMaker, run_on: Callable[..., Run]) -> None:
+@both
+def test_taken_titles_are_found(
+    make_emulator: EmulatorMaker, run_on: Callable[..., Run], version: str
+) -> None:
     """Where a title may be taken only once, a lost race finds the winner's."""
     emulator = make_emulator(same_titles="refused")
-    run = run_on(emulator)
+    run = run_on(emulator, version=version)
     source, _ = run.sources.resolve_data_source()
-    run.meanwhile["GET /v1/data-sources/{dataSourceId}/datasets"] = lambda: emulator.store.create_dataset(
-        "S", source.id, []
-    )
-    assert run.dataset("s", "S", columns=COLUMNS).id == emulator.store.datasets()[0].id
+    run.meanwhile[LISTS[version][1]] = lambda: emulator.store.create_dataset("S", source.id, [])
+    assert run.dataset("s", "S", columns=COLUMNS).id == id_in(version, emulator.store.datasets()[0])
 
 
+@both
 @pytest.mark.parametrize("fault", [{"drop": "after"}, {"status": 503, "after_write": True}])
 @pytest.mark.parametrize("retry_seconds", [0, 5])
 def test_lost_creations_are_found(
-    emulator: Emulator, run_on: Callable[..., Run], fault: dict[str, Any], retry_seconds: float
+    emulator: Emulator, run_on: Callable[..., Run], fault: dict[str, Any], retry_seconds: float, version: str
 ) -> None:
     """A creation whose answer is lost after it was done is found in the list, not made twice."""
     emulator.faults.add("create_data_source", times=1, **fault)
     emulator.faults.add("create_dataset", times=1, **fault)
-    found = run_on(emulator, retry_seconds=retry_seconds).dataset("s", "S", primary_keys=["id"])
+    found = run_on(emulator, version=version, retry_seconds=retry_seconds).dataset(
+        "s", "S", primary_keys=["id"]
+    )
     assert (len(emulator.store.data_sources()), len(emulator.store.datasets())) == (1, 1)
     assert (found.created, found.keys) == (False, ("id",))
 
 
+@both
 @pytest.mark.parametrize("fault", [{"drop": "before"}, {"status": 503}])
 def test_undone_creations_are_repeated(
-    emulator: Emulator, run_on: Callable[..., Run], fault: dict[str, Any]
+    emulator: Emulator, run_on: Callable[..., Run], fault: dict[str, Any], version: str
 ) -> None:
     """A creation whose answer is lost before it was done is made after the list doesn't show it."""
     emulator.faults.add("create_data_source", times=2, **fault)
     emulator.faults.add("create_dataset", times=2, **fault)
-    assert run_on(emulator).dataset("s", "S").created
+    assert run_on(emulator, version=version).dataset("s", "S").created
     assert (len(emulator.store.data_sources()), len(emulator.store.datasets())) == (1, 1)
     assert asked(emulator).count("create_dataset") == 3
 
 
-def test_undone_creations_end(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+@both
+def test_undone_creations_end(emulator: Emulator, run_on: Callable[..., Run], version: str) -> None:
     """A creation that is never done is an error once patience is over."""
     emulator.faults.add("create_data_source", status=503)
     with pytest.raises(LostAnswerError, match="status 503"):
-        run_on(emulator, retry_seconds=0).sources.resolve_data_source()
+        run_on(emulator, version=version, retry_seconds=0).sources.resolve_data_source()
 
 
 def test_lagging_lists_are_not_trusted(emulator: Emulator, run_on: Callable[..., Run]) -> None:
@@ -490,10 +450,13 @@ def test_schema_is_declared_on_demand(make_emulator: EmulatorMaker, run_on: Call
     assert [body.get("schema") for body in bodies] == [[{"name": "id", "dataType": "number"}], None, None]
 
 
-def test_refused_creations_name_the_stream(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+@both
+def test_refused_creations_name_the_stream(
+    emulator: Emulator, run_on: Callable[..., Run], version: str
+) -> None:
     """A dataset that the API won't create is an error with its stream; a key without permission stays one."""
     emulator.faults.add("create_dataset", status=400)
-    run = run_on(emulator)
+    run = run_on(emulator, version=version)
     with pytest.raises(
         DatasetError, match=r"The dataset 'S' of the stream 's' could not be created in the data source"
     ):
@@ -504,20 +467,24 @@ def test_refused_creations_name_the_stream(emulator: Emulator, run_on: Callable[
         run.dataset("s", "S", columns=COLUMNS)
 
 
-def test_refused_sources_name_the_settings(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+@both
+def test_refused_sources_name_the_settings(
+    emulator: Emulator, run_on: Callable[..., Run], version: str
+) -> None:
     """A data source that the API won't create is an error that names title and time zone."""
     with pytest.raises(
         DataSourceError, match=r"with the time zone Mars/Base: .*Check data_source_title and timezone\."
     ):
-        run_on(emulator, timezone="Mars/Base").sources.resolve_data_source()
+        run_on(emulator, version=version, timezone="Mars/Base").sources.resolve_data_source()
 
 
-def test_other_keys_are_an_error(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+@both
+def test_other_keys_are_an_error(emulator: Emulator, run_on: Callable[..., Run], version: str) -> None:
     """Keys that differ are an error that names both; their order doesn't matter."""
-    run_on(emulator).dataset("s", "S", primary_keys=["a", "b"])
-    assert run_on(emulator).dataset("s", "S", primary_keys=["b", "a"]).keys == ("a", "b")
+    run_on(emulator, version=version).dataset("s", "S", primary_keys=["a", "b"])
+    assert run_on(emulator, version=version).dataset("s", "S", primary_keys=["b", "a"]).keys == ("a", "b")
     with pytest.raises(KeysDifferError) as caught:
-        run_on(emulator).dataset("s", "S")
+        run_on(emulator, version=version).dataset("s", "S")
     error = caught.value
     assert str(error) == (
         f"The dataset {error.dataset_id} of the stream 's' has the primary keys a, b, and the "
@@ -579,42 +546,48 @@ def test_null_keys_are_none(emulator: Emulator, run_on: Callable[..., Run]) -> N
         run_on(emulator).dataset("s", "S", primary_keys=["id"])
 
 
-def test_wrong_keys_end_everything(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+@both
+def test_wrong_keys_end_everything(emulator: Emulator, run_on: Callable[..., Run], version: str) -> None:
     """A 401 is never taken for anything else, also on the undocumented route."""
-    run_on(emulator).dataset("s", "S")
-    emulator.faults.add("dataset", status=401)
+    run_on(emulator, version=version).dataset("s", "S")
+    emulator.faults.add(DETAIL[version], status=401)
     with pytest.raises(KeyRefusedError):
-        run_on(emulator).dataset("s", "S")
+        run_on(emulator, version=version).dataset("s", "S")
 
 
+@both
 @pytest.mark.parametrize("capitals", [False, True])
-def test_streams_share_no_dataset(emulator: Emulator, run_on: Callable[..., Run], capitals: bool) -> None:
+def test_streams_share_no_dataset(
+    emulator: Emulator, run_on: Callable[..., Run], capitals: bool, version: str
+) -> None:
     """Two streams on one dataset are an error that names both; the same stream again is not."""
-    run = run_on(emulator)
+    run = run_on(emulator, version=version)
     first = run.dataset("s", "S")
     assert run.dataset("s", "S").id == first.id
     with pytest.raises(DatasetError, match="The streams 's' and 't' would both load into"):
         run.dataset("t", "T", dataset_id=first.id.upper() if capitals else first.id)
 
 
+@both
 @pytest.mark.parametrize("title", ["", "  ", "x" * 256])
-def test_titles_have_limits(emulator: Emulator, run_on: Callable[..., Run], title: str) -> None:
+def test_titles_have_limits(emulator: Emulator, run_on: Callable[..., Run], title: str, version: str) -> None:
     """A title must have 1 to 255 characters after trimming, and the setting is named."""
     with pytest.raises(DatasetError, match=r"must have 1 to 255 characters.*dataset_titles"):
-        run_on(emulator).dataset("s", title)
+        run_on(emulator, version=version).dataset("s", title)
     with pytest.raises(DataSourceError, match="data_source_title must have 1 to 255 characters"):
-        run_on(emulator, data_source_title=title).sources.resolve_data_source()
+        run_on(emulator, version=version, data_source_title=title).sources.resolve_data_source()
     assert not emulator.store.data_sources()
 
 
-def test_finding_changes_nothing(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+@both
+def test_finding_changes_nothing(emulator: Emulator, run_on: Callable[..., Run], version: str) -> None:
     """Looking for a data source creates none."""
-    run = run_on(emulator)
+    run = run_on(emulator, version=version)
     assert run.sources.find_data_source() is None
     assert not emulator.store.data_sources()
     source = emulator.store.create_data_source("target-databox")
     for settings in ({}, {"data_source_id": source.id}, {"data_source_id": source.id, "account_id": 123456}):
-        found = run_on(emulator, **settings).sources.find_data_source()
+        found = run_on(emulator, version=version, **settings).sources.find_data_source()
         assert found is not None
         assert found.id == source.id
     assert not [route for route in asked(emulator) if route.startswith("create")]

@@ -25,6 +25,8 @@ class Dialect:
             be one, and carried out once.
         things_are_readable: Whether documented routes read one data source and one dataset, so that one
             that they do not know is gone.
+        lists_all_datasets: Whether the list of datasets is that of the whole account, each with its data
+            source; else it is that of one data source.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Dialect:
     ids_are_numbers: bool
     resends_are_recognised: bool
     things_are_readable: bool
+    lists_all_datasets: bool
 
     @property
     def frame_bytes(self) -> int:

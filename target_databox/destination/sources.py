@@ -17,6 +17,7 @@ from target_databox.api.errors import (
     KeyRefusedError,
     MissingError,
     RefusedError,
+    SetupError,
 )
 from target_databox.api.values import DataSource
 from target_databox.destination.creation import create_once
@@ -120,7 +121,7 @@ class Sources:
             DataSourceError: The configured id is in no list or takes no data, or the title can't be used.
         """
         if self._data_source_id is None:
-            return self._choose(self._data_sources(self._certain_account_id()))
+            return self._choose(self._existing_sources(self._certain_account_id()))
         seen = []
         for source in self._every_source():
             if source.id == self._data_source_id:
@@ -154,11 +155,20 @@ class Sources:
         return self._source
 
     def datasets_of(self, source: DataSource) -> tuple[Dataset, ...]:
-        """The datasets of a data source, without those of others that the list may have."""
+        """The datasets of a data source, without those of others that the list may have.
+
+        Raises:
+            AccountError: The list is that of an account, and the account is not certain.
+        """
         if self._data_source_id is not None and self._dialect.things_are_readable:
             self._patience(lambda: self._client.data_source(source.id))
+        if self._dialect.lists_all_datasets:
+            # Another account's list would not show them, and each run would create them once more.
+            self._certain_account_id()
         listed = whole_list(self._patience, "datasets", lambda page: self._client.datasets(source.id, page))
-        return tuple(each for each in listed if each.data_source_id in (None, source.id))
+        if not self._dialect.lists_all_datasets:
+            return listed
+        return tuple(each for each in listed if each.data_source_id == source.id)
 
     def check_support(self) -> None:
         """Look whether a configured data source takes data, before the first dataset is created in it.
@@ -250,7 +260,7 @@ class Sources:
         """The data sources that could have been meant, as far as they can be read."""
         try:
             return list(self._every_source())
-        except (DataboxError, AccountError):
+        except (DataboxError, SetupError):
             return []
 
     def _every_source(self) -> Iterator[DataSource]:

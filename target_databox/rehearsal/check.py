@@ -202,7 +202,7 @@ class Check:
     def _look_at_account(self, client: AnyClient, sources: Sources) -> bool:
         settings = self._settings
         try:
-            if settings.data_source_id is not None:
+            if settings.data_source_id is not None and not settings.dialect.lists_all_datasets:
                 self._look_past_account(sources)
                 return True
             if settings.account_id is not None:
@@ -264,7 +264,7 @@ class Check:
         if source is not None:
             try:
                 titles = [dataset.title or "" for dataset in sources.datasets_of(source)]
-            except DataboxError as error:
+            except (DataboxError, SetupError) as error:
                 self._fail("datasets", *_problem_and_advice(error))
                 return
             self._note(

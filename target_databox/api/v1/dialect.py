@@ -17,4 +17,5 @@ V1: Final = Dialect(
     ids_are_numbers=False,
     resends_are_recognised=False,
     things_are_readable=False,
+    lists_all_datasets=False,
 )

@@ -17,4 +17,5 @@ V2: Final = Dialect(
     ids_are_numbers=True,
     resends_are_recognised=True,
     things_are_readable=True,
+    lists_all_datasets=True,
 )
