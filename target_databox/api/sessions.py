@@ -93,7 +93,7 @@ class ApiAdapter(HTTPAdapter):
         Args:
             request: The request, whole.
             stream: Whether the answer's body is left unread.
-            timeout: Longest wait for a connection, and how long the try may take in all, in seconds.
+            timeout: Longest wait for a connection, and for the other side's next word, in seconds.
             verify: True, or the path of the certificates to trust.
             cert: Not used by Databox.
             proxies: Proxies by scheme.
@@ -103,7 +103,6 @@ class ApiAdapter(HTTPAdapter):
             requests.RequestException: Anything else that `requests` reports.
             urllib3.exceptions.HTTPError: Likewise, in urllib3's own words.
         """
-        this_try.begin(timeout[1] if timeout else None)
         try:
             return super().send(
                 request,

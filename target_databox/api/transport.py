@@ -147,6 +147,7 @@ class Transport:
         status: int | None = None
         payload = bytearray()
         started = time.perf_counter()
+        this_try.begin(self._timeout_seconds)
         try:
             # Straight to the adapter: no redirect is looked at, no cookie kept.
             response = session.get_adapter(request.url).send(
