@@ -3,6 +3,9 @@
 No STATE ahead of durable outcomes; rows with keys as the last writer left them, never an older one on top of
 a newer one; rows without keys exactly once; sums that add up; a budget and a memory that are kept; no error
 without a cause in the world.
+
+Under API v2 more: whatever happens to a run, none of its rows is stored twice or out of order, nothing is
+looked for and nothing waited for after a lost answer, and no row is sent again that the API has named.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from target_databox.api.errors import IdempotencyError
 from target_databox.delivery.errors import (
     LoadingError,
     RejectedError,
@@ -20,6 +24,7 @@ from target_databox.delivery.errors import (
 if TYPE_CHECKING:
     from target_databox.delivery.batches import Lane
     from tests.simulated_databox import SimulatedDataset
+    from tests.simulated_plan import Plan
     from tests.simulation import Run, World
 
 DEADLINE_SECONDS = 20.0
@@ -87,13 +92,23 @@ def check_reject(world: World, message: Message, reason: str) -> None:
 
 
 def check_bounds(run: Run) -> None:
-    """Window and memory are kept."""
+    """Window and memory are kept; under v2 no lost answer is looked for, and nothing held for it."""
     plan, dispatcher = run.world.plan, run.dispatcher
+    if run.version == "v2" and any(lane.search or lane.copies or lane.holds for lane in run.lanes):
+        raise ViolationError("a lost answer is looked for, or waited for")
     if dispatcher.unconfirmed_batches > plan.window:
         raise ViolationError(f"{dispatcher.unconfirmed_batches} batches in a window of {plan.window}")
     most = plan.unconfirmed_bytes + ONE_LINE_BYTES * plan.line_rows
     if dispatcher.held_bytes > most:
         raise ViolationError(f"{dispatcher.held_bytes} bytes are held, {most} allowed")
+
+
+def check_haste(run: Run) -> None:
+    """A run of v2 that has nothing left to do does not wait at its end."""
+    dispatcher = run.dispatcher
+    is_idle = run.free == run.world.plan.workers and not run.writing and run.can_write
+    if run.version == "v2" and run.has_read_all and is_idle and not dispatcher.open_rows:
+        raise ViolationError("every row has its outcome, and the run goes on")
 
 
 def check_budget(run: Run) -> None:
@@ -125,14 +140,16 @@ def _is_accounted(world: World, lane: Lane) -> bool:
     """Whether confirmed rows are those that were appended or overwritten, where nothing went wrong."""
     plan, counts = world.plan, lane.counts
     goes_wrong = plan.lost_before + plan.lost_after + plan.hanging + plan.failing + plan.stuck
-    if (
-        goes_wrong
-        or plan.fickle
-        or plan.nap
-        or (plan.bad and not (plan.refuses or lane.destination.resends_safely))
-    ):
+    is_named = lane.destination.resends_are_recognised and _names_all(plan)
+    is_told = plan.refuses or lane.destination.resends_safely or is_named
+    if goes_wrong or plan.fickle or plan.nap or (plan.bad and not is_told):
         return True
     return counts.confirmed == counts.appended + counts.overwritten + counts.unknown_counts
+
+
+def _names_all(plan: Plan) -> bool:
+    """Whether the API names every row that it rejects, and rejects no others with them."""
+    return plan.names in ("all", "twice") and not plan.rejects_whole
 
 
 def _check_before_reject(run: Run) -> None:
@@ -157,6 +174,9 @@ def _check_before_reject(run: Run) -> None:
 def check_error(world: World, error: BaseException) -> None:
     """No run fails without a cause in its world."""
     plan = world.plan
+    if isinstance(error.__cause__, IdempotencyError):
+        raise ViolationError("an idempotency key was used for other input") from error
+    is_v2 = world.versions[-1] == "v2"
     outage = plan.down or plan.lists_down
     lossy = plan.lost_before + plan.lost_after + plan.hanging
     is_broken = lossy >= 0.5 or plan.nap
@@ -172,10 +192,32 @@ def check_error(world: World, error: BaseException) -> None:
         RejectedError: not plan.keeps_rejects and is_rejecting,
         RejectsLimitError: plan.rejects_limit < plan.rows and is_rejecting,
         LoadingError: outage or is_broken or plan.key_refused_at is not None,
-        UnconfirmedError: plan.stuck or is_broken or is_wordless or is_confused,
+        UnconfirmedError: plan.stuck or plan.nap or is_wordless or (not is_v2 and (is_broken or is_confused)),
     }
     if not causes.get(type(error), plan.disk_full_at or plan.pipe_closed_at):  # type: ignore[call-overload]
         raise ViolationError(f"a run failed without a cause: {error!r}") from error
+
+
+def check_each_run(world: World) -> None:
+    """Under v2 every single run keeps order and sends nothing in vain, however it ends."""
+    plan = world.plan
+    is_sent_once = not plan.failing and (_names_all(plan) or not (plan.bad or plan.fickle))
+    for index in range(len(plan.streams)):
+        dataset = world.server.datasets[f"d{index}"]
+        unsure = _unsure(world, index)
+        went_back = {each for each in _of_v2(world, dataset.went_back_within) if each[0] not in unsure}
+        if went_back and (plan.keeps_rejects or not plan.failing):
+            raise ViolationError(
+                f"an older row of the same run landed on a newer one (key, run): {went_back}"
+            )
+        if not dataset.keyed and (doubled := _of_v2(world, dataset.doubled)):
+            raise ViolationError(f"rows twice in d{index} (row, run): {doubled}")
+        if is_sent_once and (again := _of_v2(world, dataset.accepted_again)):
+            raise ViolationError(f"rows in two ingestions of d{index} (row, run): {again}")
+
+
+def _of_v2(world: World, found: set[tuple[Any, int]]) -> set[tuple[Any, int]]:
+    return {(what, run) for what, run in found if run and world.versions[run - 1] == "v2"}
 
 
 def check_order(world: World) -> None:

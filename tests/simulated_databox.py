@@ -7,7 +7,7 @@ import heapq
 import itertools
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from target_databox.api.errors import (
     KeyRefusedError,
@@ -21,6 +21,7 @@ from target_databox.api.errors import (
 from target_databox.api.v1.limits import PAGE_SIZE
 from target_databox.api.values import Accepted, Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.requests import AskOutcome, PostRows, ReadIngestion, ReadList, Request
+from tests.simulated_v2 import FaceOfV2
 
 if TYPE_CHECKING:
     import random
@@ -40,9 +41,28 @@ WORDS = {
 }
 
 
+class Wire(NamedTuple):
+    """What is on the wire beside the path: a body, an idempotency key, and whose request it is.
+
+    Attributes:
+        version: The version of the API that the run speaks.
+        run: The run, from 1; 0 is somebody else.
+    """
+
+    body: bytes
+    key: str
+    version: str
+    run: int
+
+
 @dataclass
 class StoredIngestion:
-    """One ingestion as the server knows it: the outcome is appended, overwritten and rejected rows."""
+    """One ingestion as the server knows it: the outcome is appended, overwritten and rejected rows.
+
+    Attributes:
+        run: The run that made it; 0 for somebody else.
+        rejected: Those of its rows that are bad, or were found to be.
+    """
 
     id: str
     rows: list[dict[str, Any]]
@@ -54,6 +74,8 @@ class StoredIngestion:
     outcome: tuple[int, int, int] | None = None
     is_silent: bool = False
     status: IngestionStatus = IngestionStatus.PENDING
+    run: int = 0
+    rejected: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -62,6 +84,9 @@ class SimulatedDataset:
 
     Attributes:
         went_back: Keys whose row was replaced by an older one.
+        went_back_within: Those for which one run did so, with that run.
+        doubled: Rows without a key that one run had stored twice, with that run.
+        accepted_again: Rows that are in two ingestions of one run, with that run.
     """
 
     keyed: bool
@@ -74,6 +99,12 @@ class SimulatedDataset:
     by_age: list[StoredIngestion] = field(default_factory=list)
     pending: list[tuple[float, int, StoredIngestion]] = field(default_factory=list)
     went_back: set[Any] = field(default_factory=set)
+    went_back_within: set[tuple[Any, int]] = field(default_factory=set)
+    doubled: set[tuple[int, int]] = field(default_factory=set)
+    accepted_again: set[tuple[int, int]] = field(default_factory=set)
+    accepted: set[tuple[int, int]] = field(default_factory=set)
+    writers: dict[Any, int] = field(default_factory=dict)
+    stored_by: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, ingestion: StoredIngestion) -> None:
         """Take in an ingestion that is processed later."""
@@ -88,7 +119,7 @@ class SimulatedDataset:
             if ingestion.fails:
                 self._fail(ingestion, self.plan.fails_as)
             else:
-                ingestion.outcome = self._judge(ingestion.rows)
+                ingestion.outcome = self._judge(ingestion)
                 ingestion.status = IngestionStatus.DONE
 
     def _fail(self, ingestion: StoredIngestion, fails_as: str) -> None:
@@ -97,20 +128,26 @@ class SimulatedDataset:
         rows = ingestion.rows
         if fails_as == "none":
             ingestion.outcome = (0, 0, len(rows))
+        elif fails_as == "purged":
+            # It was stored, and is no longer.
+            ingestion.outcome = (len(rows), 0, 0)
         else:
-            appended, overwritten, _ = self._store(rows[: len(rows) // 2])
+            appended, overwritten, _ = self._store(rows[: len(rows) // 2], ingestion.run)
             ingestion.outcome = (appended, overwritten, 0)
 
-    def _judge(self, rows: list[dict[str, Any]]) -> tuple[int, int, int]:
+    def _judge(self, ingestion: StoredIngestion) -> tuple[int, int, int]:
+        rows = ingestion.rows
         good = [row for row in rows if not row.get("bad")]
         if self.plan.fickle:
             good = [row for row in good if row["n"] < 1 or self.rand.random() >= self.plan.fickle]
+        kept = {id(row) for row in good}
+        ingestion.rejected = [row for row in rows if id(row) not in kept]
         if self.plan.rejects_whole and len(good) < len(rows):
             return 0, 0, len(rows)
-        appended, overwritten, _ = self._store(good)
+        appended, overwritten, _ = self._store(good, ingestion.run)
         return appended, overwritten, len(rows) - len(good)
 
-    def _store(self, rows: list[dict[str, Any]]) -> tuple[int, int, int]:
+    def _store(self, rows: list[dict[str, Any]], run: int) -> tuple[int, int, int]:
         appended = overwritten = rejected = 0
         for row in rows:
             if row.get("bad"):
@@ -119,18 +156,30 @@ class SimulatedDataset:
                 overwritten += 1
                 if self.rows[row["id"]]["n"] > row["n"]:
                     self.went_back.add(row["id"])
+                    if self.writers.get(row["id"]) == run:
+                        self.went_back_within.add((row["id"], run))
                 self.rows[row["id"]] = row
+                self.writers[row["id"]] = run
             else:
                 appended += 1
                 if self.keyed:
                     self.rows[row["id"]] = row
+                    self.writers[row["id"]] = run
                 else:
-                    self.log.append(row)
-                    self.logged.add(row["n"])
+                    self._append(row, run)
         return appended, overwritten, rejected
+
+    def _append(self, row: dict[str, Any], run: int) -> None:
+        self.log.append(row)
+        self.logged.add(row["n"])
+        if run and (row["n"], run) in self.stored_by:
+            self.doubled.add((row["n"], run))
+        self.stored_by.add((row["n"], run))
 
     def purge(self) -> None:
         """Remove every row."""
+        self.writers.clear()
+        self.stored_by.clear()
         self.rows.clear()
         self.log.clear()
         self.logged.clear()
@@ -143,6 +192,8 @@ class SimulatedDatabox:
         requests: When each request arrived.
         throttled: How many were answered with 429.
         refuses_key_from: When the key stops to be good.
+        v2: Its API v2.
+        in_progress: Until when requests with an idempotency key are being carried out, by dataset and key.
     """
 
     def __init__(self, rand: random.Random, plan: Plan, seed: int) -> None:
@@ -151,6 +202,8 @@ class SimulatedDatabox:
         self.requests: list[float] = []
         self.throttled = 0
         self.refuses_key_from = float("inf")
+        self.v2 = FaceOfV2(self, seed)
+        self.in_progress: dict[tuple[str, str], float] = {}
         self._ids = itertools.count(1)
         self._tokens = plan.server_limit or 0.0
         self._tokens_at = 0.0
@@ -189,7 +242,9 @@ class SimulatedDatabox:
         stamp: float | None = EPOCH + now + plan.stamp_skew
         if plan.undated or (plan.stamps == "some" and self.rand.random() < 0.3):
             stamp = None
-        ingestion = StoredIngestion(f"i{next(self._ids)}", rows, now, lands_at, listed_at, stamp, fails=fails)
+        number = next(self._ids)
+        name = f"i{number}" if plan.versions == ("v1",) else f"{number:08x}-0000-4000-8000-000000000000"
+        ingestion = StoredIngestion(name, rows, now, lands_at, listed_at, stamp, fails=fails)
         dataset.add(ingestion)
         return ingestion
 
@@ -198,7 +253,7 @@ class SimulatedDatabox:
         for dataset in self.datasets.values():
             dataset.land(now)
 
-    def serve(self, request: Request, data: bytes, now: float) -> object:
+    def serve(self, request: Request, wire: Wire, now: float) -> object:
         """Answer a request that arrives now."""
         plan, chance = self.plan, self.rand.random
         self.land(now)
@@ -216,7 +271,14 @@ class SimulatedDatabox:
             return self._lost()
         if chance() < plan.lost_before:
             return self._lost()
-        answer = self.carry_out(request, data, now)
+        if wire.version == "v2":
+            is_lost = chance() < plan.lost_after
+            self.v2.garbles = is_lost and chance() < 0.3
+            answer = self.carry_out(request, wire, now)
+            is_lost = is_lost and not self.v2.garbles
+            self.v2.garbles = False
+            return self._lost() if is_lost else answer
+        answer = self.carry_out(request, wire, now)
         return self._lost() if chance() < plan.lost_after else answer
 
     def _lost(self) -> object:
@@ -226,12 +288,14 @@ class SimulatedDatabox:
             return LostAnswerError("lost", **FACTS)
         return error_of_answer(**FACTS, status=status)
 
-    def carry_out(self, request: Request, data: bytes, now: float) -> object:
+    def carry_out(self, request: Request, wire: Wire, now: float) -> object:
         """Do what a request asks for."""
         self.land(now)
+        if wire.version == "v2":
+            return self.v2.answer(request, wire, now)
         dataset = self.datasets[request.lane.destination.dataset_id]
         if isinstance(request, PostRows):
-            return self._post(dataset, data, now)
+            return self._post(dataset, wire, now)
         if isinstance(request, (AskOutcome, ReadIngestion)):
             return self._detail(dataset, request.ingestion_id, now)
         if isinstance(request, ReadList):
@@ -247,39 +311,56 @@ class SimulatedDatabox:
         self._tokens -= 1
         return True
 
-    def _post(self, dataset: SimulatedDataset, data: bytes, now: float) -> object:
-        plan, rand = self.plan, self.rand
-        rows = json.loads(data)["records"]
+    def _post(self, dataset: SimulatedDataset, wire: Wire, now: float) -> object:
+        plan = self.plan
+        rows = json.loads(wire.body)["records"]
         assert len(rows) <= 100
-        assert len(data) <= 1_000_000
+        assert len(wire.body) <= 1_000_000
         if len(rows) > plan.most_rows:
             return RefusedError("too large", **FACTS, status=413)
         if plan.refuses and any(row.get("bad") for row in rows):
             return RefusedError("refused", **FACTS, status=plan.refuses_as)
+        return Accepted(self.accept(dataset, rows, now, wire.run).id, (), "r")
+
+    def accept(
+        self, dataset: SimulatedDataset, rows: list[dict[str, Any]], now: float, run: int
+    ) -> StoredIngestion:
+        """Take in the rows of a run."""
+        plan, rand = self.plan, self.rand
         lands_at = now + rand.uniform(*plan.processing)
         if rand.random() < plan.stuck:
             lands_at = NEVER_LANDS
         fails = rand.random() < plan.failing
         listed_at = now + rand.uniform(0, plan.list_lag)
         lands_at += plan.fails_late if fails else 0.0
-        return Accepted(self._take_in(dataset, rows, now, lands_at, listed_at, fails=fails).id, (), "r")
+        ingestion = self._take_in(dataset, rows, now, lands_at, listed_at, fails=fails)
+        ingestion.run = run
+        mine = {(row["n"], run) for row in rows}
+        dataset.accepted_again |= mine & dataset.accepted
+        dataset.accepted |= mine
+        return ingestion
 
     def _detail(self, dataset: SimulatedDataset, ingestion_id: str, now: float) -> object:
         stored = dataset.ingestions.get(ingestion_id)
         if stored is None:
             return MissingError("gone", **FACTS, status=404)
-        if self.rand.random() < self.plan.late_detail and now < stored.accepted_at + 5:
+        if self.is_hidden(stored, now):
             return MissingError("not yet", **FACTS, status=404)
         is_pending = stored.status is IngestionStatus.PENDING
         status = WORDS[self.plan.pending_word] if is_pending else self._outcome(stored)
-        counts = self._counts(stored, now)
-        return Ingestion(stored.id, status, self._stamp(stored), *counts, (), "r")
+        counts = self.counts(stored, now)
+        return Ingestion(stored.id, status, self.stamp(stored), *counts, (), "r")
+
+    def is_hidden(self, stored: StoredIngestion, now: float) -> bool:
+        """Whether a question about an ingestion finds it missing."""
+        return self.rand.random() < self.plan.late_detail and now < stored.accepted_at + 5
 
     def _outcome(self, stored: StoredIngestion) -> IngestionStatus:
         is_done = stored.status is IngestionStatus.DONE
         return WORDS[self.plan.done_word] if is_done else stored.status
 
-    def _counts(self, stored: StoredIngestion, now: float) -> tuple[int | None, ...]:
+    def counts(self, stored: StoredIngestion, now: float) -> tuple[int | None, ...]:
+        """Received, appended, overwritten and rejected rows, as an ingestion shows them."""
         plan = self.plan
         if stored.is_silent:
             return None, None, None, None
@@ -292,7 +373,8 @@ class SimulatedDatabox:
         early = 0 if plan.zeros_first else None
         return early, early, early, early
 
-    def _stamp(self, stored: StoredIngestion) -> float | None:
+    def stamp(self, stored: StoredIngestion) -> float | None:
+        """When an ingestion was made, as it shows it."""
         if stored.stamp is None:
             return None
         if self.plan.stamps == "seconds":
@@ -301,8 +383,9 @@ class SimulatedDatabox:
             return EPOCH + stored.lands_at + self.plan.stamp_skew
         return stored.stamp
 
-    def _list(self, dataset: SimulatedDataset, page: int, now: float) -> object:
-        plan, size = self.plan, self.plan.page_size
+    def listed(self, dataset: SimulatedDataset, now: float) -> list[StoredIngestion]:
+        """What the list of ingestions shows, in its order."""
+        plan = self.plan
         oldest = now - plan.listed_seconds
         listed = [
             each
@@ -312,17 +395,26 @@ class SimulatedDatabox:
         if plan.order == "newest-first":
             listed.reverse()
         elif plan.order == "arbitrary":
-            listed.sort(key=lambda entry: entry.id[::-1])
+            listed.sort(key=lambda entry: entry.id[:8][::-1])
+        return listed
+
+    def _list(self, dataset: SimulatedDataset, page: int, now: float) -> object:
+        plan, size = self.plan, self.plan.page_size
+        listed = self.listed(dataset, now)
         entries = tuple(
-            IngestionEntry(entry.id, self._stamp(entry), self._listed_status(entry, now))
+            IngestionEntry(entry.id, self.stamp(entry), self._listed_status(entry, now))
             for entry in listed[(page - 1) * size : page * size]
         )
         if plan.untold_pages:
             return IngestionsPage(entries, page, PAGE_SIZE, None)
         return IngestionsPage(entries, page, size, len(listed))
 
+    def is_shown_settled(self, entry: StoredIngestion, now: float) -> bool:
+        """Whether the list shows that an ingestion is processed."""
+        return entry.outcome is not None and now >= entry.lands_at + self.plan.list_stale
+
     def _listed_status(self, entry: StoredIngestion, now: float) -> IngestionStatus:
-        if entry.outcome is not None and now >= entry.lands_at + self.plan.list_stale:
+        if self.is_shown_settled(entry, now):
             return self._outcome(entry)
         is_unknown = self.plan.pending_word == "unknown"
         return IngestionStatus.UNKNOWN if is_unknown else IngestionStatus.PENDING

@@ -54,6 +54,20 @@ class Plan:
             run.
         nap: When the process is stopped and for how long, as a laptop that sleeps.
         rewinds: Whether a run is resumed from an older STATE than the last.
+        versions: The versions of the API that one run after another speaks, from the first again at the end.
+
+    Of v2 alone:
+
+    Attributes:
+        names: Which rejected rows an ingestion names: `all`, `fewer`, `none`, each once or `twice`, or a
+            `mixed` choice of these.
+        rewrites: Whether it names them with other forms of numbers, columns in another order, and nulls.
+        compares: Whether the input of an idempotency key is the same as `json` or as `bytes`.
+        meeting: What a request meets whose first copy is on its way: nothing (`unaware`), the copy for which
+            it `waits`, or a `conflict`.
+        lateness: How long after the client gave it up a request may still be carried out.
+        pagination: What a list says of its pages: what is `true`, an `untrue` size, or `null`.
+        pending_text: The word for a pending ingestion.
     """
 
     processing: tuple[float, float] = (0.0, 2.0)
@@ -123,10 +137,23 @@ class Plan:
     pipe_closed_at: float | None = None
     nap: tuple[float, float] | None = None
     rewinds: bool = False
+    versions: tuple[str, ...] = ("v1",)
+    names: str = "all"
+    rewrites: bool = False
+    compares: str = "json"
+    meeting: str = "unaware"
+    lateness: float = 0.0
+    pagination: str = "true"
+    pending_text: str = "processing"
 
 
-def plan_of(seed: int) -> Plan:
-    """The world of one seed."""
+def plan_of(seed: int, speaks: str = "v1") -> Plan:
+    """The world of one seed.
+
+    Args:
+        seed: What happens.
+        speaks: The version of the API that every run speaks, or `both` for runs that change it.
+    """
     rand = random.Random(seed)  # noqa: S311
     pick = rand.choice
     plan = Plan(
@@ -175,6 +202,9 @@ def plan_of(seed: int) -> Plan:
     )
     _add_habits(plan, rand)
     _add_scenes(plan, rand)
+    # Last, so that a world of v1 stays the same.
+    if speaks != "v1":
+        _add_v2(plan, rand, speaks)
     if plan.per_hour < 1e6:
         # Whoever waits for an hour would find nothing any more.
         plan.listed_seconds = 1e9
@@ -229,3 +259,31 @@ def _add_scenes(plan: Plan, rand: random.Random) -> None:
     if rand.random() < 0.05:
         plan.lost_before, plan.lost_after, plan.hanging = pick([(0.5, 0.0, 0.2), (0.1, 0.4, 0.2)])
     plan.leftovers_stick = rand.random() < 0.2
+
+
+def _add_v2(plan: Plan, rand: random.Random, speaks: str) -> None:
+    """What is unknown of API v2, and what only it makes possible."""
+    pick = rand.choice
+    plan.versions = ("v2",)
+    if speaks == "both":
+        plan.versions = pick([("v1", "v2"), ("v2", "v1"), ("v1", "v1", "v2", "v2"), ("v2", "v1", "v1")])
+        # Most worlds have more than one run.
+        plan.sittings = 1 if plan.overwrite else pick([1, 2, 3, 3])
+        if plan.sittings == 1 and plan.crash_at is None:
+            plan.crash_at, plan.crash_runs = rand.uniform(0, 20), pick([1, 2, 3])
+    plan.names = pick(["all", "all", "fewer", "none", "twice", "mixed"])
+    plan.rewrites = rand.random() < 0.5
+    plan.compares = pick(["json", "bytes"])
+    plan.meeting = pick(["unaware", "waits", "conflict"])
+    # What waits for its first copy must not wait until the time for retries is over.
+    plan.lateness = pick([2.0, 30.0, 30.0 if plan.meeting != "unaware" else 600.0])
+    plan.pagination = pick(["true", "untrue", "null"])
+    plan.pending_text = pick(["processing", "in_progress", "pending", "queued", "running"])
+    plan.fails_as = pick([plan.fails_as, "purged"])
+    if rand.random() < 0.2:
+        plan.batch_rows = 500
+    if plan.most_rows == 100:
+        plan.most_rows = 500
+    if plan.nap is not None and rand.random() < 0.3:
+        # Longer than an idempotency key is kept.
+        plan.nap = plan.nap[0], 100_000.0

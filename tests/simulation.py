@@ -1,7 +1,7 @@
 """Runs of the dispatcher towards a simulated Databox under a clock that never ticks: everything by seed.
 
-`python -m tests.simulation SEED` replays one seed and prints what happened. What has to hold of every seed is
-checked while it is played, see `tests.promises`.
+`python -m tests.simulation SEED [v1, v2 or both]` replays one seed and prints what happened. What has to hold
+of every seed is checked while it is played, see `tests.promises`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from target_databox.api.budget import Budget
 from target_databox.api.errors import LostAnswerError, ThrottledError
-from target_databox.api.v1.dialect import V1
 from target_databox.delivery.batches import Destination
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.errors import DeliveryError, LoadingError, UnconfirmedError
 from target_databox.delivery.rejections import Reason
-from target_databox.delivery.requests import PostRows
+from target_databox.delivery.requests import PostRows, Purge
 from target_databox.delivery.rows import Row
+from target_databox.versions import DIALECTS
 from tests import promises
 from tests.promises import Message, ViolationError
-from tests.simulated_databox import CLIENT_TIMEOUT_SECONDS, EPOCH, FACTS, NEVER_LANDS, SimulatedDatabox
+from tests.simulated_databox import CLIENT_TIMEOUT_SECONDS, EPOCH, FACTS, NEVER_LANDS, SimulatedDatabox, Wire
 from tests.simulated_plan import plan_of
 
 if TYPE_CHECKING:
@@ -55,12 +55,14 @@ class Run:
     def __init__(self, world: World, start: int) -> None:
         plan = world.plan
         self.world = world
+        self.number = world.runs
+        self.dialect = DIALECTS[plan.versions[(world.runs - 1) % len(plan.versions)]]
         self.position = start
         self.stop = next(stop for stop in world.stops if stop > start or stop == len(world.input))
         self.budget = Budget(plan.per_second, plan.per_hour, rand=world.rand.random)
         settings = SimpleNamespace(
-            batch_size_rows=plan.batch_rows,
-            most_rows_bytes=V1.most_bytes - V1.frame_bytes,
+            batch_size_rows=min(plan.batch_rows, self.dialect.most_rows),
+            most_rows_bytes=self.dialect.most_bytes - self.dialect.frame_bytes,
             batch_age_seconds=5.0,
             unconfirmed_batches=plan.window,
             unconfirmed_bytes=plan.unconfirmed_bytes,
@@ -90,6 +92,7 @@ class Run:
                     keys_are_known=known,
                     is_new=is_new,
                     purge=plan.overwrite,
+                    resends_are_recognised=self.dialect.resends_are_recognised,
                 )
             )
             for index, (keyed, known) in enumerate(plan.streams)
@@ -107,6 +110,11 @@ class Run:
         self.states: list[int] = []
         self.rejected: set[int] = set()
         self.writing: Sequence[Rejection] = ()
+
+    @property
+    def version(self) -> str:
+        """The version of the API that it speaks."""
+        return self.dialect.name
 
     @property
     def is_finished(self) -> bool:
@@ -140,6 +148,7 @@ class World:
         self.taken: list[float] = []
         self.errors: list[BaseException] = []
         self.runs = 0
+        self.versions: list[str] = []
         self.last_run: Run | None = None
         self.input = self._input()
         self.stops = self._stops()
@@ -182,8 +191,8 @@ class World:
         return self.states[-1:] == [self.input[-1].number]
 
     def new_key(self) -> str:
-        """An idempotency key."""
-        return f"key {next(self._keys)}"
+        """An idempotency key: a UUID, as API v2 wants it."""
+        return f"00000000-0000-4000-8000-{next(self._keys):012x}"
 
     # The whole story
 
@@ -205,6 +214,7 @@ class World:
             start = self._next_start()
         self.server.land(NEVER_LANDS / 2)
         promises.check_order(self)
+        promises.check_each_run(self)
         if self.is_finished:
             promises.check_rows(self)
 
@@ -227,7 +237,7 @@ class World:
         if any(keyed for keyed, _ in self.plan.streams) or self.plan.stamps == "landing" or self.plan.undated:
             hidden_seconds += self.plan.list_lag
         if self.plan.hanging:
-            hidden_seconds += self.plan.listing_lag_setting + CLIENT_TIMEOUT_SECONDS
+            hidden_seconds += self.plan.listing_lag_setting + CLIENT_TIMEOUT_SECONDS + self.plan.lateness
         later = self.now + max(self.rand.choice([6.0, 60.0]), hidden_seconds)
         while self._events and self._events[0][0] <= later:
             self._next_event()
@@ -240,6 +250,7 @@ class World:
         """One run from a place in the input to its end; returns why it failed."""
         self.runs += 1
         run = self.last_run = Run(self, start)
+        self.versions.append(run.version)
         if self._mutate is not None:
             self._mutate(run)
         refused_at = self.plan.key_refused_at if self.runs == 1 else None
@@ -257,6 +268,7 @@ class World:
             if run.dispatcher.is_over(self.now, can_write=run.can_write):
                 self._end(run)
                 break
+            promises.check_haste(run)
             self._sleep(run)
         else:
             raise ViolationError("the run does not end")
@@ -291,11 +303,26 @@ class World:
             run.taken.append(now)
             self.taken.append(now)
             # Bytes are on the wire from here on, whatever becomes of the process.
-            data = V1.body(row.body for row in request.batch.rows) if isinstance(request, PostRows) else b""
-            self._at(now + self.rand.uniform(*self.plan.latency) / 2, "arrive", run, request, data)
+            self._at(
+                now + self.rand.uniform(*self.plan.latency) / 2,
+                "arrive",
+                run,
+                request,
+                self._wire(run, request),
+            )
         self._write(run)
         for note in dispatcher.notes.taken():
             logger.info("%s: %s", note.level, note)
+
+    @staticmethod
+    def _wire(run: Run, request: Request) -> Wire:
+        body, key = b"", ""
+        if isinstance(request, PostRows):
+            body = run.dialect.body(row.body for row in request.batch.rows)
+            key = request.batch.idempotency_key
+        elif isinstance(request, Purge):
+            key = request.idempotency_key
+        return Wire(body, key, run.version, run.number)
 
     def _sleep(self, run: Run) -> None:
         """Go on to the next moment at which something happens."""
@@ -467,27 +494,49 @@ class World:
             run.paused_until = self.now + answer.retry_after_seconds
         run.dispatcher.done(request, answer, self.now)
 
-    def _arrive(self, run: Run, request: Request, data: bytes) -> None:
-        plan = self.plan
+    def _arrive(self, run: Run, request: Request, wire: Wire) -> None:
+        plan, is_v2 = self.plan, wire.version == "v2"
+        if is_v2 and wire.key and self._has_met_its_copy(run, request, wire):
+            return
         if plan.hanging and self.rand.random() < plan.hanging:
             given_up_at = self.now + CLIENT_TIMEOUT_SECONDS
             patience = max(0.0, plan.listing_lag_setting - plan.list_lag - 0.1)
-            self._at(given_up_at + self.rand.uniform(0, patience), "arrive late", request, data)
+            late_at = given_up_at + self.rand.uniform(0, plan.lateness if is_v2 else patience)
+            self._at(late_at, "arrive late", request, wire)
             self._at(given_up_at, "answer", run, request, LostAnswerError("timeout", **FACTS))
+            if is_v2 and wire.key:
+                self.server.in_progress[request.lane.destination.dataset_id, wire.key] = late_at
             return
-        answer = self.server.serve(request, data, self.now)
+        answer = self.server.serve(request, wire, self.now)
         self._at(self.now + self.rand.uniform(*plan.latency) / 2, "answer", run, request, answer)
+
+    def _has_met_its_copy(self, run: Run, request: Request, wire: Wire) -> bool:
+        """Whether a request found another with its idempotency key that is still being carried out."""
+        done_at = self.server.in_progress.get((request.lane.destination.dataset_id, wire.key), 0.0)
+        if done_at <= self.now or self.plan.meeting == "unaware":
+            return False
+        if self.plan.meeting == "conflict":
+            answer = self.server.v2.conflict(request, wire, self.now)
+            self._at(self.now + self.rand.uniform(*self.plan.latency) / 2, "answer", run, request, answer)
+        elif done_at < self.now + CLIENT_TIMEOUT_SECONDS:
+            self._at(done_at + 1e-6, "arrive", run, request, wire)
+        else:
+            # It is carried out after the first, when nobody listens any more.
+            self._at(done_at + 1e-6, "arrive late", request, wire)
+            lost = LostAnswerError("timeout", **FACTS)
+            self._at(self.now + CLIENT_TIMEOUT_SECONDS, "answer", run, request, lost)
+        return True
 
 
 def main() -> None:
     """Replay one seed."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     seed = int(sys.argv[1])
-    world = World(seed)
+    world = World(seed, plan_of(seed, *sys.argv[2:]))
     sys.stdout.write(f"{world.plan}\n")
     world.check()
     sys.stdout.write(
-        f"Fine: {world.runs} runs, STATEs {world.states}, errors {world.errors}, "
+        f"Fine: runs of {', '.join(world.versions)}; STATEs {world.states}, errors {world.errors}, "
         f"{len(world.taken)} requests.\n"
     )
 

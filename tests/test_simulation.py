@@ -15,9 +15,11 @@ from tests.simulation import World
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-SEEDS = 1500
+# How many worlds whose runs speak one version of the API, or change between `both`.
+SEEDS = {"v1": 750, "v2": 500, "both": 250}
 # So many in one test: small enough for a busy machine, and for several processes to share.
 PORTION = 250
+FIRST_OF_MANY = 1500
 MANY_SEEDS = 10_000
 PARTS = 16
 SCALED_HOUR_REQUESTS = 600
@@ -37,29 +39,34 @@ def told(how: str) -> Iterator[None]:
         raise AssertionError(f"{error}\n{how}") from error
 
 
-def play(seeds: Iterable[int]) -> None:
+def play(seeds: Iterable[int], speaks: str) -> None:
     """Play seeds one after another; a broken promise fails with the command that replays it."""
     for seed in seeds:
-        with told(f"Replay it with: python -m tests.simulation {seed}"):
-            World(seed).check()
+        with told(f"Replay it with: python -m tests.simulation {seed} {speaks}"):
+            World(seed, plan_of(seed, speaks)).check()
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, PORTION))
-def test_promise_holds_for_seeds(first: int) -> None:
-    """No STATE is ahead of its data, no row is out of order, missing or twice, in a few thousand worlds."""
-    play(range(first, first + PORTION))
+@pytest.mark.parametrize(
+    ("speaks", "first"),
+    [(speaks, first) for speaks, count in SEEDS.items() for first in range(0, count, PORTION)],
+)
+def test_promise_holds_for_seeds(speaks: str, first: int) -> None:
+    """No STATE is ahead of its data, no row is out of order, missing or twice, in many worlds."""
+    play(range(first, first + PORTION), speaks)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("speaks", SEEDS)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_promise_holds_for_many_seeds(part: int) -> None:
-    """The same holds in ten thousand other worlds, within two minutes."""
-    play(range(SEEDS + part, SEEDS + MANY_SEEDS, PARTS))
+def test_promise_holds_for_many_seeds(part: int, speaks: str) -> None:
+    """The same holds in ten thousand other worlds of each kind."""
+    play(range(FIRST_OF_MANY + part, FIRST_OF_MANY + MANY_SEEDS, PARTS), speaks)
 
 
-def test_seed_says_everything() -> None:
+@pytest.mark.parametrize("speaks", SEEDS)
+def test_seed_says_everything(speaks: str) -> None:
     """A seed played twice takes the same turns at the same times."""
-    first, second = World(7), World(7)
+    first, second = World(7, plan_of(7, speaks)), World(7, plan_of(7, speaks))
     first.check()
     second.check()
     assert first.taken == second.taken
@@ -123,7 +130,7 @@ def test_kills_lose_nothing(list_lag: float, order: str) -> None:
     """A run that is killed at any moment and resumed from its last STATE leaves every row as it should be."""
     for seed in range(25):
         plan = dataclasses.replace(
-            plan_of(seed),
+            plan_of(seed, ("v1", "v2", "both")[seed % 3]),
             list_lag=list_lag,
             order=order,
             crash_at=0.4 * seed,
