@@ -93,7 +93,7 @@ class Run:
 
     @property
     def errors(self) -> list[str]:
-        """What was told as an error."""
+        """What was reported as an error."""
         return self.told("ERROR")
 
 

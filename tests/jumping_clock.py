@@ -97,12 +97,12 @@ class JumpingClock:
         Raises:
             subprocess.TimeoutExpired: This Python's own locks wait by the system clock.
         """
-        told = subprocess.run(
+        reported = subprocess.run(
             [sys.executable, "-c", PROBE],
             env={**os.environ, **self.env},
             capture_output=True,
             timeout=10,
             check=True,
         )
-        wall, monotonic = (float(each) for each in told.stdout.splitlines()[-1].split())
+        wall, monotonic = (float(each) for each in reported.stdout.splitlines()[-1].split())
         return round((wall - time.time()) / 60) * 60, round((monotonic - time.monotonic()) / 60) * 60

@@ -1,4 +1,4 @@
-"""The house keeps its walls: who may import whom, and what every module owes its reader."""
+"""Who may import whom, and what every module owes its reader."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ VERSIONLESS = ("api.errors", "api.values", "api.dialect", "api.retries")
 # The only module that names versions of the API.
 NAMES_VERSIONS = ("versions",)
 VERSION = re.compile(rf"{PACKAGE}\.api\.(v[0-9]+)\b")
-# Rooms that must not see the rest of the package, and what they may see of it nevertheless.
-CLOSED_ROOMS = {
+# Packages and modules that may not import the rest, and what of it they may import all the same.
+CLOSED = {
     "api": ("api",),
     "emulator": ("emulator",),
     "delivery": ("delivery", *VERSIONLESS),
@@ -83,9 +83,9 @@ def module_at(path: Path) -> Module:
     return Module(name, text, ast.parse(text, str(path)), path.name == "__init__.py")
 
 
-def within(name: str, rooms: tuple[str, ...]) -> bool:
-    """Whether a name is one of the rooms, or inside one."""
-    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+def within(name: str, parts: tuple[str, ...]) -> bool:
+    """Whether a name is one of the parts, or inside one."""
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 
 MODULES = [module_at(path) for path in sorted(ROOT.rglob("*.py"))]
@@ -94,33 +94,33 @@ every_module = pytest.mark.parametrize("module", MODULES, ids=[module.name or PA
 
 @every_module
 def test_rooms_import_only_neighbours(module: Module) -> None:
-    """A room that is closed sees of the package only what it is allowed to see."""
-    room = next((room for room in CLOSED_ROOMS if within(module.name, (room,))), None)
-    if room is None:
+    """A closed part imports of the package only what it may."""
+    part = next((part for part in CLOSED if within(module.name, (part,))), None)
+    if part is None:
         return
     seen = {name.removeprefix(f"{PACKAGE}.") for name in module.imports if name.startswith(f"{PACKAGE}.")}
-    strangers = {name for name in seen if not within(name, CLOSED_ROOMS[room]) and not is_passage(name, room)}
+    strangers = {name for name in seen if not within(name, CLOSED[part]) and not is_passage(name, part)}
     assert not strangers, f"{module.name} imports {', '.join(sorted(strangers))}"
 
 
-def is_passage(name: str, room: str) -> bool:
+def is_passage(name: str, part: str) -> bool:
     """Whether a name is only the package on the way to a module that is allowed."""
-    return any(allowed.startswith(f"{name}.") for allowed in CLOSED_ROOMS[room])
+    return any(allowed.startswith(f"{name}.") for allowed in CLOSED[part])
 
 
 @every_module
 def test_distributions_stay_in_rooms(module: Module) -> None:
     """Only `api` knows requests, only what speaks Singer knows the SDK, only the emulator its server."""
-    for distribution, rooms in RESERVED.items():
+    for distribution, parts in RESERVED.items():
         if any(within(name, (distribution,)) for name in module.imports):
-            assert within(module.name, rooms), f"{module.name} imports {distribution}"
+            assert within(module.name, parts), f"{module.name} imports {distribution}"
 
 
 @every_module
 def test_pure_modules_stay_pure(module: Module) -> None:
     """Modules called pure can't reach a clock, chance, threads, the network or the log."""
-    room = next((room for room in PURE if within(module.name, (room,))), None)
-    if room is not None and module.name not in PURE[room]:
+    part = next((part for part in PURE if within(module.name, (part,))), None)
+    if part is not None and module.name not in PURE[part]:
         assert not [name for name in module.imports if within(name, IMPURE)]
 
 
@@ -193,11 +193,11 @@ def test_reading_does_not_know_the_target(module: Module) -> None:
         assert f"{PACKAGE}.target" not in module.imports
 
 
-@pytest.mark.parametrize("room", SEPARATE)
-def test_separate_rooms_do_not_know_each_other(room: str) -> None:
-    """Rooms that answer by values import none of each other."""
-    (module,) = (module for module in MODULES if module.name == room)
-    others = {f"{PACKAGE}.{other}" for other in SEPARATE if other != room}
+@pytest.mark.parametrize("part", SEPARATE)
+def test_separate_parts_do_not_import_each_other(part: str) -> None:
+    """Modules that answer with values do not import each other."""
+    (module,) = (module for module in MODULES if module.name == part)
+    others = {f"{PACKAGE}.{other}" for other in SEPARATE if other != part}
     assert not others & set(module.imports)
 
 
@@ -242,20 +242,20 @@ def test_emulator_has_no_import_circles() -> None:
     assert not imports, f"These import each other, or what does: {', '.join(sorted(imports))}"
 
 
-# What the rooms of the emulator may see of it.
-EMULATOR_ROOMS = {
+# What the packages of the emulator may import of it.
+EMULATOR_PACKAGES = {
     "emulator.assumptions": (),
     "emulator.state": ("emulator.state", "emulator.assumptions"),
     "emulator.serving": ("emulator.serving", "emulator.state", "emulator.assumptions"),
 }
 
 
-@pytest.mark.parametrize("room", EMULATOR_ROOMS)
-def test_emulator_rooms_face_one_way(room: str) -> None:
+@pytest.mark.parametrize("part", EMULATOR_PACKAGES)
+def test_emulator_packages_import_one_way(part: str) -> None:
     """State knows nothing of serving, serving nothing of the commands."""
     for name, seen in within_emulator().items():
-        if within(name, (room,)):
-            strangers = {each for each in seen if not within(each, EMULATOR_ROOMS[room])}
+        if within(name, (part,)):
+            strangers = {each for each in seen if not within(each, EMULATOR_PACKAGES[part])}
             assert not strangers, f"{name} imports {', '.join(sorted(strangers))}"
 
 
@@ -278,7 +278,7 @@ TESTED_ELSEWHERE = {
     "delivery.interfaces": "test_engine",
     "delivery.outcomes": "test_dispatcher",
     "destination.interfaces": "test_resources",
-    # Rooms that only a whole delivery shows at work.
+    # Modules that only a whole delivery exercises.
     "delivery.background": "test_lost_answers",
     "delivery.notes": "test_engine",
     "delivery.opening": "test_lost_answers",
@@ -324,10 +324,10 @@ def test_modules_have_tests_of_their_name(module: Module) -> None:
 
     The emulator's are named after what they emulate.
     """
-    *room, name = module.name.split(".")
-    if not name or name in {"__init__", "__main__", "emulator"} or "emulator" in room or module.is_package:
+    *folders, name = module.name.split(".")
+    if not name or name in {"__init__", "__main__", "emulator"} or "emulator" in folders or module.is_package:
         return
-    own = {f"test_{name}", "_".join(["test", *room[-1:], name])}
+    own = {f"test_{name}", "_".join(["test", *folders[-1:], name])}
     there = {path.stem for path in Path(__file__).parent.glob("test_*.py")}
     assert (module.name in TESTED_ELSEWHERE) != bool(own & there), module.name
     assert TESTED_ELSEWHERE.get(module.name, next(iter(own & there), None)) in there

@@ -60,7 +60,7 @@ def test_packed_files_are_read() -> None:
     "encoding",
     [{"format": "parquet"}, {"format": "jsonl", "compression": "zstd"}, {}, "jsonl", None],
 )
-def test_other_formats_are_told(encoding: Any) -> None:
+def test_other_formats_are_reported(encoding: Any) -> None:
     """What is not JSON lines, plain or gzip, is an error that names the format."""
     with pytest.raises(InputError, match=r"^is a BATCH of format .*Change batch_config of the tap\.$"):
         list(record_lines(encoding, ["plain"], table))
@@ -68,14 +68,14 @@ def test_other_formats_are_told(encoding: Any) -> None:
 
 @pytest.mark.parametrize("manifest", ["plain", None, [1], {"a": 1}])
 def test_manifest_must_be_a_list(manifest: Any) -> None:
-    """A manifest that is no list of addresses is told."""
+    """A manifest that is no list of addresses is reported."""
     with pytest.raises(InputError, match=r"^is a BATCH whose manifest is no list of addresses\.$"):
         lines(manifest)
 
 
 @pytest.mark.parametrize("name", ["missing", "cut", "broken"])
-def test_unreadable_files_are_told(name: str) -> None:
-    """A file that is missing, cut off or broken is told by its address, not by its content."""
+def test_unreadable_files_are_reported(name: str) -> None:
+    """A file that is missing, cut off or broken is reported by its address, not by its content."""
     with pytest.raises(InputError, match=f"^is a BATCH whose file {name} can't be read: ") as caught:
         lines([name], compression="gzip")
     assert "canary-value" not in str(caught.value)
@@ -87,8 +87,8 @@ def test_lines_are_counted_by_file() -> None:
     assert found[1:3] == [BatchLine("plain", 4, b'{"a":2}'), BatchLine("plain", 1, b'{"a":1}')]
 
 
-def test_long_lines_are_told() -> None:
-    """A line that unpacks to more than memory allows is told by its file, number and size."""
+def test_long_lines_are_reported() -> None:
+    """A line that unpacks to more than memory allows is reported by its file, number and size."""
     packed = gzip.compress(b'{"a":1}\n') + gzip.compress(bytes(1_000_000)) * 65
     with pytest.raises(InputError) as caught:
         list(record_lines({"format": "jsonl", "compression": "gzip"}, ["x"], lambda _: io.BytesIO(packed)))
@@ -207,7 +207,7 @@ def test_other_addresses_are_refused(address: str) -> None:
     )
 
 
-def test_storage_without_its_extra_is_told() -> None:
+def test_storage_without_its_extra_is_reported() -> None:
     """An address in a storage whose extra is not installed is an error that names what is missing."""
     with pytest.raises(InputError, match=r"^is a BATCH whose file s3://b/x can't be read: .*s3fs"):
         list(record_lines({"format": "jsonl"}, ["s3://b/x"], opened))

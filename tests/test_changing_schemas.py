@@ -92,7 +92,7 @@ def test_settings_of_an_earlier_schema_are_no_misspelling(command: Command) -> N
     assert '"metric":"record_count","value":2' in run.log
 
 
-def test_equal_looking_schemas_are_told_apart(command: Command) -> None:
+def test_equal_looking_schemas_are_distinguished(command: Command) -> None:
     """A SCHEMA with `false` where the one before had 0 is another one."""
     numbers = schema(id={"type": "integer"}, flag={"enum": [0, 1]})
     booleans = schema(id={"type": "integer"}, flag={"enum": [False, True]})

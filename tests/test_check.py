@@ -95,7 +95,7 @@ def test_missing_key_says_where_from(tmp_path: Path) -> None:
     assert lines(run)[-1] == ["A run can't start: see API key above."]
 
 
-def test_wrong_key_is_told(command: Command) -> None:
+def test_wrong_key_is_reported(command: Command) -> None:
     """A refused key fails with what the API said, and is shown nowhere."""
     run = checked(command, api_key="pak_not_this_one")
     (found,) = (cells[2] for cells in lines(run) if cells[:2] == ["API key", "FAILED"])
@@ -106,7 +106,7 @@ def test_wrong_key_is_told(command: Command) -> None:
     assert (run.code, b"pak_not" in run.out, "pak_not" in run.log) == (1, False, False)
 
 
-def test_unreachable_api_is_told(command: Command) -> None:
+def test_unreachable_api_is_reported(command: Command) -> None:
     """An address where nobody answers fails within seconds, whatever retry_seconds says."""
     run = checked(command, api_url="http://127.0.0.1:9", retry_seconds=0.2)
     (found,) = (cells[2] for cells in lines(run) if cells[:2] == ["API", "FAILED"])
@@ -116,7 +116,7 @@ def test_unreachable_api_is_told(command: Command) -> None:
     assert run.code == 1
 
 
-def test_unknown_account_is_told(command: Command) -> None:
+def test_unknown_account_is_reported(command: Command) -> None:
     """An account that the key can't see fails with those that it can."""
     run = checked(command, account_id=7)
     assert [
@@ -128,7 +128,7 @@ def test_unknown_account_is_told(command: Command) -> None:
     assert run.code == 1
 
 
-def test_unknown_data_source_is_told(command: Command) -> None:
+def test_unknown_data_source_is_reported(command: Command) -> None:
     """A configured data source that is in no list and has no datasets to read fails."""
     run = checked(command, data_source_id=99)
     (found,) = (cells[2] for cells in lines(run) if cells[:2] == ["data source", "FAILED"])
@@ -141,8 +141,8 @@ def test_unknown_data_source_is_told(command: Command) -> None:
 
 def test_data_source_that_takes_no_data_fails(command: Command) -> None:
     """A data source chosen by id into which Databox takes no rows fails the check, which says what to set."""
-    told = {"dataSources": [{"id": 99, "title": "Shop", "ingestionSupported": False}]}
-    command.emulator.faults.add("data_sources", status=200, body=json.dumps(told))
+    reported = {"dataSources": [{"id": 99, "title": "Shop", "ingestionSupported": False}]}
+    command.emulator.faults.add("data_sources", status=200, body=json.dumps(reported))
     run = checked(command, data_source_id=99)
     assert run.code == 1
     found = next(cells[2] for cells in lines(run) if cells[0] == "data source")
@@ -174,7 +174,7 @@ def test_trial_makes_configured_ids(make_emulator: EmulatorMaker, tmp_path: Path
             assert run.code == 0, run.out
 
 
-def test_unsupported_timezone_is_told(command: Command) -> None:
+def test_unsupported_timezone_is_reported(command: Command) -> None:
     """A zone that Databox doesn't list stops a run that would create the data source; a near one is named."""
     body = json.dumps({"requestId": "r", "status": "success",
                        "timezones": [{"offset": "UTC+1", "timezone": "Europe/Vienna"}]})  # fmt: skip
@@ -196,7 +196,7 @@ def test_unreadable_timezones_only_warn(command: Command) -> None:
     assert run.code == 0
 
 
-def test_missing_dataset_is_told(command: Command) -> None:
+def test_missing_dataset_is_reported(command: Command) -> None:
     """Each configured dataset is looked up."""
     command.run(schema(), record(id=1))
     known = command.emulator.store.dataset_titled("orders").id
@@ -210,7 +210,7 @@ def test_missing_dataset_is_told(command: Command) -> None:
     )
 
 
-def test_unusable_rejects_path_is_told(command: Command, tmp_path: Path) -> None:
+def test_unusable_rejects_path_is_reported(command: Command, tmp_path: Path) -> None:
     """A rejects file in a directory that doesn't exist stops a run; one that can be made is not made."""
     path = tmp_path / "rejects.singer"
     assert ["rejected records", "ok", f"are appended to {path}"] in lines(

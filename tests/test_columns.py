@@ -302,8 +302,8 @@ def test_columns_have_a_limit() -> None:
     assert str(caught.value) == "it would become more than 20,000 columns. Deselect properties in the tap."
 
 
-def test_depths_are_told_with_their_columns() -> None:
-    """Where a smaller depth makes few enough columns, each depth is told with its number."""
+def test_depths_are_reported_with_their_columns() -> None:
+    """Where a smaller depth makes few enough columns, each depth is reported with its number."""
     with pytest.raises(ColumnError) as caught:
         columns(wide(10, 20, 10, 11))
     assert str(caught.value) == (

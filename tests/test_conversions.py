@@ -220,8 +220,8 @@ NOT_FINITE = "holds NaN or an infinity, which JSON can't carry"
         ("string", {"a": [float("inf")]}, "nan", NOT_FINITE),
     ],
 )
-def test_reasons_are_told(column_type: str, value: Any, code: str, reason: str) -> None:
-    """A value that can't be converted is told with a code and a reason, without the value."""
+def test_reasons_are_reported(column_type: str, value: Any, code: str, reason: str) -> None:
+    """A value that can't be converted is reported with a code and a reason, without the value."""
     with pytest.raises(ConversionError) as caught:
         converter(column_type)(value)
     assert (caught.value.code, caught.value.reason, str(caught.value)) == (code, reason, reason)

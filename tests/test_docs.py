@@ -283,12 +283,12 @@ def test_pages_lead_to_each_other() -> None:
     assert len(ways) == 1
 
 
-def test_described_rooms_exist() -> None:
-    """Every room of the package that CONTRIBUTING or the list of mutations names is there."""
+def test_described_modules_exist() -> None:
+    """Every module that CONTRIBUTING or the list of mutations names exists."""
     package = ROOT / "target_databox"
-    rooms = [row[0] for row in table(CONTRIBUTING, "room of `target_databox/`", "knows", "must not import")]
-    for room in re.findall(r"`([^`]+)`", " ".join(rooms)):
-        assert (package / room).exists(), room
-    tried = [row[0].strip("`") for row in table(MUTANTS, "room", "mutations", "killed", "survived")]
+    parts = [row[0] for row in table(CONTRIBUTING, "part of `target_databox/`", "knows", "must not import")]
+    for part in re.findall(r"`([^`]+)`", " ".join(parts)):
+        assert (package / part).exists(), part
+    tried = [row[0].strip("`") for row in table(MUTANTS, "module", "mutations", "killed", "survived")]
     assert tried
-    assert [room for room in tried if not (package / f"{room}.py").is_file()] == []
+    assert [module for module in tried if not (package / f"{module}.py").is_file()] == []

@@ -43,7 +43,7 @@ def test_bucket_refills_evenly() -> None:
 
 
 def test_bucket_forgives_refusals() -> None:
-    """Refused requests take nothing from the bucket, and are told how long to wait."""
+    """Refused requests take nothing from the bucket, and their answers say how long to wait."""
     clock = Clock()
     key = meter(clock)
     passed(key, 100)

@@ -73,7 +73,7 @@ def test_no_points_make_no_plot() -> None:
     assert bar_plot([]) is None
 
 
-def test_summary_tells_the_picture() -> None:
+def test_summary_describes_the_picture() -> None:
     """Who can't see the plot is told its range and its span of time."""
     plot = line_plot([(0.0, 1.5), (86_400.0, 2500.0)], "day", "rain")
     assert plot is not None

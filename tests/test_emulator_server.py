@@ -191,7 +191,7 @@ def test_bad_dataset_is_refused(call: Client, fields: dict[str, Any], field: str
     assert call("POST", "/v1/datasets", body, status=400)["errors"][0]["field"] == field
 
 
-def test_undocumented_routes_tell_more(call: Client) -> None:
+def test_undocumented_routes_show_more(call: Client) -> None:
     """The official CLI's two routes tell keys and columns of a dataset, and the datasets of an account."""
     dataset_id = call.dataset(keys=["id"], schema=[{"name": "id", "dataType": "number"}])
     detail = call("GET", f"/v1/datasets/{dataset_id}")
@@ -509,7 +509,7 @@ def test_deletes_and_purges_say_so(call: Client) -> None:
     assert call.emulator.store.data_sources() == []
 
 
-def test_log_tells_what_was_asked(call: Client) -> None:
+def test_log_shows_what_was_asked(call: Client) -> None:
     """The log has every exchange, names routes that don't exist, and keeps neither keys nor rows."""
     dataset_id = call.dataset()
     call.post_rows(dataset_id, {"a": "secret value"})

@@ -114,8 +114,8 @@ def server(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def resident_bytes(process: subprocess.Popen[str]) -> int:
     """How much memory a process has, as `ps` tells it."""
     command = ["ps", "-o", "rss=", "-p", str(process.pid)]
-    told = subprocess.run(command, capture_output=True, check=True)
-    return int(told.stdout) * 1024
+    reported = subprocess.run(command, capture_output=True, check=True)
+    return int(reported.stdout) * 1024
 
 
 @pytest.mark.slow

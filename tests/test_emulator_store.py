@@ -291,7 +291,7 @@ def test_history_may_forget_rows(worlds: Any) -> None:
     assert world.rows == [{"id": 1}]
 
 
-def test_rejections_tell_row_and_reason(worlds: Any) -> None:
+def test_rejections_name_row_and_reason(worlds: Any) -> None:
     """A rejected row can be looked at, with the reason, and is not stored."""
     world = worlds()
     world.load({"id": 1}, {"v": 2})

@@ -737,7 +737,7 @@ def test_faults_know_the_versions(call: Client) -> None:
     assert call.raw("GET", "/v2/auth/validate-key").status_code == 502
 
 
-def test_log_tells_the_version(call: Client) -> None:
+def test_log_names_the_version(call: Client) -> None:
     """The log, and the page, tell which version each request spoke."""
     call("GET", "/profile")
     call.raw("GET", "/v1/accounts")

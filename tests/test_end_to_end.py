@@ -1,4 +1,4 @@
-"""The real command against the emulator: what goes in, what is stored, what is told."""
+"""The real command against the emulator: what goes in, what is stored, what is reported."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_second_run_reuses_everything(command: Command) -> None:
 
 
 def test_log_of_a_good_run_is_clean(command: Command) -> None:
-    """A run without trouble logs neither warnings nor errors, and tells each stream's sum."""
+    """A run without trouble logs neither warnings nor errors, and logs each stream's sum."""
     run = command.run(schema(), record(id=1, name="a"), state(done=1))
     assert not run.told("WARNING") + run.errors
     (line,) = (said for said in run.told("INFO") if said.startswith("orders: read"))
@@ -85,7 +85,7 @@ def test_odd_line_ends_are_read(command: Command) -> None:
 
 
 def test_locale_does_not_matter(command: Command) -> None:
-    """Text arrives and is told whatever the locale is."""
+    """Text arrives and is reported whatever the locale is."""
     env = {"LC_ALL": "C", "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
     run = command.run(schema("größe 寸"), record("größe 寸", id=1, name="日本 ü"), state(é="寸"), env=env)
     assert (run.code, run.states) == (0, [{"é": "寸"}])
@@ -251,7 +251,7 @@ def test_metadata_columns_are_added(command: Command) -> None:
     assert command.rows("b") == [{"id": 1, "_sdc_sequence": 5}]
 
 
-def test_unused_settings_are_told(command: Command) -> None:
+def test_unused_settings_are_reported(command: Command) -> None:
     """A type for a column that its stream lacks may be misspelt; another stream's settings are no reason."""
     types = {"orders": {"nme": "string"}, "customers": {"id": "number"}}
     run = command.run(schema(), record(id=1), column_types=types, dataset_titles={"customers": "C"})
@@ -289,7 +289,7 @@ def test_wrong_command_line_exits_2(command: Command) -> None:
         (b'{"api_key": "\xff"}', "is not UTF-8. Save it as UTF-8."),
     ],
 )
-def test_broken_configuration_is_told(tmp_path: Path, content: bytes | None, problem: str) -> None:
+def test_broken_configuration_is_reported(tmp_path: Path, content: bytes | None, problem: str) -> None:
     """A configuration that can't be read is one sentence that quotes nothing of it."""
     path = tmp_path / "config.json"
     if content is not None:
@@ -307,8 +307,8 @@ def test_broken_configuration_is_told(tmp_path: Path, content: bytes | None, pro
     assert "SECRET" not in run.log
 
 
-def test_bad_settings_are_told_together(command: Command) -> None:
-    """Every bad setting is told before anything is read or sent."""
+def test_bad_settings_are_reported_together(command: Command) -> None:
+    """Every bad setting is reported before anything is read or sent."""
     run = command.run(b"no Singer", batch_size_rows=0, data_source_titel="x")
     assert (run.code, run.out) == (1, b"")
     assert (

@@ -141,15 +141,15 @@ def test_jumps_change_nothing(
     assert (limited.hits, dated.hits, unasked.hits) == (1, 1, 1)
     assert lost.hits >= 2
     assert jumps >= 5
-    told = [each["upto"] for each in run.states]
-    assert told == sorted(set(told))
-    assert told[-1] == ROWS
+    written = [each["upto"] for each in run.states]
+    assert written == sorted(set(written))
+    assert written[-1] == ROWS
     stored = sorted(int(row["name"].split()[1]) for row in command.rows())
     assert stored == list(range(51 if keys else 1, ROWS + 1))
 
 
 def test_jumps_refill_no_budget(make_emulator: EmulatorMaker, tmp_path: Path, clock: JumpingClock) -> None:
-    """A clock that jumps hours ahead, or back, is no hour of the budget; the run still ends when told to."""
+    """A clock that jumps hours ahead, or back, is no hour of the budget; the run still ends when asked to."""
     most = 40
     emulator = make_emulator()
     command = Command(tmp_path, emulator)

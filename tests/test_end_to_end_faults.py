@@ -95,7 +95,7 @@ def test_key_withdrawn_in_the_middle_ends_the_run(command: Command) -> None:
     assert "status 401" in run.errors[0]
 
 
-def test_unknown_account_is_told(command: Command) -> None:
+def test_unknown_account_is_reported(command: Command) -> None:
     """An account that the key does not know is an error that names those it knows."""
     run = command.run(schema(), account_id=99)
     assert (run.code, run.out) == (1, b"")
@@ -105,8 +105,8 @@ def test_unknown_account_is_told(command: Command) -> None:
     assert "account_id" in error
 
 
-def test_unreachable_host_is_told(command: Command) -> None:
-    """A host that does not answer is tried for retry_seconds, then told."""
+def test_unreachable_host_is_reported(command: Command) -> None:
+    """A host that does not answer is tried for retry_seconds, then reported."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -117,7 +117,7 @@ def test_unreachable_host_is_told(command: Command) -> None:
     assert "Traceback" not in run.log
 
 
-def test_changed_keys_are_told(command: Command) -> None:
+def test_changed_keys_are_reported(command: Command) -> None:
     """A stream whose keys are not those of its dataset is an error that names both."""
     assert command.run(schema(), record(id=1)).code == 0
     run = command.run(schema(keys=["name"]), record(id=1, name="a"), state(at=1))
@@ -129,7 +129,7 @@ def test_changed_keys_are_told(command: Command) -> None:
     assert command.rows() == [{"id": 1}]
 
 
-def test_missing_dataset_is_told(command: Command) -> None:
+def test_missing_dataset_is_reported(command: Command) -> None:
     """A dataset that is gone is one clear error."""
     run = command.run(
         schema(), record(id=1), state(at=1), dataset_ids={"orders": "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"}
@@ -410,7 +410,7 @@ def test_full_disk_stops_the_states(command: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("policy", ["fail", "accept", None], ids=["fail", "accept", "no file"])
-def test_nothing_of_rows_or_key_is_told(picky_command: Command, tmp_path: Path, policy: str | None) -> None:
+def test_neither_rows_nor_key_are_logged(picky_command: Command, tmp_path: Path, policy: str | None) -> None:
     """At DEBUG, with an API that echoes rows, neither key nor a value of a row is in the log."""
     rejects = tmp_path / "rejects.singer"
     settings = {"rejects_path": str(rejects), "rejects_policy": policy} if policy else {}
@@ -445,8 +445,8 @@ def test_nothing_of_rows_or_key_is_told(picky_command: Command, tmp_path: Path, 
         assert kept.count('"rejected"') >= 4
 
 
-def test_bugs_are_told_without_data(command: Command, tmp_path: Path) -> None:
-    """An error that nobody foresaw is told by its kind and its places, not by its words."""
+def test_bugs_are_reported_without_data(command: Command, tmp_path: Path) -> None:
+    """An error that nobody foresaw is reported by its kind and its places, not by its words."""
     hook = tmp_path / "sitecustomize.py"
     hook.write_text(
         "import target_databox.records.rows as rows\n"

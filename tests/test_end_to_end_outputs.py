@@ -108,8 +108,12 @@ def test_runs_that_share_a_file_keep_each_other_whole(
                 process.stdin.write(text(schema(), row, state(upto=number, run=run, padding="x" * 3_400)))
                 process.stdin.flush()
         for run, process in enumerate(runs):
-            told = b'{"upto": %d, "run": %d, ' % (number, run)
-            wait_for(lambda told=told, process=process: told in path.read_bytes() or process.poll() == 1)
+            reported = b'{"upto": %d, "run": %d, ' % (number, run)
+            wait_for(
+                lambda reported=reported, process=process: (
+                    reported in path.read_bytes() or process.poll() == 1
+                )
+            )
     assert [finished(process).code for process in runs] == [1, 1, 1, 0]
     assert lines_of(path.read_bytes())[-1] == 9
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROWS = 200
 ROWS_A_STATE = 10
-# Writes so much of a file as it is told, as a tap that dies there.
+# Writes some bytes of a file and kills itself, as a tap that dies there.
 DYING_TAP = """
 import os, signal, sys
 with open(sys.argv[1], "rb") as file:
@@ -57,7 +57,7 @@ def pipeline(folder: Path, *commands: str) -> tuple[list[int], str, str]:
 
 
 def told_as_errors(log: str) -> list[str]:
-    """What was told as an error."""
+    """What was reported as an error."""
     parts = LOG_LINE.split(log)
     return [said.strip() for level, said in zip(parts[1::2], parts[2::2], strict=True) if level == "ERROR"]
 

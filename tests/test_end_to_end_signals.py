@@ -1,4 +1,4 @@
-"""The real command is told to stop, or killed, at random instants: no STATE is ahead of what is stored."""
+"""The real command is asked to stop, or killed, at random instants: no STATE is ahead of what is stored."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def feed(process: subprocess.Popen[bytes], data: bytes, *, close: bool = False) 
 
 
 def end_of(process: subprocess.Popen[bytes], feeder: threading.Thread) -> tuple[Run, float]:
-    """The run after it was told to stop, and how long that took."""
+    """The run after it was asked to stop, and how long that took."""
     began = time.monotonic()
     process.wait(60)
     seconds = time.monotonic() - began
@@ -109,9 +109,9 @@ def check(command: Command, run: Run, *, keys: int = ROWS) -> int:
     Returns:
         The newest STATE's row.
     """
-    told = [each["upto"] for each in run.states]
-    assert told == sorted(set(told)), "a STATE twice or out of order"
-    upto: int = told[-1] if told else 0
+    written = [each["upto"] for each in run.states]
+    assert written == sorted(set(written)), "a STATE twice or out of order"
+    upto: int = written[-1] if written else 0
     if command.emulator.store.datasets():
         rows = {int(row["id"]): int(row["name"].split()[1]) for row in command.rows()}
     else:
@@ -286,7 +286,7 @@ def test_closed_output_ends_the_run(slow_command: Command) -> None:
 
 
 def test_missing_output_ends_the_run(command: Command) -> None:
-    """Without any standard output no STATE can be written, and that is told."""
+    """Without any standard output no STATE can be written, and that is reported."""
     config = command.config()
     process = subprocess.Popen(
         ["/bin/sh", "-c", f'"{TARGET}" --config "{config}" >&-'],

@@ -37,7 +37,7 @@ BY_MELTANO = {
 }
 
 
-def told(**variables: str) -> list[str]:
+def reported(**variables: str) -> list[str]:
     """What is wrong with the names of variables."""
     return list(unknown_variables(variables))
 
@@ -75,7 +75,7 @@ def test_environment_holds_any_setting() -> None:
 )
 def test_unknown_variables_are_named(variable: str, end: str) -> None:
     """A variable that nothing reads is an error that names it and the nearest known one, in any mode."""
-    assert told(**{variable: "1"}) == [f"{variable} {UNKNOWN}{end}"]
+    assert reported(**{variable: "1"}) == [f"{variable} {UNKNOWN}{end}"]
     with pytest.raises(SettingsError) as caught:
         read_settings({"api_key": "pak_1"}, {variable: "secret"})
     assert caught.value.problems == (f"{variable} {UNKNOWN}{end}",)
@@ -86,7 +86,7 @@ def test_known_variables_are_no_error() -> None:
     names = [f"TARGET_DATABOX_{setting.name.upper()}" for setting in TABLE]
     names += ["TARGET_DATABOX_EMULATOR_URL", "TARGET_DATABOX_EMULATOR_KEY", "TARGET_DATABOX_LOGLEVEL"]
     names += ["TARGET_DATABOX", "TARGET_DATABOXES", "TARGET_POSTGRES_HOST", "target_databox_x", "PATH"]
-    assert told(**dict.fromkeys(names, "1"), TARGET_DATABOX_ZZZ=" ") == []
+    assert reported(**dict.fromkeys(names, "1"), TARGET_DATABOX_ZZZ=" ") == []
 
 
 @pytest.mark.parametrize("loader", ["target-databox", "target-databox--eu", "target-databox-eu", "databox"])
@@ -101,21 +101,21 @@ def test_what_meltano_sets_is_left_alone(loader: str) -> None:
         "TARGET_DATABOX__US_API_KEY": "pak_2",
         "MELTANO_LOADER_NAME": loader,
     }
-    assert told(**given) == []
-    assert told(**given, TARGET_DATABOX_BATCH_SIZE_ROW="1") == [
+    assert reported(**given) == []
+    assert reported(**given, TARGET_DATABOX_BATCH_SIZE_ROW="1") == [
         f"TARGET_DATABOX_BATCH_SIZE_ROW {UNKNOWN}; did you mean TARGET_DATABOX_BATCH_SIZE_ROWS?"
     ]
 
 
 def test_loaders_with_one_hyphen_are_explained() -> None:
     """Another loader's variable, which Meltano passes to this one too, is an error that says what to do."""
-    assert told(MELTANO_LOADER_NAME="target-databox", TARGET_DATABOX_BIG_SHOP_TIMEZONE="UTC") == [
+    assert reported(MELTANO_LOADER_NAME="target-databox", TARGET_DATABOX_BIG_SHOP_TIMEZONE="UTC") == [
         f"TARGET_DATABOX_BIG_SHOP_TIMEZONE {UNKNOWN}; did you mean TARGET_DATABOX_TIMEZONE? If it is another "
         "loader's, name that one with two hyphens: target-databox--big-shop."
     ]
 
 
-def test_one_typo_is_told_once() -> None:
+def test_one_typo_is_reported_once() -> None:
     """What Meltano passes in a file and as a variable is one problem."""
     with pytest.raises(SettingsError) as caught:
         read_settings({"api_key": "k", "foo": "1"}, {"TARGET_DATABOX_FOO": "1"})

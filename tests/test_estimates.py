@@ -48,5 +48,5 @@ def test_shortest_time_is_the_budgets(requests: int, per_second: float, per_hour
     for _ in range(requests):
         while (at := budget.take(now)) > now:
             now = at
-    told = shortest_seconds(requests, per_second=per_second, per_hour=per_hour)
-    assert now - 1000.0 == pytest.approx(told, abs=2.0)
+    reported = shortest_seconds(requests, per_second=per_second, per_hour=per_hour)
+    assert now - 1000.0 == pytest.approx(reported, abs=2.0)

@@ -190,25 +190,25 @@ def test_every_keyword_is_followed(keyword: str, shape: str, form: Any) -> None:
 
 
 @pytest.mark.parametrize("levels", [1, 30])
-def test_recursive_record_is_told_by_column(levels: int) -> None:
-    """A record of a recursive schema is told by its columns, however deep it is and many the ways to fail."""
+def test_recursive_record_is_reported_by_column(levels: int) -> None:
+    """A record of a recursive schema is reported by its columns, however deep it is."""
     checked = validator(tree("leaf", "and", "or", "not"))
     assert checked.problem(nested(levels, 1)) is None
     assert checked.problem(nested(levels, "canary")) == "a: its value does not fit its schema"
 
 
-def test_recursive_record_is_told_whole() -> None:
+def test_recursive_record_is_reported_whole() -> None:
     """Where no column of a recursive schema is to blame, the record is."""
     schema = {**tree("and"), "required": ["b"]}
     assert validator(schema).problem({}) == "the record: it does not fit its schema"
 
 
 def test_recursive_column_is_found_by_any_name() -> None:
-    """A column of a recursive schema is found whatever its name is, and at most three are told."""
+    """A column of a recursive schema is found whatever its name is, and at most three are reported."""
     names = ["a/b", "~", "%20", "", "x y"]
     checked = validator({"properties": {**{name: {"type": "integer"} for name in names}, "r": {"$ref": "#"}}})
-    told = checked.problem(dict.fromkeys(names, "canary"))
-    assert told == "; ".join(f"{name}: its value does not fit its schema" for name in names[:3])
+    reported = checked.problem(dict.fromkeys(names, "canary"))
+    assert reported == "; ".join(f"{name}: its value does not fit its schema" for name in names[:3])
 
 
 def test_too_many_columns_are_refused() -> None:

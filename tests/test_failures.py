@@ -1,4 +1,4 @@
-"""Failures are told in their own words, and bugs by their places in the code alone."""
+"""Failures are reported in their own words, and bugs by their places in the code alone."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def failing(error: Exception, cause: Exception) -> Exception:
 
 
 def test_explained_error_is_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
-    """An error with words of its own is told by them, without its places."""
+    """An error with words of its own is reported by them, without its places."""
     with caplog.at_level(logging.INFO):
         log_failure(logger, failing(InputError("Line 3 is bad."), ValueError("canary-value")))
     assert caplog.messages == ["Line 3 is bad."]
 
 
-def test_bug_is_told_by_its_places(caplog: pytest.LogCaptureFixture) -> None:
-    """An error that nobody foresaw is told by its kind and where it came from; its words may be a row's."""
+def test_bug_is_reported_by_its_places(caplog: pytest.LogCaptureFixture) -> None:
+    """An unexpected error is reported by its type and its places: its message may quote a row."""
     with caplog.at_level(logging.DEBUG):
         log_failure(logger, failing(KeyError("canary-value"), ValueError("canary-value")))
     said, *where = caplog.messages

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from target_databox.emulator import Emulator
 
-# Few where every change is tested; a failing one is told, and is the same every time.
+# Few where every change is tested; a failing one is reported, and is the same every time.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 MANY_EXAMPLES = 400
 DIGITS = msgspec.json.Decoder(float_hook=Decimal)
@@ -190,8 +190,8 @@ def _number_texts(line: bytes) -> dict[str, Decimal]:
 
 @fuzzed
 @given(schemas, records)
-def test_any_record_is_valid_or_told(node: dict[str, Any], values_of: dict[str, Any]) -> None:
-    """Whatever schema and record come, the record fits, or is told why not, or the schema is refused."""
+def test_any_record_is_valid_or_reported(node: dict[str, Any], values_of: dict[str, Any]) -> None:
+    """Whatever schema and record come, the record fits, the misfit is reported, or the schema is refused."""
     try:
         validator = RecordValidator(modern(node))
     except SchemaError:
@@ -308,7 +308,7 @@ def broken_lines(draw: st.DrawFn) -> bytes:
 @fuzzed
 @given(broken_lines())
 @example(b'{"type":"RECORD","stream":"a","record":{"a":1e99999999999999999999}}')
-def test_any_line_is_a_message_or_told(line: bytes) -> None:
+def test_any_line_is_a_message_or_reported(line: bytes) -> None:
     """A line is a message, a bad record of a stream, or an error of the input; nothing else is raised."""
     with suppress(UnreadableRecordError, InputError):
         assert isinstance(message(line)["type"], str)

@@ -27,7 +27,7 @@ def test_signal_interrupts_inside() -> None:
 
 
 def test_run_is_interrupted_once() -> None:
-    """Once told, the end of the run is not interrupted again."""
+    """Once interrupted, the end of the run is not interrupted again."""
     interrupts = Interrupts()
     with pytest.raises(Interrupted), interrupts:
         interrupts.handle(signal.SIGTERM)

@@ -115,12 +115,12 @@ def test_columns_of_objects_can_be_keys(command: Command) -> None:
 def test_unknown_key_columns_are_refused(command: Command, arguments: tuple[str, ...]) -> None:
     """A key that is no column of the stream is an error that names it and the setting."""
     run = command.run(schema(), record(id=1), arguments=arguments, primary_keys={"orders": ["idd"]})
-    told = (
+    reported = (
         "Line 1 of the input is a SCHEMA of stream 'orders' that can't be loaded: The key property 'idd' "
         "is not a column of the stream. Name columns of the stream in primary_keys, [] for none."
     )
     assert run.code == 1
-    assert told in (run.out.decode() if arguments else "\n".join(run.errors))
+    assert reported in (run.out.decode() if arguments else "\n".join(run.errors))
     assert command.emulator.store.data_sources() == []
 
 
@@ -284,13 +284,13 @@ def test_own_column_of_that_name_is_refused(command: Command, arguments: tuple[s
     """A stream that has a column `_row_hash` is refused at its SCHEMA, with a setting that works."""
     messages = (schema(keys=[], _row_hash=TEXT, id=NUMBER), record(_row_hash="x", id=1))
     run = command.run(*messages, arguments=arguments, keyless_streams="hash")
-    told = (
+    reported = (
         "Line 1 of the input is a SCHEMA of stream 'orders' that can't be loaded: it has a column _row_hash "
         "itself, which keyless_streams hash would add. Make it the key with primary_keys, rename it with a "
         "stream map, or set keyless_streams to append."
     )
     assert run.code == 1
-    assert told in (run.out.decode() if arguments else "\n".join(run.errors))
+    assert reported in (run.out.decode() if arguments else "\n".join(run.errors))
     twice(command, *messages, keyless_streams="hash", primary_keys={"orders": ["_row_hash"]})
     assert command.rows() == [{"_row_hash": "x", "id": 1}]
 

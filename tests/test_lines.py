@@ -60,7 +60,7 @@ def peak() -> Iterator[list[int]]:
 @pytest.mark.parametrize("read", [lines_of, bounded_lines])
 @pytest.mark.usefixtures("peak")
 def test_long_line_is_counted_and_not_held(read: Any, end: bytes, tmp_path: Path) -> None:
-    """Lines before one that is too long come, its exact size is told, and it is never in memory."""
+    """Lines before one that is too long come, its exact size is reported, and it is never in memory."""
     path = sparse(tmp_path, b"one\ntwo\n", 500_000_000, end)
     with path.open("rb") as file:
         found = read(file)

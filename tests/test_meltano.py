@@ -215,7 +215,7 @@ def test_repository_project_loads_twice(meltano: str, repository: Path, tmp_path
 
 
 def test_trials_share_their_bookmark(meltano: str, repository: Path, tmp_path: Path) -> None:
-    """Of two trials with one database the second tap is told where the first one ended."""
+    """Of two trials with one database the second tap starts where the first one ended."""
     database = tmp_path / "trial.sqlite"
     trial = (EMULATOR, "run", "--database", str(database), "--", meltano, "run", *PAIR)
     assert "with bookmark value: None" in said(repository, *trial)
@@ -275,14 +275,14 @@ def test_variables_reach_the_target(meltano: str, newcomer: Path, emulator: Emul
 
 
 @pytest.mark.parametrize("loader", ["target-databox", "target-databox--eu", "target-databox-us"])
-def test_check_tells_of_the_account(meltano: str, newcomer: Path, emulator: Emulator, loader: str) -> None:
+def test_check_reports_the_account(meltano: str, newcomer: Path, emulator: Emulator, loader: str) -> None:
     """The loader's `check` command, renamed or not, looks at the configured account and creates nothing."""
     objects = {"column_types": '{"a.b": {"amount": "number"}}', "primary_keys": '{"a.b": ["id"], "c": []}'}
     for name, value in objects.items():
         said(newcomer, meltano, "config", "set", "target-databox", name, value)
-    told = said(newcomer, meltano, "invoke", f"{loader}:check", **account(loader, emulator))
-    assert "Emulated account" in told
-    assert emulator.api_key not in told
+    reported = said(newcomer, meltano, "invoke", f"{loader}:check", **account(loader, emulator))
+    assert "Emulated account" in reported
+    assert emulator.api_key not in reported
     assert emulator.store.data_sources() == []
 
 
@@ -308,8 +308,8 @@ def test_parallel_runs_load_their_own_streams(
             rows = emulator.store.rows(emulator.store.dataset_titled(stream).id)
             assert sorted(row["id"] for row in rows) == list(range(1, newest + 1))
             assert {row["stream"] for row in rows} == {stream}
-            told = said(shop, meltano, "state", "get", f"dev:tap-shop--{stream}-to-target-databox")
-            value = json.loads(next(line for line in told.splitlines() if line.startswith("{")))
+            reported = said(shop, meltano, "state", "get", f"dev:tap-shop--{stream}-to-target-databox")
+            value = json.loads(next(line for line in reported.splitlines() if line.startswith("{")))
             assert value["singer_state"] == {"bookmarks": {stream: newest}}
 
 
@@ -327,11 +327,11 @@ def test_misspelt_variables_are_refused(
 ) -> None:
     """A variable that neither Meltano nor the loader knows ends a run and a check alike."""
     named = account(loader, emulator)
-    told = said(newcomer, meltano, *command, code=1, TARGET_DATABOX_BATCH_SIZE_ROW="5", **named)
+    reported = said(newcomer, meltano, *command, code=1, TARGET_DATABOX_BATCH_SIZE_ROW="5", **named)
     assert (
         "TARGET_DATABOX_BATCH_SIZE_ROW is not a setting of target-databox; did you mean "
         "TARGET_DATABOX_BATCH_SIZE_ROWS?"
-    ) in told
+    ) in reported
     assert len(emulator.log) == 0
 
 

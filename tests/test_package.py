@@ -124,11 +124,11 @@ def test_workflow_audits_all_pins() -> None:
     assert "run: PIP_AUDIT=.venv-audit/bin/pip-audit requirements/audit" in text
 
 
-def test_version_is_told_alike() -> None:
+def test_version_is_reported_alike() -> None:
     """The command, the module and the installed metadata tell one version."""
     command = [str(Path(sys.executable).parent / "target-databox"), "--version"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert target_databox.__version__ in told
+    reported = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert target_databox.__version__ in reported
     assert metadata.version("target-databox") == target_databox.__version__
 
 

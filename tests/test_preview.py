@@ -143,10 +143,10 @@ DATE = {"type": ["null", "string"], "format": "date-time"}
         (["1700000000", ""], "string", "holds text that is no ISO 8601 date, empty in 1"),
     ],
 )
-def test_dates_that_are_none_are_told(
+def test_dates_that_are_none_are_reported(
     preview: Preview, values: list[str | None], column_type: str, remark: str
 ) -> None:
-    """A date column that holds empty text, or text that is no date, is told, and what is hinted at helps."""
+    """A date column with empty text, or text that is not a date, is reported, and the hint helps."""
     messages = (
         schema(id=TEXT, at=DATE),
         *(record(id=str(number), at=at) for number, at in enumerate(values)),
@@ -187,8 +187,8 @@ def test_misfits_name_the_setting(preview: Preview) -> None:
     assert advice not in printed(preview(schema(), record(name="x")))
 
 
-def test_wide_streams_are_told_with_depths(preview: Preview) -> None:
-    """A stream of more columns than Databox may take is told with what each smaller depth makes of it."""
+def test_wide_streams_are_reported_with_depths(preview: Preview) -> None:
+    """A stream of more columns than Databox may take is reported with what each smaller depth makes of it."""
     deep = {str(n): {"type": "object", "properties": {str(m): TEXT for m in range(6)}} for n in range(20)}
     run = preview(
         schema("a", [], **deep),
@@ -322,10 +322,10 @@ def test_own_rejects_are_refused(preview: Preview, tmp_path: Path) -> None:
 
 
 def test_changed_keys_fail(preview: Preview) -> None:
-    """A SCHEMA that changes the keys is told by its line; what came before it is counted."""
+    """A SCHEMA that changes the keys is reported by its line; what came before it is counted."""
     run = preview(schema(), record(id=1, name="a"), schema(keys=["name"]), record(id=2, name="b"))
-    (told,) = (line for line in printed(run) if line.startswith("orders: "))
-    assert told.startswith("orders: Line 3 of the input changes the key properties of stream 'orders'")
+    (reported,) = (line for line in printed(run) if line.startswith("orders: "))
+    assert reported.startswith("orders: Line 3 of the input changes the key properties of stream 'orders'")
     assert "rows 1, batches 1, requests 2" in printed(run)
     assert run.code == 1
 
@@ -383,12 +383,12 @@ def test_preview_and_run_agree(command: Command, preview: Preview, load_method: 
     settings = {"load_method": load_method, "batch_size_bytes": 3000}
     shown = printed(preview(*messages, **settings))
     run = command.run(*messages, state(done=1), batch_age_seconds=30, **settings)
-    (told,) = (line for line in run.told("INFO") if line.startswith("orders: read"))
-    batches = int(told.split(" batches")[0].split()[-1])
+    (reported,) = (line for line in run.told("INFO") if line.startswith("orders: read"))
+    batches = int(reported.split(" batches")[0].split()[-1])
     (facts,) = (line for line in shown if line.startswith("rows "))
     assert facts.startswith(f"rows 1,234, batches {batches}, ")
     least = int(facts.split("requests ")[1].split()[0].replace(",", ""))
-    assert int(told.split(" requests")[0].split()[-1]) >= least
+    assert int(reported.split(" requests")[0].split()[-1]) >= least
     stored = {name for row in command.rows() for name in row}
     assert stored <= {line.split()[0] for line in shown}
 

@@ -37,7 +37,7 @@ def position(read: int = 0, done: int = 0, share: float | None = None) -> Positi
 
 
 class Seen:
-    """A display that remembers what it was told, or fails."""
+    """A display that remembers what it has shown, or fails."""
 
     interval_seconds = 0.005
 
@@ -98,7 +98,7 @@ def test_words_say_all(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "reported"),
     [
         (80, "1,200,000/5,000,000 rows, 512/s, 2 h 5 min left, 3 unconfirmed, 12% of the hour"),
         (79, "1,200,000/5,000,000 rows, 512/s, 2 h 5 min left, 3 unconfirmed, 12% of the hour"),
@@ -108,9 +108,9 @@ def test_words_say_all(caplog: pytest.LogCaptureFixture) -> None:
         (3, "1,200,000/5,000,000 rows"),
     ],
 )
-def test_narrow_terminals_are_told_less(columns: int, told: str) -> None:
-    """A terminal is told what fits into one line, what matters most first."""
-    assert short_words(position(5_000_000, 1_200_000), 512.4, 7_500.0, columns) == told
+def test_narrow_terminals_show_less(columns: int, reported: str) -> None:
+    """A terminal shows what fits into one line, what matters most first."""
+    assert short_words(position(5_000_000, 1_200_000), 512.4, 7_500.0, columns) == reported
 
 
 def test_lines_come_while_rows_move(caplog: pytest.LogCaptureFixture) -> None:
@@ -201,7 +201,7 @@ def run_in_terminal(command: Command, *, also_output: bool) -> tuple[int, bytes,
     return process.returncode, bytes(shown), out
 
 
-def test_terminal_as_input_is_told() -> None:
+def test_terminal_as_input_is_reported() -> None:
     """Who starts the command without a pipe is told what it waits for; the end of the input ends it."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen(

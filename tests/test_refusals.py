@@ -1,4 +1,4 @@
-"""The real command towards an API that refuses: whose fault it is, and how that is told."""
+"""The real command towards an API that refuses: whose fault it is, and how that is reported."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_failed_request_names_its_stream(command: Command, status: int) -> None:
     assert re.search(f"answered with status {status} .*request id [-0-9a-f]+", error)
 
 
-def test_refused_record_tells_the_status(command: Command) -> None:
+def test_refused_record_names_the_status(command: Command) -> None:
     """The error for a refused record says what the API said: status, message and request id."""
     command.emulator.faults.add("post_rows", status=422)
     run = command.run(schema(), record(id=1), state(at=1))

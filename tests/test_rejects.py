@@ -29,9 +29,9 @@ ORIGIN = Origin("orders", SCHEMA)
 REFUSED = Cause(Reason.REFUSED, "invalid_input", "Bad row.", "r1", "i1")
 
 
-def reject(line: bytes, verdict: Cause = REFUSED, origin: Origin | None = ORIGIN) -> Rejection:
+def reject(line: bytes, cause: Cause = REFUSED, origin: Origin | None = ORIGIN) -> Rejection:
     """A rejected record of a line."""
-    return Rejection(DATASET, Row(("1",), b"{}", number=7, line=line, origin=origin), verdict)
+    return Rejection(DATASET, Row(("1",), b"{}", number=7, line=line, origin=origin), cause)
 
 
 def record(number: int) -> bytes:
@@ -101,8 +101,8 @@ def test_line_that_is_no_json_is_kept(tmp_path: Path) -> None:
     assert base64.b64decode(kept[0]["rejected"]["line"]) == lines[0]
 
 
-def test_rejected_again_is_told_once(tmp_path: Path) -> None:
-    """A record that was rejected before has only the newest verdict; its values keep their digits."""
+def test_rejected_again_is_reported_once(tmp_path: Path) -> None:
+    """A record that was rejected before has only the newest cause; its values keep their digits."""
     path = tmp_path / "rejects.singer"
     RejectsFile(path).append([reject(record(1))])
     (_, line) = path.read_bytes().splitlines()
@@ -114,7 +114,7 @@ def test_rejected_again_is_told_once(tmp_path: Path) -> None:
     assert json.loads(again)["rejected"]["reason"] == "size"
 
 
-def test_half_a_surrogate_pair_is_told_once(tmp_path: Path) -> None:
+def test_half_a_surrogate_pair_is_reported_once(tmp_path: Path) -> None:
     """A record that is no text for most readers keeps its values and the newest reason alone, too."""
     line = b'{"type":"RECORD","stream":"orders","record":{"id":2,"name":"\\ud800","x":1.50}}'
     path = tmp_path / "rejects.singer"
@@ -254,8 +254,8 @@ def test_two_runs_append_whole_messages(tmp_path: Path) -> None:
     assert sorted(ids) == [*range(50), *range(1000, 1050)]
 
 
-def test_former_rejects_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that holds records already is told with their number; an empty one is not."""
+def test_former_rejects_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that holds records already is reported with their number; an empty one is not."""
     path = tmp_path / "rejects.singer"
     path.touch()
     file = RejectsFile(path)

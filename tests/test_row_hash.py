@@ -179,7 +179,7 @@ def test_record_with_a_hash_of_its_own_is_bad(properties: dict[str, Any]) -> Non
 
 
 def test_bad_values_stay_bad() -> None:
-    """NaN in a row is told as everywhere, and never hashed."""
+    """NaN in a row is an error, and never hashed."""
     with pytest.raises(BadRecordError) as caught:
         encoder({}).encode({"a": Decimal("NaN")})
     assert caught.value.code == "nan"

@@ -269,7 +269,9 @@ def test_unknown_keys_are_refused() -> None:
         ({"lines": [{"a": 1}]}, {"column_types": {"lines": "number"}}, "not_a_number", "'lines'"),
     ],
 )
-def test_bad_records_are_told(record: dict[str, Any], options: dict[str, Any], code: str, words: str) -> None:
+def test_bad_records_are_reported(
+    record: dict[str, Any], options: dict[str, Any], code: str, words: str
+) -> None:
     """A record that can't be a row is refused with a code and the column's name, never with a value."""
     error = problem(record, **options)
     assert error.code == code
@@ -427,7 +429,7 @@ def test_shortcut_equals_the_long_way(
     )
 )
 def test_json_needs_no_nan_search(record: dict[str, Any]) -> None:
-    """A record that is told to be JSON becomes the same row as one in which NaN is looked for."""
+    """A record that is known to be JSON becomes the same row as one in which NaN is looked for."""
     encoder = encoder_of(STREAM)
     assert encoder.encode(record, is_json=True).body == encoder.encode(record).body
 

@@ -1,4 +1,4 @@
-"""Canaries through every way in which Databox may fail: neither the key nor a value of a row is ever told."""
+"""Canaries through every failure of Databox: neither the key nor a value of a row is ever logged."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def echo(route: str) -> str:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("route", ROUTES)
-def test_no_fault_tells_a_secret(
+def test_no_fault_reveals_a_secret(
     make_emulator: EmulatorMaker,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
@@ -99,12 +99,12 @@ def test_no_fault_tells_a_secret(
     assert failure is None or is_explained(failure)
     # What is said is said: an empty log would hold no secret either.
     assert "Loading into" in caplog.text or "GET /v1/" in caplog.text
-    told = [entry.getMessage() for entry in caplog.records]
-    told += [entry.exc_text or "" for entry in caplog.records]
-    told += capfd.readouterr()
+    reported = [entry.getMessage() for entry in caplog.records]
+    reported += [entry.exc_text or "" for entry in caplog.records]
+    reported += capfd.readouterr()
     if failure is not None:
-        told += traceback.format_exception(type(failure), failure, failure.__traceback__)
+        reported += traceback.format_exception(type(failure), failure, failure.__traceback__)
     for secret in SECRETS:
-        assert not [each for each in told if secret in each]
+        assert not [each for each in reported if secret in each]
     if rejects.exists():
         assert SECRETS[1] not in rejects.read_text()

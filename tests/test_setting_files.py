@@ -1,4 +1,4 @@
-"""Configuration files are read whole, and what is wrong with one is told without quoting it."""
+"""Configuration files are read whole, and what is wrong with one is reported without quoting it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_file_is_read(tmp_path: Path) -> None:
         (None, "can't be read: No such file or directory. Check --config; ENV reads variables."),
     ],
 )
-def test_broken_file_is_told(tmp_path: Path, content: bytes | None, problem: str) -> None:
-    """What can't be read is told by its path and the place, and the error holds nothing of it."""
+def test_broken_file_is_reported(tmp_path: Path, content: bytes | None, problem: str) -> None:
+    """What can't be read is reported by its path and the place, and the error holds nothing of it."""
     path = tmp_path / "config.json"
     if content is not None:
         path.write_bytes(content)

@@ -204,7 +204,7 @@ def test_values_are_understood(name: str, given: Any, read: Any) -> None:
         ("api_key", 7, "must be text"),
     ],
 )
-def test_bad_values_are_told(name: str, given: Any, words: str) -> None:
+def test_bad_values_are_reported(name: str, given: Any, words: str) -> None:
     """A bad value is an error that names the setting, the problem and the allowed range, and no secret."""
     (problem,) = problems({**KEY, name: given})
     assert problem.startswith(name)
@@ -214,13 +214,18 @@ def test_bad_values_are_told(name: str, given: Any, words: str) -> None:
 
 
 def test_every_problem_is_listed() -> None:
-    """All problems are told at once."""
-    told = problems({"batch_size_rows": 0, "timezone": "x", "api_kee": "k"})
-    assert [problem.split()[0] for problem in told] == ["api_kee", "batch_size_rows", "api_key", "timezone"]
+    """All problems are reported at once."""
+    reported = problems({"batch_size_rows": 0, "timezone": "x", "api_kee": "k"})
+    assert [problem.split()[0] for problem in reported] == [
+        "api_kee",
+        "batch_size_rows",
+        "api_key",
+        "timezone",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         (
             "batch_size_row",
@@ -233,25 +238,25 @@ def test_every_problem_is_listed() -> None:
         ),
     ],
 )
-def test_unknown_settings_are_named(name: str, told: str) -> None:
+def test_unknown_settings_are_named(name: str, reported: str) -> None:
     """An unknown setting is an error that names it and the nearest known one."""
-    assert problems({**KEY, name: 1}) == (told,)
+    assert problems({**KEY, name: 1}) == (reported,)
 
 
 def test_key_is_required_and_hidden() -> None:
     """A run needs a key unless told otherwise, and no text that describes the settings holds it."""
-    told = (
+    reported = (
         "api_key is required. Write it into the file of --config, or set TARGET_DATABOX_API_KEY and add "
         "--config ENV."
     )
-    assert problems({}) == (told,)
-    assert problems({"api_key": " "}) == (told,)
+    assert problems({}) == (reported,)
+    assert problems({"api_key": " "}) == (reported,)
     assert read_settings({}, {}, require_key=False).api_key == ""
     assert "pak_made-up" not in repr(settings())
 
 
-def test_unread_variable_is_told() -> None:
-    """A key that stands in a variable which nobody asked to read is told by how to have it read."""
+def test_unread_variable_is_reported() -> None:
+    """A key that stands in a variable which nobody asked to read is reported by how to have it read."""
     with pytest.raises(SettingsError) as caught:
         read_settings({}, {"TARGET_DATABOX_API_KEY": "pak_made-up"})
     assert caught.value.problems == (
@@ -384,7 +389,7 @@ def test_stream_maps_are_nested(given: dict[str, Any], read: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "reported"),
     [
         (
             {"orders": "abc"},
@@ -425,10 +430,10 @@ def test_stream_maps_are_nested(given: dict[str, Any], read: dict[str, Any]) -> 
         ({"orders": {"x": "a\0"}}, "orders.x is no expression"),
     ],
 )
-def test_bad_stream_maps_are_named(given: dict[str, Any], told: str) -> None:
-    """What the SDK could not use of stream_maps is told by its stream and column, before anything is read."""
+def test_bad_stream_maps_are_named(given: dict[str, Any], reported: str) -> None:
+    """What the SDK can't use of stream_maps is reported by stream and column, before anything is read."""
     (problem,) = problems({**KEY, "stream_maps": given})
-    assert problem.startswith(f"stream_maps.{told}")
+    assert problem.startswith(f"stream_maps.{reported}")
 
 
 def test_good_stream_maps_pass() -> None:
@@ -449,16 +454,16 @@ def test_good_stream_maps_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "reported"),
     [
         ({"sed": 1}, "sed is not a setting of Faker here; there are seed and locale"),
         ({"seed": [1]}, "seed must be a number or text, not an array"),
         ({"locale": ["de", 5]}, "locale must be text or a list of texts, not an array"),
     ],
 )
-def test_bad_faker_config_is_named(given: dict[str, Any], told: str) -> None:
-    """What Faker could not use is told by its name."""
-    assert problems({**KEY, "faker_config": given}) == (f"faker_config.{told}.",)
+def test_bad_faker_config_is_named(given: dict[str, Any], reported: str) -> None:
+    """What Faker could not use is reported by its name."""
+    assert problems({**KEY, "faker_config": given}) == (f"faker_config.{reported}.",)
     assert settings(faker_config={"seed": 1, "locale": ["de", "en"]}).faker_config["seed"] == 1
 
 
@@ -528,16 +533,16 @@ ANYTHING = st.recursive(
 
 
 @given(st.sampled_from(sorted(DEFAULTS)), ANYTHING)
-def test_any_value_is_read_or_told(name: str, value: Any) -> None:
-    """Whatever a configuration holds, it is read or told as a problem of that setting."""
+def test_any_value_is_read_or_reported(name: str, value: Any) -> None:
+    """Whatever a configuration holds, it is read or reported as a problem of that setting."""
     try:
         config = read_settings({**KEY, name: value}, {}).config
     except SettingsError as error:
-        told = error.problems
+        reported = error.problems
     else:
-        told = ()
+        reported = ()
         jsonschema.Draft202012Validator(CONFIG_JSONSCHEMA).validate(config)
-    assert all(problem.startswith((name, "api_key")) for problem in told)
+    assert all(problem.startswith((name, "api_key")) for problem in reported)
 
 
 def test_every_known_timezone_is_valid() -> None:

@@ -31,8 +31,8 @@ def _silent(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @contextlib.contextmanager
-def told(how: str) -> Iterator[None]:
-    """Say in a failure how to see it again."""
+def explained(how: str) -> Iterator[None]:
+    """Add to a failure how to replay it."""
     try:
         yield
     except Exception as error:
@@ -42,7 +42,7 @@ def told(how: str) -> Iterator[None]:
 def play(seeds: Iterable[int], speaks: str) -> None:
     """Play seeds one after another; a broken promise fails with the command that replays it."""
     for seed in seeds:
-        with told(f"Replay it with: python -m tests.simulation {seed} {speaks}"):
+        with explained(f"Replay it with: python -m tests.simulation {seed} {speaks}"):
             World(seed, plan_of(seed, speaks)).check()
 
 
@@ -141,5 +141,5 @@ def test_kills_lose_nothing(list_lag: float, order: str) -> None:
             stuck=0.0,
             key_refused_at=None,
         )
-        with told(f"Seed {seed} of {plan}"):
+        with explained(f"Seed {seed} of {plan}"):
             World(seed, plan).check()

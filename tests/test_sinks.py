@@ -104,7 +104,7 @@ def test_validation_is_a_setting() -> None:
     ids=["endless", "knotted", "dangling", "broken"],
 )
 @pytest.mark.parametrize("metadata", [False, True], ids=["plain", "with metadata"])
-def test_schema_of_no_use_is_told(
+def test_schema_of_no_use_is_reported(
     emulator: Emulator, given: dict[str, Any], problem: str, metadata: bool
 ) -> None:
     """A schema that no validator can use ends the run with the reason, before a record is read."""
@@ -188,7 +188,7 @@ def test_unusual_patterns_reject_what_cannot_be_divided(emulator: Emulator, numb
 
 
 @pytest.mark.parametrize("levels", [60, 120, 250, 400])
-def test_deep_schema_is_loaded_or_told(emulator: Emulator, levels: int) -> None:
+def test_deep_schema_is_loaded_or_reported(emulator: Emulator, levels: int) -> None:
     """A schema with objects in objects is loaded, or the input is in error; it is never a bug of ours."""
     part: dict[str, Any] = {"type": "integer"}
     for _ in range(levels):
@@ -261,8 +261,8 @@ def test_wide_stream_is_warned_of(emulator: Emulator, caplog: pytest.LogCaptureF
     deep = {str(n): {"type": "object", "properties": {str(m): {} for m in range(51)}} for n in range(2)}
     lines = (schema(id={}, **deep), record(id="1"), schema(id={}, more={}, **deep), record(id="2"))
     load(emulator, *lines, load_method="append-only")
-    told = [entry.getMessage() for entry in caplog.records if "columns" in entry.getMessage()]
-    assert told == [
+    reported = [entry.getMessage() for entry in caplog.records if "columns" in entry.getMessage()]
+    assert reported == [
         "Stream 'orders' has 103 columns, and Databox may take no more than 100 of a dataset. A smaller "
         "flattening_max_depth makes fewer: 3 with 0."
     ]

@@ -43,12 +43,12 @@ def in_a_thread(work: Callable[[], object]) -> threading.Thread:
 def test_reader_is_waited_for(ends: tuple[int, int]) -> None:
     """What is full is waited for, and when it is read again everything arrives in its order."""
     reading, writing = ends
-    told = b"".join(b"%d," % number for number in range(5000))
-    writer = in_a_thread(lambda: ErrorOutput(writing).write(told))
+    data = b"".join(b"%d," % number for number in range(5000))
+    writer = in_a_thread(lambda: ErrorOutput(writing).write(data))
     writer.join(0.1)
     assert writer.is_alive()
     seen = b""
-    while not seen.endswith(told):
+    while not seen.endswith(data):
         seen += os.read(reading, 10_000)
     writer.join(PATIENCE_SECONDS)
     assert not writer.is_alive()
@@ -56,7 +56,7 @@ def test_reader_is_waited_for(ends: tuple[int, int]) -> None:
 
 
 def test_hurried_it_waits_in_all_for_a_moment(ends: tuple[int, int]) -> None:
-    """A wait ends soon after it is told to hurry; later writes don't wait at all."""
+    """A wait ends soon after it is asked to hurry; later writes don't wait at all."""
     output = ErrorOutput(ends[1])
     writer = in_a_thread(lambda: output.write(b"left out"))
     writer.join(0.1)

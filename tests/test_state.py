@@ -1,4 +1,4 @@
-"""STATE lines are written as they are, and a closed output is told."""
+"""STATE lines are written as they are, and a closed output is reported."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_state_is_utf_8_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert written.getvalue() == '{"ü": 1}\n'.encode()
 
 
-def test_no_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_output_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without standard output there is nowhere to write to."""
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(OutputClosedError) as caught:
@@ -59,8 +59,8 @@ def test_no_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_closed_pipe_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader that has gone is told, and nothing fails once more when the output is closed."""
+def test_closed_pipe_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that has gone is reported, and nothing fails once more when the output is closed."""
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w") as output:  # noqa: PTH123 # a descriptor
@@ -72,8 +72,8 @@ def test_closed_pipe_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")  # noqa: PTH110
-def test_full_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An output on a full disk is told with the reason."""
+def test_full_output_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An output on a full disk is reported with the reason."""
     with open("/dev/full", "w") as output:  # noqa: PTH123
         monkeypatch.setattr(sys, "stdout", output)
         with pytest.raises(OutputClosedError, match="can't be written \\(No space left on device\\)"):

@@ -31,9 +31,9 @@ loggers: {singer_sdk.metrics: {handlers: [told], propagate: false}}
 """
 
 
-def reject(verdict: Cause, key: Any = None, number: int = 1) -> Rejection:
+def reject(cause: Cause, key: Any = None, number: int = 1) -> Rejection:
     """A rejected row."""
-    return Rejection(DESTINATION, Row(key, b"{}", number=number), verdict)
+    return Rejection(DESTINATION, Row(key, b"{}", number=number), cause)
 
 
 def lines(*rejects: Rejection) -> list[str]:
@@ -86,17 +86,21 @@ def test_sum_that_fails_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(("is_complete", "warnings"), [(True, 1), (False, 0)])
-def test_nothing_loaded_is_told(caplog: pytest.LogCaptureFixture, is_complete: bool, warnings: int) -> None:
+def test_nothing_loaded_is_reported(
+    caplog: pytest.LogCaptureFixture, is_complete: bool, warnings: int
+) -> None:
     """A run that was given no stream says so, since a tap that failed looks the same from here."""
     summarise([], is_complete=is_complete)
-    told = "No stream was loaded: the input held none, or stream_maps leave everything out. Did the tap fail?"
-    assert caplog.messages == [told] * warnings
+    reported = (
+        "No stream was loaded: the input held none, or stream_maps leave everything out. Did the tap fail?"
+    )
+    assert caplog.messages == [reported] * warnings
 
 
-def test_rejects_are_told_by_key() -> None:
-    """Rows of one reason are told together, at most five of them by their keys."""
-    verdict = Cause(Reason.REJECTED, "invalid_input", "said by the API")
-    rejects = [reject(verdict, key=(number,)) for number in range(7)]
+def test_rejects_are_reported_by_key() -> None:
+    """Rows of one reason are reported together, at most five of them by their keys."""
+    cause = Cause(Reason.REJECTED, "invalid_input", "said by the API")
+    rejects = [reject(cause, key=(number,)) for number in range(7)]
     assert lines(*rejects) == [
         "orders: rejected 7, rejected by Databox (invalid_input): key 0, key 1, key 2, key 3, key 4, …."
     ]
@@ -114,20 +118,20 @@ def test_rejects_are_told_by_key() -> None:
     ],
 )
 def test_rows_are_named_safely(key: Any, name: str) -> None:
-    """A key is told on one line and within bounds; a record without one by its line."""
+    """A key is reported on one line and within bounds; a record without one by its line."""
     assert lines(reject(Cause(Reason.FAILED, None, "m"), key, 12)) == [
         f"orders: rejected 1, not processed by Databox: {name}."
     ]
 
 
 def test_words_of_api_stay_out() -> None:
-    """What the API says may hold values, so it is left to the rejects file; our own words are told."""
-    told = lines(
+    """What the API says may hold values, so it is left to the rejects file; our own words are reported."""
+    reported = lines(
         reject(Cause(Reason.REFUSED, None, "canary")),
         reject(Cause(Reason.SUSPECT, "c", "canary")),
         reject(Cause(Reason.KEY, "key_null", "The key column 'id' is null.")),
     )
-    assert told == [
+    assert reported == [
         "orders: rejected 1, refused by Databox: line 1.",
         "orders: rejected 1, perhaps not stored by Databox (c): line 1.",
         "orders: rejected 1, key (The key column 'id' is null): line 1.",
@@ -136,12 +140,12 @@ def test_words_of_api_stay_out() -> None:
 
 def test_reasons_are_bounded() -> None:
     """However many reasons there are, few are remembered, and no reject is lost from the count."""
-    told = lines(*(reject(Cause(Reason.REFUSED, f"code {number}", "m")) for number in range(1000)))
-    assert len(told) == 51
-    assert told[-1].startswith("orders: rejected 950, other reasons: ")
+    reported = lines(*(reject(Cause(Reason.REFUSED, f"code {number}", "m")) for number in range(1000)))
+    assert len(reported) == 51
+    assert reported[-1].startswith("orders: rejected 950, other reasons: ")
 
 
-def test_run_tells_its_rejects(command: Command, tmp_path: Path) -> None:
+def test_run_reports_its_rejects(command: Command, tmp_path: Path) -> None:
     """A run that goes on after rejects says at its end which rows they were, and by whom and why."""
     command.emulator.faults.add("post_rows", reject_rows="name=bad")
     amounts = {"id": {"type": "integer"}, "name": {"type": "string"}}
@@ -156,11 +160,11 @@ def test_run_tells_its_rejects(command: Command, tmp_path: Path) -> None:
     assert (run.code, run.states) == (0, [{"done": 1}])
     (line,) = (said for said in run.told("INFO") if said.startswith("orders: read"))
     assert line.startswith("orders: read 21 = confirmed 18 + superseded 0 + rejected 3 (appended ")
-    told = sorted(said for said in run.told("WARNING") if "rejected" in said)
-    assert told[0].startswith("orders: rejected 1, schema (name: ")
-    assert told[0].endswith("): line 22.")
-    assert re.fullmatch(r"orders: rejected 2, rejected by Databox.*: key [37], key [37]\.", told[1])
-    assert not any("bad" in said for said in told)
+    reported = sorted(said for said in run.told("WARNING") if "rejected" in said)
+    assert reported[0].startswith("orders: rejected 1, schema (name: ")
+    assert reported[0].endswith("): line 22.")
+    assert re.fullmatch(r"orders: rejected 2, rejected by Databox.*: key [37], key [37]\.", reported[1])
+    assert not any("bad" in said for said in reported)
 
 
 def metrics(log: str) -> list[dict[str, Any]]:
@@ -196,7 +200,7 @@ def test_default_log_counts_records_alone(command: Command) -> None:
     assert sorted(figures) == [("record_count", "orders", 1), ("record_count", "others", 1)]
 
 
-def test_sum_is_told_last(command: Command) -> None:
+def test_sum_is_reported_last(command: Command) -> None:
     """What a run loaded is the end of its log, behind the figures for machines."""
     run = command.run(schema(), record(id=1))
     assert " | orders: read 1 = " in run.log.splitlines()[-1]

@@ -47,11 +47,11 @@ def load(
         except Exception as error:  # noqa: BLE001 # as the command does
             log_failure(logging.getLogger("target-databox"), error)
             code = 1
-        told = "".join(
+        reported = "".join(
             f"2026-01-01 00:00:00,000 | {entry.levelname} | x | {entry.getMessage()}\n"
             for entry in caplog.records
         )
-        return Run(code, capsysbinary.readouterr().out, told)
+        return Run(code, capsysbinary.readouterr().out, reported)
 
     yield run
     for number, handler in handlers.items():
@@ -176,7 +176,7 @@ BAD_LINES = {
 
 @pytest.mark.parametrize(("line", "problem"), BAD_LINES.values(), ids=BAD_LINES)
 def test_bad_line_ends_the_run(load: Load, emulator: Emulator, line: bytes, problem: str) -> None:
-    """A line that makes no sense is told by its number alone; what came before it is delivered."""
+    """A line that makes no sense is reported by its number alone; what came before it is delivered."""
     run = load(*BEFORE, line, *AFTER)
     assert run.code == 1
     assert run.errors == [f"Line 4 of the input {problem}"]
@@ -305,7 +305,7 @@ def test_validation_can_be_switched_off(load: Load, emulator: Emulator) -> None:
 
 
 def test_unusual_patterns_are_understood(load: Load) -> None:
-    """A pattern that only Python can read is checked by the SDK's validator, and no value is told."""
+    """A pattern that only Python can read is checked by the SDK's validator, and no value is reported."""
     messages = schema(id={"type": "string", "pattern": "^(?P<x>[a-c])\\Z"}), record(id="a")
     assert load(*messages).code == 0
     run = load(*messages, record(id=CANARY))
@@ -326,7 +326,7 @@ EXPRESSIONS = {
 
 @pytest.mark.parametrize(("expression", "kind"), EXPRESSIONS.values(), ids=EXPRESSIONS)
 def test_failing_expression_rejects_the_record(load: Load, expression: str, kind: str) -> None:
-    """A record on which an expression of stream_maps fails is a bad one, told by the expression alone."""
+    """A record on which an expression of stream_maps fails is a bad one, reported by the expression alone."""
     run = load(schema(), record(id=1, name=CANARY, note=None), stream_maps={"orders": {"x": expression}})
     assert (run.code, run.states) == (1, [])
     (error,) = run.errors
@@ -354,8 +354,8 @@ def test_rows_without_the_failure_are_loaded(load: Load, emulator: Emulator, tmp
     assert "map (the expression str(int(name) + 1) of stream_maps fails on it (TypeError)): line 3" in run.log
 
 
-def test_unusable_stream_maps_are_told(load: Load) -> None:
-    """Stream maps that do not fit a stream's SCHEMA are told with what is wrong."""
+def test_unusable_stream_maps_are_reported(load: Load) -> None:
+    """Stream maps that do not fit a stream's SCHEMA are reported with what is wrong."""
     run = load(schema(), stream_maps={"orders": {"id": None}})
     (error,) = run.errors
     assert error.startswith(
@@ -424,7 +424,7 @@ def test_batch_ends_at_its_bad_record(load: Load, emulator: Emulator, tmp_path: 
     assert stored(emulator) == [{"id": 1}, {"id": 2}]
 
 
-def test_broken_batch_files_are_told(load: Load, tmp_path: Path) -> None:
+def test_broken_batch_files_are_reported(load: Load, tmp_path: Path) -> None:
     """A gzip file that is cut off, or not JSON, ends the run; a line of it that is no record is rejected."""
     file = tmp_path / "batch.jsonl.gz"
     batch = {

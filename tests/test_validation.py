@@ -57,7 +57,7 @@ def test_formats_are_not_checked() -> None:
         False,
     ],
 )
-def test_no_keyword_tells_a_value(schema: Any) -> None:
+def test_no_keyword_reveals_a_value(schema: Any) -> None:
     """Whatever keyword fails, the problem names the column and not its value."""
     checked = validator(a=schema)
     for value in (CANARY, CANARY_NUMBER, [CANARY, CANARY], {"k": CANARY, "key": CANARY_NUMBER}):
@@ -75,8 +75,8 @@ def test_any_record_is_judged(record: dict[str, Any]) -> None:
     assert (checked.problem(record) is None) == checked.is_valid(record)
 
 
-def test_only_some_problems_are_told() -> None:
-    """A record of a wrong kind altogether is told by its first problems."""
+def test_only_some_problems_are_reported() -> None:
+    """A record of a wrong kind altogether is reported by its first problems."""
     checked = validator(**{f"c{number}": {"type": "integer"} for number in range(50)})
     problem = checked.problem({f"c{number}": "x" for number in range(50)})
     assert problem is not None
@@ -119,8 +119,8 @@ def test_inner_references_are_followed() -> None:
         ({"properties": {"a": {"$dynamicRef": "#item"}}}, "/properties/a", "#item"),
     ],
 )
-def test_references_to_nothing_are_told(schema: dict[str, Any], place: str, reference: str) -> None:
-    """A reference to nothing is told by its place and its words before the first record."""
+def test_references_to_nothing_are_reported(schema: dict[str, Any], place: str, reference: str) -> None:
+    """A reference to nothing is reported by its place and its words before the first record."""
     with pytest.raises(SchemaError) as caught:
         RecordValidator(modern(schema))
     assert str(caught.value) == (
@@ -153,8 +153,8 @@ def test_unreached_references_do_not_matter() -> None:
         ({"properties": {"a": "string"}}, "/properties/a", '"string"'),
     ],
 )
-def test_broken_schema_is_told(schema: dict[str, Any], place: str, value: str) -> None:
-    """A schema that is none is told by the place that is wrong, as a JSON pointer, and what stands there."""
+def test_broken_schema_is_reported(schema: dict[str, Any], place: str, value: str) -> None:
+    """An invalid schema is reported by the wrong place, as a JSON pointer, and what stands there."""
     with pytest.raises(InvalidSchemaError) as caught:
         RecordValidator(modern(schema))
     assert str(caught.value) == (
@@ -171,7 +171,7 @@ def test_long_words_of_a_schema_are_cut() -> None:
 
 
 @pytest.mark.parametrize("types", ["array", "string", ["null", "integer"], "null"])
-def test_schemas_without_records_are_told(types: Any) -> None:
+def test_schemas_without_records_are_reported(types: Any) -> None:
     """A schema that fits no object at all is refused, and not each of its records."""
     with pytest.raises(SchemaError, match=r"^its type fits no object, and every record is one\. Fix the tap"):
         RecordValidator(modern({"type": types, "properties": {"a": {}}}))
