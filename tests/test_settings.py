@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_databox.settings.about import CONFIG_JSONSCHEMA
-from target_databox.settings.errors import SettingsError
 from target_databox.settings.checks import _is_timezone
+from target_databox.settings.errors import SettingsError
 from target_databox.settings.reading import Settings, read_settings
 from target_databox.settings.table import TABLE
 
