@@ -18,6 +18,7 @@ from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import Engine
 from target_databox.destination.resources import Resources
 from target_databox.destination.sources import Sources
+from target_databox.destination.type_differences import differences_text, fitting_types, type_differences
 from target_databox.failures import log_failure
 from target_databox.interrupts import Interrupted
 from target_databox.outputs.rejects import RejectsFile, RejectsLeftError
@@ -55,7 +56,7 @@ class Loader:
         self._settings = settings
         self._interrupts = interrupts
         self._requests = Requests()
-        self._rejections = Rejections()
+        self._rejections = Rejections(settings.rejects_path)
         self._client = client_class(settings.api_version)(
             settings.api_url,
             settings.api_key,
@@ -119,6 +120,7 @@ class Loader:
             columns=sink.columns,
             declare=settings.schema_declaration,
         )
+        differences = type_differences(sink.columns, dataset.column_types)
         destination = Destination(
             stream,
             dataset.id,
@@ -128,8 +130,17 @@ class Loader:
             is_new=dataset.created,
             purge=settings.load_method == "overwrite" and not dataset.created,
             resends_are_recognised=settings.dialect.resends_are_recognised,
+            type_differences=differences_text(differences),
         )
-        logger.info("Loading %s.", destination)
+        logger.info("Loading %s%s.", destination, _circumstances(destination))
+        if differences:
+            logger.warning(
+                "Column types of %s differ: %s. Databox may reject rows for that. Set column_types to have "
+                "their values converted: %s.",
+                destination,
+                destination.type_differences,
+                fitting_types(stream, differences),
+            )
         if not sink.load_keys and settings.load_method == "upsert" and not dataset.created:
             logger.warning(
                 "Appending to %s, which was there before, since the stream has no keys: rows that it holds "
@@ -162,7 +173,12 @@ class Loader:
         self._requests.log()
         log_streams(self.engine.lanes)
         is_complete = failure is None and error is None and self._interrupts.signal is None
-        summarise(self.engine.lanes, is_complete=is_complete, rejections=self._rejections)
+        summarise(
+            self.engine.lanes,
+            is_complete=is_complete,
+            rejections=self._rejections,
+            show=self._display.table,
+        )
         self._client.close()
         failures = [each for each in (failure, error) if each and not isinstance(each, Interrupted)]
         if self._interrupts.exit_code is not None:
@@ -233,6 +249,12 @@ class Loader:
             requests=sum(each.requests for each in counts),
             hour_requests=an_hour,
         )
+
+
+def _circumstances(destination: Destination) -> str:
+    """What is worth knowing of a dataset when its stream starts."""
+    made = ", which was created" if destination.is_new else ""
+    return made + ("" if destination.is_keyed else "; without keys, so that every run appends its rows")
 
 
 def _new_key() -> str:

@@ -622,7 +622,7 @@ def test_rejected_record_ends_the_run() -> None:
         "Line 2, key b, of stream 'orders' (dataset 'Orders', d1) was refused by Databox (status 400, "
         "invalid_input: Bad value. (field amount), request id r9). Rows before it are delivered, no STATE "
         "passes it, and the next run meets it again. Fix it at its source, or set rejects_path to keep "
-        "rejected records in a file and go on."
+        "rejected records in a file, each with what Databox said of it, and go on."
     )
 
 

@@ -115,7 +115,7 @@ def stored_part(rows: int) -> Ingestion:
             {},
             None,
             lambda rows: stored(rows, rejected=rows),
-            Cause(Reason.REJECTED, None, "1 of 1 rows of the ingestion were rejected", "r", "i"),
+            Cause(Reason.REJECTED, None, "Databox does not say why it rejected this row", "r", "i"),
         ),
         (
             1,

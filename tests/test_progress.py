@@ -226,9 +226,12 @@ def test_terminal_shows_how_far_it_is(command: Command) -> None:
     assert drawn
     assert shown.count(b"\x1b[2K") >= 2
     assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l")
-    last = ESCAPES.sub(b"", shown.splitlines()[-1])
-    assert b" | INFO " in last
-    assert b"orders: read 300 = " in last
+    *_, head, rule, line = ESCAPES.sub(b"", shown).decode().rstrip().splitlines()
+    heads = "stream read confirmed superseded rejected appended overwritten holds requests"
+    assert head.split() == heads.split()
+    assert set(rule.strip()) == {"─"}
+    assert line.split()[:8] == ["orders", "300", "300", "0", "0", "300", "0", "300"]
+    assert b"orders: read 300 = " not in shown
 
 
 def test_state_keeps_its_lines_on_a_terminal(command: Command) -> None:

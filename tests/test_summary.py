@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import shlex
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -161,10 +163,87 @@ def test_run_reports_its_rejects(command: Command, tmp_path: Path) -> None:
     (line,) = (said for said in run.told("INFO") if said.startswith("orders: read"))
     assert line.startswith("orders: read 21 = confirmed 18 + superseded 0 + rejected 3 (appended ")
     reported = sorted(said for said in run.told("WARNING") if "rejected" in said)
-    assert reported[0].startswith("orders: rejected 1, schema (name: ")
-    assert reported[0].endswith("): line 22.")
-    assert re.fullmatch(r"orders: rejected 2, rejected by Databox.*: key [37], key [37]\.", reported[1])
+    assert reported[0] == (
+        "To see the newest rejected record, with what Databox said of it: "
+        f"tail -n 1 {shlex.quote(str(tmp_path / 'rejects.singer'))}"
+    )
+    assert reported[1].startswith("orders: rejected 1, schema (name: ")
+    assert reported[1].endswith("): line 22.")
+    assert re.fullmatch(r"orders: rejected 2, rejected by Databox.*: key [37], key [37]\.", reported[2])
     assert not any("bad" in said for said in reported)
+
+
+def test_default_load_says_little(command: Command) -> None:
+    """Each stream of a load is a line when it starts and one at its end, which says what is there."""
+    for is_second in (False, True):
+        run = command.run(
+            schema(), record(id=1), record(id=2), schema("log", keys=()), record("log", id=1), state(done=1)
+        )
+        said = [re.sub(r"\(dataset [^)]*\)|; \d+ batch.*", "…", each) for each in run.told("INFO")]
+        made = "" if is_second else ", which was created"
+        appended, overwritten = (0, 2) if is_second else (2, 0)
+        assert [each for each in said if each.startswith("Loading") or ": read" in each] == [
+            f"Loading stream 'orders' …{made}.",
+            f"Loading stream 'log' …{made}; without keys, so that every run appends its rows.",
+            f"orders: read 2 = confirmed 2 + superseded 0 + rejected 0 (appended {appended}, overwritten "
+            f"{overwritten}; the dataset holds 2 rows of 2 columns…",
+            "log: read 1 = confirmed 1 + superseded 0 + rejected 0 (appended 1, overwritten 0; the dataset "
+            f"holds {'2 rows' if is_second else '1 row'} of 2 columns…",
+        ]
+        warned = [each[:37] for each in run.told("WARNING")]
+        assert warned == (["Appending to stream 'log' (dataset 'l"] if is_second else [])
+
+
+def test_types_that_differ_are_named_before_and_after(command: Command, tmp_path: Path) -> None:
+    """A column of another type than the dataset's is named at the start, and where rows are rejected."""
+    command.run(schema(id={"type": "integer"}, amount={"type": "number"}), record(id=1, amount=2.5))
+    changed = schema(id={"type": "integer"}, amount={"type": "string"})
+    differing = "amount is number in the dataset and string in the stream"
+    kept = tmp_path / "rejects.singer"
+    for settings in ({}, {"rejects_path": str(kept)}):
+        run = command.run(changed, record(id=2, amount="many"), state(done=1), **settings)
+        assert (run.code, run.states) == (1, [{"done": 1}] if settings else [])
+        warning, *_ = run.told("WARNING")
+        assert f"differ: {differing}. Databox may reject rows for that." in warning
+        assert warning.endswith('{"orders": {"amount": "number"}}.')
+        if settings:
+            after = f"orders: column types differ, and Databox may reject rows for that: {differing}; set"
+            assert f"{after} column_types." in run.told("WARNING")
+        else:
+            assert f"Column types differ: {differing}; set column_types." in run.told("ERROR")[-1]
+    fitting = command.run(
+        changed, record(id=2, amount="12"), state(done=1), column_types={"orders": {"amount": "number"}}
+    )
+    assert (fitting.code, fitting.states, fitting.told("WARNING")) == (0, [{"done": 1}], [])
+
+
+@pytest.mark.parametrize(
+    ("facts", "counts", "is_odd"),
+    [
+        ({"is_new": True}, {"appended": 5, "dataset_rows": 5}, False),
+        ({"is_new": True}, {"appended": 5, "dataset_rows": 4}, True),
+        ({"purge": True}, {"appended": 5, "dataset_rows": 6}, True),
+        # Rows were there before.
+        ({}, {"appended": 5, "dataset_rows": 9}, False),
+        # What was appended, or is there, is not known for certain.
+        ({"is_new": True}, {"appended": 5, "dataset_rows": None}, False),
+        ({"is_new": True}, {"appended": 5, "dataset_rows": 6, "unknown_counts": 1}, False),
+        ({"is_new": True}, {"appended": 5, "dataset_rows": 6, "uncounted_copies": 1}, False),
+    ],
+)
+def test_other_numbers_of_rows_are_reported(
+    caplog: pytest.LogCaptureFixture, facts: dict[str, Any], counts: dict[str, Any], is_odd: bool
+) -> None:
+    """A dataset that was empty and now holds another number of rows than the run appended is a warning."""
+    lane = Lane(dataclasses.replace(DESTINATION, **facts))
+    lane.counts = Counts(read=5, confirmed=5, **counts)
+    summarise([lane], is_complete=True)
+    odd = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(odd) == is_odd
+    assert all("it was empty before this run, which appended 5" in each for each in odd)
+    caplog.clear()
+    summarise([lane], is_complete=False)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 def metrics(log: str) -> list[dict[str, Any]]:

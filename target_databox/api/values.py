@@ -138,6 +138,8 @@ class Ingestion:
         errors: What the API says is wrong with it (O).
         request_id: The API's name of the request that read it.
         word: The status as it came, for messages: printable and short; None when there was none.
+        dataset_rows: Rows that the dataset held when it was processed (D).
+        dataset_columns: Its columns then (D).
     """
 
     id: str
@@ -150,6 +152,8 @@ class Ingestion:
     errors: tuple[ApiProblem, ...]
     request_id: str | None
     word: str | None = None
+    dataset_rows: int | None = None
+    dataset_columns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,8 @@ class Destination:
         is_new: Whether this run created the dataset, so that it holds nothing yet.
         purge: Whether to purge it before its first row.
         resends_are_recognised: Whether the API knows another copy of a request by its idempotency key.
+        type_differences: Columns whose type there differs from the stream's, as a clause; empty when none is
+            known to.
     """
 
     stream: str
@@ -130,6 +132,7 @@ class Destination:
     is_new: bool = False
     purge: bool = False
     resends_are_recognised: bool = False
+    type_differences: str = ""
 
     @property
     def resends_safely(self) -> bool:
@@ -147,6 +150,10 @@ class Counts:
     Attributes:
         read: Rows taken in.
         unknown_counts: Confirmed rows whose appended and overwritten counts were not read.
+        uncounted_copies: Ingestions that may have stored rows without being counted: their answer was lost,
+            they failed, or they were sent once more in halves.
+        dataset_rows, dataset_columns: What the dataset holds, as the ingestions that were read say; None when
+            none said.
         throttled_seconds: Time spent waiting for the request budget.
         confirmation_seconds: Time from acceptance to outcome, summed over ingestions.
     """
@@ -158,6 +165,9 @@ class Counts:
     appended: int = 0
     overwritten: int = 0
     unknown_counts: int = 0
+    uncounted_copies: int = 0
+    dataset_rows: int | None = None
+    dataset_columns: int | None = None
     batches: int = 0
     requests: int = 0
     retries: int = 0
@@ -169,6 +179,13 @@ class Counts:
     def open(self) -> int:
         """Rows without an outcome."""
         return self.read - self.confirmed - self.superseded - self.rejected
+
+    def hold(self, rows: int | None, columns: int | None) -> None:
+        """Learn what the dataset holds; ingestions are read in any order, and none takes rows away."""
+        if rows is not None:
+            self.dataset_rows = max(rows, self.dataset_rows or 0)
+        if columns is not None:
+            self.dataset_columns = max(columns, self.dataset_columns or 0)
 
 
 class Place:

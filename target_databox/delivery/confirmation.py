@@ -121,6 +121,7 @@ class Confirmation:
         if ingestion.status is IngestionStatus.UNKNOWN:
             self._note_word(batch, ingestion)
         self._learn(batch, now)
+        batch.lane.counts.hold(ingestion.dataset_rows, ingestion.dataset_columns)
         appended, overwritten = ingestion.appended or 0, ingestion.overwritten or 0
         if not ingestion.rejected:
             return [BatchStored(batch, appended, overwritten)]
@@ -128,9 +129,7 @@ class Confirmation:
         if named is not None:
             rejected = tuple((row, _cause_of(problem, ingestion)) for row, problem in named)
             return [BatchPartlyStored(batch, rejected, appended, overwritten)]
-        code, message = said(
-            ingestion.errors, f"{ingestion.rejected} of {sent} rows of the ingestion were rejected"
-        )
+        code, message = said(ingestion.errors, _unsaid(ingestion.rejected, sent))
         cause = Cause(Reason.REJECTED, code, message, ingestion.request_id, ingestion.id)
         return [
             BatchNotStored(
@@ -168,6 +167,11 @@ class Confirmation:
 def _cause_of(problem: ApiProblem, ingestion: Ingestion) -> Cause:
     code, message = said((problem,), "the API gave no reason")
     return Cause(Reason.REJECTED, code, message, ingestion.request_id, ingestion.id)
+
+
+def _unsaid(rejected: int, sent: int) -> str:
+    which = "this row" if sent == 1 else f"{rejected} of {sent} rows"
+    return f"Databox does not say why it rejected {which}"
 
 
 def _finding(ingestion: Ingestion, sent: int) -> tuple[str, str]:

@@ -444,6 +444,7 @@ class Dispatcher:
                 self._lifecycle.fail(error, now)
         elif batch.lane.destination.resends_safely:
             batch.happened(Event.LOST_AND_HELD)
+            batch.lane.counts.uncounted_copies += 1
             self._lost_answers.hold(batch, now)
             batch.lane.send_again(batch)
         else:
@@ -476,8 +477,10 @@ class Dispatcher:
         if outcome.appended or outcome.overwritten:
             self._count(batch, outcome.appended, outcome.overwritten)
             batch.is_counted = True
+            batch.lane.counts.uncounted_copies += 1
         self._ledger.unlist(batch)
         if event is Event.FAILED:
+            lane.counts.uncounted_copies += 1
             # Under the old key the API would give the ingestion that failed once more.
             batch.idempotency_key = lane.new_key()
             lane.send_again(batch, now)

@@ -137,10 +137,16 @@ def _rejected_error(rejection: Rejection) -> RejectedError:
     ]
     what = "rejected" if cause.reason.is_ours else cause.reason.words
     is_misfit = cause.reason is Reason.SCHEMA
+    differing = rejection.destination.type_differences
+    types = (
+        f" Column types differ: {differing}; set column_types."
+        if differing and not cause.reason.is_ours
+        else ""
+    )
     unvalidated = "set validate_records to false to load it as it is, " if is_misfit else ""
     return RejectedError(
         f"Line {row.number}{key} of {rejection.destination} was {what} "
         f"({', '.join(filter(None, evidence))}). Rows before it are delivered, no STATE passes it, and "
-        f"the next run meets it again. Fix it at its source, {unvalidated}or set rejects_path to keep "
-        "rejected records in a file and go on."
+        f"the next run meets it again.{types} Fix it at its source, {unvalidated}or set rejects_path to keep "
+        "rejected records in a file, each with what Databox said of it, and go on."
     )

@@ -148,7 +148,7 @@ class Resources:
         self._claim(stream, made.id)
         if all(each.id != made.id for each in self._datasets or ()):
             self._datasets = (*(self._datasets or ()), made)  # a list that lags doesn't show it yet
-        logger.info("Created the dataset %s %r of the stream %r.", made.id, title, stream)
+        logger.debug("Created the dataset %s %r of the stream %r.", made.id, title, stream)
         return ResolvedDataset(made.id, title, created=True, keys=wanted, keys_known=True)
 
     def _create_dataset(

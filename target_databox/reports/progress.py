@@ -17,8 +17,10 @@ from target_databox.api.budget import HOUR_SECONDS
 from target_databox.reports.position import JOIN_SECONDS, Position, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+
+    from target_databox.delivery.batches import Lane
 
 logger = logging.getLogger("target-databox")
 
@@ -43,6 +45,9 @@ class Display(Protocol):
 
     def stop(self) -> None:
         """Stop showing progress."""
+
+    def table(self, lanes: Sequence[Lane]) -> bool:
+        """Show what became of each stream, if that is done here at all; returns whether it is."""
 
 
 class Progress:
@@ -171,6 +176,10 @@ class Lines:
 
     def stop(self) -> None:
         """Do nothing: there is nothing to remove."""
+
+    def table(self, lanes: Sequence[Lane]) -> bool:  # noqa: ARG002 # as every display
+        """Show nothing: the log has a line for each stream."""
+        return False
 
 
 def display() -> Display:

@@ -8,18 +8,21 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from target_databox.outputs.printable import printable
 from target_databox.reports.durations import duration_text
 from target_databox.reports.position import JOIN_SECONDS, REFRESH_SECONDS, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from target_databox.delivery.batches import Counts, Lane
     from target_databox.reports.position import Position
 
 BAR_COLUMNS = 12
@@ -107,6 +110,28 @@ class Terminal:
             handler.setStream(stream)
         self._handlers.clear()
 
+    def table(self, lanes: Sequence[Lane]) -> bool:
+        """Show what became of each stream, once the display is gone."""
+        heads = (
+            "stream",
+            "read",
+            "confirmed",
+            "superseded",
+            "rejected",
+            "appended",
+            "overwritten",
+            "holds",
+            "requests",
+        )
+        table = Table(box=SIMPLE_HEAD, header_style="bold")
+        for number, head in enumerate(heads):
+            table.add_column(head, justify="right" if number else "left", overflow="fold")
+        for lane in lanes:
+            table.add_row(*map(Text, cells(lane.destination.stream, lane.counts)))
+        with contextlib.suppress(OSError, ValueError):
+            self._console.print(table)
+        return True
+
     def _new_live(self, renderable: Any = "") -> Live:
         # rich may not replace sys.stdout, which is for STATE.
         return Live(
@@ -131,6 +156,16 @@ def short_words(position: Position, rows_per_second: float, seconds_left: float 
     while len(parts) > 1 and len(", ".join(parts)) > width:
         parts.pop()
     return ", ".join(parts)
+
+
+def cells(stream: str, counts: Counts) -> tuple[str, ...]:
+    """The line of a stream in the table at the end; what is not known is a question mark."""
+    stored = [f"{counts.appended:,}", f"{counts.overwritten:,}"]
+    if counts.unknown_counts:
+        stored = ["?", "?"]
+    holds = "?" if counts.dataset_rows is None else f"{counts.dataset_rows:,}"
+    rows = (counts.read, counts.confirmed, counts.superseded, counts.rejected)
+    return printable(stream), *(f"{each:,}" for each in rows), *stored, holds, f"{counts.requests:,}"
 
 
 def _stderr_handlers() -> list[logging.StreamHandler[Any]]:

@@ -62,6 +62,7 @@ def ingestion(
 ) -> Ingestion:
     """The detail of an ingestion."""
     counts = field(answer.metrics, "ingestionMetrics")
+    dataset = field(answer.metrics, "datasetMetrics")
     return Ingestion(
         id=ingestion_id,
         status=status_of(answer.status),
@@ -73,6 +74,8 @@ def ingestion(
         errors=told,
         request_id=request_id,
         word=word,
+        dataset_rows=count_of(field(dataset, "totalDatasetRecordsCount")),
+        dataset_columns=count_of(field(dataset, "columnsCount")),
     )
 
 

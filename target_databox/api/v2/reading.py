@@ -114,6 +114,7 @@ def ingestion(
 ) -> Ingestion:
     """The detail of an ingestion; its summary, and parts of it, may be null (O)."""
     counts = field(facts.get("summary"), "ingestion")
+    dataset = field(facts.get("summary"), "dataset")
     return Ingestion(
         id=ingestion_id,
         status=status_of(facts.get("status")),
@@ -125,6 +126,8 @@ def ingestion(
         errors=told,
         request_id=request_id,
         word=word,
+        dataset_rows=count_of(field(dataset, "rowCount")),
+        dataset_columns=count_of(field(dataset, "columnCount")),
     )
 
 
