@@ -8,6 +8,7 @@ Long because it is one class of the SDK's; what needs no SDK lives elsewhere.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections import OrderedDict, deque
@@ -36,13 +37,14 @@ from target_databox.records.validation import SchemaError
 from target_databox.settings.about import CONFIG_JSONSCHEMA
 from target_databox.settings.errors import SettingsError
 from target_databox.settings.reading import Settings, settings_of_run
-from target_databox.singer.batch_files import opened, record_lines
+from target_databox.singer.batch_files import BatchLine, opened, record_lines
 from target_databox.singer.messages import (
     InputError,
     UnreadableRecordError,
     declaration,
     kept_line,
     message,
+    record_line,
     record_message,
     record_of,
     require,
@@ -325,21 +327,30 @@ class TargetDatabox(Target):
         stream = stream_of(message_dict)
         self._maps(stream)
         lines = record_lines(message_dict["encoding"], message_dict["manifest"], opened)
-        for count, record_line in enumerate(lines, start=1):
-            # As a RECORD message: the record keeps its text.
-            line = record_message(stream, record_line.text)
-            try:
-                decoded = message(line)
-                self._take(decoded, record_of(decoded), line)
-            except UnreadableRecordError as error:
-                self.reject_unreadable(error, line)
-            except InputError as error:
-                where = f"file {record_line.address} has a line {record_line.number}"
-                raise InputError(f"is a BATCH whose {where} that {error}") from error.__cause__
+        for count in itertools.count(1):
+            # A file may be slow to open and to read, and may unpack to lines without end.
+            with self.interrupts:
+                batch_line = next(lines, None)
+            if batch_line is None:
+                break
+            if batch_line.text:
+                self._take_from_batch(stream, batch_line)
             if count % BATCH_ROWS_AT_HAND == 0:
                 self.hand_over()
                 with self.interrupts:
                     self._go_on()
+
+    def _take_from_batch(self, stream: str, batch_line: BatchLine) -> None:
+        # As if the tap had sent it: the record keeps its text.
+        line = record_line(stream, batch_line.text)
+        try:
+            decoded = record_message(stream, batch_line.text)
+            self._take(decoded, record_of(decoded), line)
+        except UnreadableRecordError as error:
+            self.reject_unreadable(error, line)
+        except InputError as error:
+            where = f"file {batch_line.address} has a line {batch_line.number}"
+            raise InputError(f"is a BATCH whose {where} that {error}") from error.__cause__
 
     def reject_unreadable(self, error: UnreadableRecordError, line: bytes) -> None:
         """Reject a record whose line can't be read."""

@@ -6,7 +6,9 @@ import gzip
 import io
 import json
 import os
+import signal
 import socket
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,13 +18,14 @@ from singer_sdk.helpers._batch import BatchConfig
 
 from target_databox.singer.batch_files import BatchLine, opened, record_lines
 from target_databox.singer.messages import InputError
-from tests.command import record, schema, state
+from tests.command import finished, record, schema, state, text
 from tests.loading import load, stored
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from target_databox.emulator import Emulator
+    from tests.command import Command
 
 FILES = {
     "plain": b'{"a":1}\r\n\n  \n{"a":2}',
@@ -42,12 +45,13 @@ def table(address: str) -> AbstractContextManager[IO[bytes]]:
 
 def lines(manifest: Any, **encoding: Any) -> list[bytes]:
     """The lines of some files, JSON lines unless said otherwise."""
-    return [line.text for line in record_lines({"format": "jsonl", **encoding}, manifest, table)]
+    found = record_lines({"format": "jsonl", **encoding}, manifest, table)
+    return [line.text for line in found if line.text]
 
 
 @pytest.mark.parametrize("compression", [None, "", "none"])
 def test_plain_files_are_read(compression: str | None) -> None:
-    """Lines come without their ends, blank ones are left out, files follow each other."""
+    """Lines come without their ends, blank ones have no text, files follow each other."""
     assert lines(["plain", "empty", "plain"], compression=compression) == [b'{"a":1}', b'{"a":2}'] * 2
 
 
@@ -84,7 +88,11 @@ def test_unreadable_files_are_reported(name: str) -> None:
 def test_lines_are_counted_by_file() -> None:
     """A line is known by its file and its number there, blank ones counted."""
     found = list(record_lines({"format": "jsonl"}, ["plain", "plain"], table))
-    assert found[1:3] == [BatchLine("plain", 4, b'{"a":2}'), BatchLine("plain", 1, b'{"a":1}')]
+    assert found[2:5] == [
+        BatchLine("plain", 3, b""),
+        BatchLine("plain", 4, b'{"a":2}'),
+        BatchLine("plain", 1, b'{"a":1}'),
+    ]
 
 
 def test_long_lines_are_reported() -> None:
@@ -223,3 +231,95 @@ def test_pipe_as_a_batch_ends_the_run(emulator: Emulator, tmp_path: Path, signal
     ):
         load(emulator, schema(), record(id=1), json.dumps(batch).encode())
     assert stored(emulator) == [{"id": 1}]
+
+
+BREAKS = {
+    "another stream": b'{"id":2},"stream":"other"',
+    "another type": b'{"id":2},"type":"STATE","value":{"at":9}',
+    "another record": b'{"id":2},"record":{"id":3}',
+    "another message": b'{"id":2}}{"type":"STATE","value":{}',
+    "two records": b'{"id":2} {"id":3}',
+    "nothing but a member": b'null,"record":{"id":3}',
+    "with a bad number": b'{"id":NaN},"stream":"other"',
+    "with a bad character": b'{"id":2,"name":"\xff"},"stream":"other"',
+    "with a deep value": b'{"id":' + b"[" * 5_000 + b"]" * 5_000 + b'},"stream":"other"',
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_lines_of_a_file_are_records_alone(command: Command, tmp_path: Path, name: str) -> None:
+    """A line that would be something else within its message ends the run; it reaches no other stream."""
+    file = tmp_path / "batch.jsonl"
+    file.write_bytes(b'{"id":1}\n' + BREAKS[name] + b"\n")
+    batch = {"type": "BATCH", "stream": "orders", "encoding": {"format": "jsonl"}, "manifest": [str(file)]}
+    rejects = tmp_path / "rejects.singer"
+    settings = {"rejects_path": str(rejects), "rejects_policy": "accept"}
+    run = command.run(schema(), schema("other"), state(at=1), batch, state(at=2), **settings)
+    assert (run.code, run.states[-1:]) == (1, [{"at": 1}])
+    assert [row["id"] for row in command.rows()] == [1]
+    assert command.rows("other") == []
+    assert run.errors == [
+        f"Line 4 of the input is a BATCH whose file {file} has a line 2 that is not valid JSON; was the tap "
+        "cut off, or is this no tap's output?"
+    ]
+    assert not rejects.exists() or not rejects.read_text()
+
+
+def slow_fifo(tmp_path: Path) -> str:
+    """A pipe that nobody writes to."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return str(path)
+
+
+def endless_blanks(tmp_path: Path) -> str:
+    """A small file that unpacks to blank lines for hours."""
+    path = tmp_path / "blanks.gz"
+    path.write_bytes(gzip.compress(b"\n" * 10_000_000) * 10_000)
+    return str(path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_endless_files_can_be_interrupted(command: Command, tmp_path: Path, number: signal.Signals) -> None:
+    """A signal soon ends a run that reads blank lines without end; what came before is delivered."""
+    batch = {
+        "type": "BATCH",
+        "stream": "orders",
+        "encoding": {"format": "jsonl", "compression": "gzip"},
+        "manifest": [endless_blanks(tmp_path)],
+    }
+    process = command.start(shutdown_seconds=30)
+    assert process.stdin is not None
+    process.stdin.write(text(schema(), record(id=1), state(at=1), batch))
+    process.stdin.flush()
+    assert process.stdout is not None
+    assert process.stdout.readline() == b'{"at": 1}\n'
+    began = time.monotonic()
+    process.send_signal(number)
+    run = finished(process)
+    assert run.code == 128 + number
+    assert time.monotonic() - began < 15
+    assert [row["id"] for row in command.rows()] == [1]
+
+
+NO_FILES = [
+    slow_fifo,
+    *("/dev/zero", "/dev/stdin", "/proc/self/mem", ".", "file:///dev/tty", "a\0b", "x" * 5_000),
+    *("http://127.0.0.1:1/x", "local:there/x.jsonl", "data:,{}"),
+]
+
+
+@pytest.mark.parametrize("address", NO_FILES)
+def test_only_files_are_opened(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: Any
+) -> None:
+    """What is no regular file ends the run at once, whatever it is; no directory is made for it."""
+    monkeypatch.chdir(tmp_path)
+    manifest = [address(tmp_path) if callable(address) else address]
+    batch = {"type": "BATCH", "stream": "orders", "encoding": {"format": "jsonl"}, "manifest": manifest}
+    run = command.run(schema(), record(id=1), state(at=1), batch)
+    assert run.code == 1
+    (error,) = run.errors
+    assert error.startswith("Line 4 of the input is a BATCH whose file ")
+    assert "can't be read" in error
+    assert not (tmp_path / "there").exists()

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import os
+import time
 import tracemalloc
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -15,10 +16,12 @@ import pytest
 from target_databox.singer.lines import (
     MOST_COUNTED_BYTES,
     MOST_LINE_BYTES,
+    LineTooDenseError,
     LineTooLongError,
     bounded_lines,
     chunks,
 )
+from target_databox.singer.messages import InputError, message
 from tests.command import record, schema, state, text
 
 if TYPE_CHECKING:
@@ -140,3 +143,60 @@ def test_long_line_ends_the_run(command: Command, settings: tuple[str, ...]) -> 
     if not settings:
         assert run.states == [{"at": 1}]
         assert command.rows() == [{"id": 1}]
+
+
+DENSE = {
+    "lists": b"[" * 9_000_000,
+    "objects": b'{"a":' * 2_000_000,
+    "pairs": b"[" + b"[]," * 3_000_000 + b"[]]",
+    "numbers": b"[" + b"1," * 5_000_000 + b"1]",
+    "records": b'{"a":[' + b'{"b":1},' * 1_200_000 + b"1]}",
+    "texts": b'"",' * 3_000_000,
+    "quotes": b'"' * 12_000_000 + b"," * 1_000_001,
+    "closed": b'{"type":"RECORD","stream":"s","record":' + b"[" * 4_500_000 + b"]" * 4_500_000 + b"}",
+}
+
+
+@pytest.mark.parametrize("name", DENSE)
+@pytest.mark.parametrize("read", [lines_of, bounded_lines])
+def test_lines_of_too_many_values_are_told(read: Any, name: str, tmp_path: Path) -> None:
+    """A long line of more values than memory has room for is told by its size, and costs little time."""
+    path = tmp_path / "lines"
+    path.write_bytes(b"{}\n" + DENSE[name] + b"\n")
+    with path.open("rb") as file:
+        found = read(file)
+        assert next(found).rstrip(b"\n") == b"{}"
+        began = time.process_time()
+        with pytest.raises(LineTooDenseError) as caught:
+            next(found)
+    assert time.process_time() - began < 5
+    size = f"{len(DENSE[name]):,}"
+    assert str(caught.value).startswith(f"is {size} bytes long and holds more than 1,000,000 values.")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"a":"' + b",[{" * 5_000_000 + b'"}',
+        b'{"a":"\\"' + b",[{" * 5_000_000 + b'\\\\"}',
+        b"[" + b"1111111111," * 900_000 + b"1]",
+    ],
+    ids=["in a text", "behind an escape", "few but long"],
+)
+@pytest.mark.parametrize("read", [lines_of, bounded_lines])
+def test_long_lines_of_few_values_are_read(read: Any, line: bytes, tmp_path: Path) -> None:
+    """A long text full of commas is one value."""
+    path = tmp_path / "lines"
+    path.write_bytes(line + b"\n")
+    with path.open("rb") as file:
+        assert [each.rstrip(b"\n") for each in read(file)] == [line]
+
+
+@pytest.mark.parametrize("mark", [b"[", b'{"a":'], ids=["lists", "objects"])
+@pytest.mark.parametrize("length", [1_000_000, 7_900_000])
+def test_deep_lines_cost_little(mark: bytes, length: int) -> None:
+    """A line of opening brackets is told to be none in little time, however long it is."""
+    began = time.process_time()
+    with pytest.raises(InputError, match=r"not valid JSON|nested too deeply"):
+        message(mark * (length // len(mark)))
+    assert time.process_time() - began < 5

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from singer_sdk.helpers._batch import StorageTarget
 
+from target_databox.outputs.printable import shortened
 from target_databox.singer.lines import LineTooLongError, bounded_lines
 from target_databox.singer.messages import InputError
 
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 
 # Storage that the SDK reads where its extra is installed. Anything else could be any program's address.
 STORAGES: Final = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+LONGEST_NAME_CHARACTERS: Final = 500
 _FILE: Final = "file:"
 
 
 class BatchLine(NamedTuple):
-    """A line of a file of a BATCH: the file's address, the line's number from 1, and its text."""
+    """A line of a file of a BATCH: the file's name for messages, the line's number from 1, and its text."""
 
     address: str
     number: int
@@ -39,7 +41,7 @@ class BatchLine(NamedTuple):
 def record_lines(
     encoding: Any, manifest: Any, opened: Callable[[str], AbstractContextManager[IO[bytes]]]
 ) -> Iterator[BatchLine]:
-    """Lines of the files that a BATCH message names, blank ones left out.
+    """Lines of the files that a BATCH message names; blank ones have no text.
 
     Args:
         encoding: Its `encoding`: format and compression.
@@ -47,7 +49,7 @@ def record_lines(
         opened: Opens the file at an address.
 
     Raises:
-        InputError: The format is not JSONL, a file can't be read, or a line is too long.
+        InputError: The format is not JSONL, a file can't be read, or a line is too long or holds too much.
     """
     kind, compression = (
         (encoding.get("format"), encoding.get("compression")) if isinstance(encoding, dict) else (None, None)
@@ -61,21 +63,20 @@ def record_lines(
         raise InputError("is a BATCH whose manifest is no list of addresses.")
     is_packed = compression == "gzip"
     for address in manifest:
+        # What is wrong with it stands behind the name.
+        name = shortened(address, LONGEST_NAME_CHARACTERS)
         try:
             with opened(address) as file:
                 unpacked: IO[Any] = cast("IO[Any]", gzip.GzipFile(fileobj=file)) if is_packed else file
                 number = 0
                 for number, line in enumerate(bounded_lines(unpacked), start=1):
-                    if line.strip():
-                        yield BatchLine(address, number, line.rstrip(b"\r\n"))
+                    yield BatchLine(name, number, line.strip())
         except LineTooLongError as error:
-            raise InputError(
-                f"is a BATCH whose file {address} has a line {number + 1} that {error}"
-            ) from error
+            raise InputError(f"is a BATCH whose file {name} has a line {number + 1} that {error}") from error
         except (OSError, EOFError, ValueError, ImportError, zlib.error) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"is a BATCH whose file {address} can't be read: {reason}. The file must be there, whole, "
+                f"is a BATCH whose file {name} can't be read: {reason}. The file must be there, whole, "
                 "when the message is read."
             ) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,12 @@ CHUNK_LINES: Final = 100
 SILENCE_SECONDS: Final = 0.25
 
 MOST_LINE_BYTES: Final = 64_000_000
+# A longer line may hold a million values at most, objects and lists included: more would take gigabytes of
+# memory, and no API takes rows of that size.
+MOST_DENSE_BYTES: Final = 8_000_000
+MOST_VALUES: Final = 1_000_000
+_TEXTS_AND_MARKS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{,]+', re.DOTALL)
+_QUOTE: Final = ord('"')
 # A line that is too long is read on to tell its size, but not for ever: it may have no end.
 MOST_COUNTED_BYTES: Final = 1_000_000_000
 
@@ -34,6 +41,17 @@ class LineTooLongError(ValueError):
         )
 
 
+class LineTooDenseError(LineTooLongError):
+    """A line holds more values than memory allows; the message is a clause that follows the line's number."""
+
+    def __init__(self, size_bytes: int) -> None:
+        ValueError.__init__(
+            self,
+            f"is {size_bytes:,} bytes long and holds more than {MOST_VALUES:,} values. Ask the tap for "
+            "smaller records.",
+        )
+
+
 def chunks(
     file_input: IO[Any], *, interruptible: AbstractContextManager[Any], is_over: Callable[[], bool]
 ) -> Iterator[list[bytes]]:
@@ -45,7 +63,7 @@ def chunks(
         is_over: Whether nothing more needs to be read, asked before every read and while the input is silent.
 
     Raises:
-        LineTooLongError: The line after those that were given is too long.
+        LineTooLongError: The line after those that were given is too long, or holds too many values.
         InputError: The input can't be read.
     """
     try:
@@ -65,10 +83,12 @@ def chunks(
         if lines:
             lines[0] = bytes(rest) + lines[0]
             rest[:] = tail
+            check_density(lines[0])
             yield lines
         else:
             rest += tail
     if rest and not is_over():
+        check_density(rest)
         yield [bytes(rest)]
 
 
@@ -79,14 +99,32 @@ def bounded_lines(file: IO[Any]) -> Iterator[bytes]:
         file: Text or bytes.
 
     Raises:
-        LineTooLongError: The line after those that were given is too long.
+        LineTooLongError: The line after those that were given is too long, or holds too many values.
     """
     while line := _encoded(file.readline(MOST_LINE_BYTES + 1)):
         if len(line) > MOST_LINE_BYTES and not line.endswith(b"\n"):
             size = len(line)
             line = b""
             raise LineTooLongError(_whole_size(size, iter(lambda: _encoded(file.readline(CHUNK_BYTES)), b"")))
+        check_density(line)
         yield line
+
+
+def check_density(line: bytes | bytearray) -> None:
+    """Make sure that a long line holds no more values than memory has room for.
+
+    Raises:
+        LineTooDenseError: It does.
+    """
+    if len(line) <= MOST_DENSE_BYTES or sum(line.count(mark) for mark in (b",", b"[", b"{")) <= MOST_VALUES:
+        return
+    # Some of them may stand within texts, of which a value and its name are two.
+    values = 0
+    for looks, found in enumerate(_TEXTS_AND_MARKS.finditer(line)):
+        if line[found.start()] != _QUOTE:
+            values += found.end() - found.start()
+        if values > MOST_VALUES or looks > 4 * MOST_VALUES:
+            raise LineTooDenseError(len(line) - line.endswith(b"\n"))
 
 
 def _pieces(

@@ -18,6 +18,9 @@ READABLE_LEVELS: Final = 100
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
+# A longer line that is nested too deeply is no record that could be loaded; to find its stream takes long.
+MOST_SEARCHED_BYTES: Final = 1_000_000
+
 # What gives JSON its levels; a quote alone begins text without an end.
 _BRACKETS_AND_TEXTS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}"]', re.DOTALL)
 _CLOSING: Final = {b"[": b"]", b"{": b"}"}
@@ -63,8 +66,6 @@ def message(line: bytes) -> dict[str, Any]:
     """
     try:
         decoded = decode(line)
-    except RecursionError:
-        raise _unreadable(_without_depths(line), is_too_deep=True) from None
     except UNREADABLE:
         raise _unreadable(line) from None  # the cause may quote the line
     if not isinstance(decoded, dict) or not isinstance(decoded.get("type"), str):
@@ -139,15 +140,29 @@ def state_value(line: bytes) -> bytes:
     return bytes(_state_decoder.decode(line).value).strip()
 
 
-def _unreadable(line: bytes, *, is_too_deep: bool = False) -> Exception:
-    """Tell a RECORD with bad values from a line that is no message."""
+def _read_as_it_may_be(line: bytes, *, is_too_deep: bool = False) -> tuple[Any, bool]:
+    """What a line holds that is JSON but for some of its values, and whether it is nested too deeply.
+
+    Raises:
+        InputError: It is no JSON at all.
+    """
     try:
         # A number of five thousand digits is JSON, too.
-        decoded = json.loads(line.decode("utf-8", "surrogateescape"), parse_int=str)
+        return json.loads(line.decode("utf-8", "surrogateescape"), parse_int=str), is_too_deep
     except RecursionError:
-        return _unreadable(_without_depths(line), is_too_deep=True)
+        if len(line) > MOST_SEARCHED_BYTES:
+            return None, True
+        return _read_as_it_may_be(_without_depths(line), is_too_deep=True)
     except ValueError:
-        return InputError("is not valid JSON; was the tap cut off, or is this no tap's output?")
+        raise InputError("is not valid JSON; was the tap cut off, or is this no tap's output?") from None
+
+
+def _unreadable(line: bytes) -> Exception:
+    """Tell a RECORD with bad values from a line that is no message."""
+    try:
+        decoded, is_too_deep = _read_as_it_may_be(line)
+    except InputError as error:
+        return error
     if (
         not isinstance(decoded, dict)
         or decoded.get("type") != "RECORD"
@@ -194,9 +209,25 @@ def _without_depths(line: bytes) -> bytes:
     return b"" if closing else b"".join((*kept, line[begin:]))
 
 
-def record_message(stream: str, record: bytes) -> bytes:
-    """A RECORD message around the text of a record."""
-    return b'{"type":"RECORD","stream":' + msgspec.json.encode(stream) + b',"record":' + record + b"}"
+def record_line(stream: str, text: bytes) -> bytes:
+    """The line of a RECORD message around the text of a record, which stays as it is."""
+    return b'{"type":"RECORD","stream":' + msgspec.json.encode(stream) + b',"record":' + text + b"}"
+
+
+def record_message(stream: str, text: bytes) -> dict[str, Any]:
+    """The RECORD message around the text of a record.
+
+    The text is read alone: more than a value would make another message of the whole line.
+
+    Raises:
+        UnreadableRecordError: The record's values can't be read.
+        InputError: It is not the text of one JSON value.
+    """
+    try:
+        return {"type": "RECORD", "stream": stream, "record": decode(text)}
+    except UNREADABLE:
+        _read_as_it_may_be(text)
+    raise _unreadable(record_line(stream, text))
 
 
 def is_json(line: bytes) -> bool:
