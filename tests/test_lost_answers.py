@@ -630,3 +630,35 @@ def test_throttled_readings_lengthen_no_later_timeout() -> None:
     while scene.dispatcher.error is None:
         scene.done(scene.wait().next(ReadList), listing(("i2", 0.0, PENDING)))
     assert scene.now - began < 70.0
+
+
+@pytest.mark.parametrize(("is_keyed", "is_sent"), [(True, True), (False, False)])
+def test_forgotten_key_stores_nothing_twice(is_keyed: bool, is_sent: bool) -> None:
+    """A lost batch that waited for a day is sent again only where its rows may be stored twice."""
+    scene = Scene(to=destination(is_keyed=is_keyed, resends_are_recognised=True))
+    scene.put(1, 2, 3, 4)
+    scene.done(scene.next(PostRows), lost())
+    scene.budget.free_at = scene.now + 86_400.0
+    scene.none()
+    scene.after(86_400.0)
+    if is_sent:
+        assert numbers(scene.next(PostRows)) == [1, 2, 3, 4]
+        return
+    scene.none()
+    assert isinstance(scene.dispatcher.error, UnconfirmedError)
+    assert "idempotency key" in str(scene.dispatcher.error)
+    assert scene.dispatcher.is_over(scene.now)
+
+
+def test_recognised_batch_keeps_its_key() -> None:
+    """A lost batch that the API recognises is sent again with its idempotency key, hours later too."""
+    scene = Scene(to=destination(is_keyed=False, resends_are_recognised=True), retry_seconds=1e6)
+    scene.put(1, 2, 3, 4)
+    keys = set()
+    for _ in range(3):
+        request = scene.next(PostRows)
+        keys.add(request.batch.idempotency_key)
+        scene.done(request, lost())
+        scene.after(3 * 3600.0)
+    assert len(keys) == 1
+    assert scene.dispatcher.error is None

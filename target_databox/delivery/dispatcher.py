@@ -49,7 +49,7 @@ from target_databox.delivery.confirmation_by_list import ConfirmationByList
 from target_databox.delivery.errors import RejectedError, UnconfirmedError
 from target_databox.delivery.ledger import Ledger
 from target_databox.delivery.lifecycle import Lifecycle, Mode
-from target_databox.delivery.lost_answers import RECOGNITION_SECONDS, LostAnswers, unresolved
+from target_databox.delivery.lost_answers import LostAnswers, unresolved
 from target_databox.delivery.notes import Notes
 from target_databox.delivery.opening import Opening
 from target_databox.delivery.outcomes import (
@@ -318,6 +318,11 @@ class Dispatcher:
             is_pressed = is_draining or self._ledger.held_bytes >= self.settings.unconfirmed_bytes
             post = self._posting.fresh(now, reserve=self._reserve, is_pressed=is_pressed)
             self._ledger.places += isinstance(post, PostRows)
+        if isinstance(post, PostRows) and self._lost_answers.may_be_forgotten(post.batch, now):
+            # The wait for this try may have been long: for the budget, or of a process that stood still.
+            post.lane.send_again(post.batch)
+            self._learn([unresolved(post.lane, "its idempotency key may be forgotten")], now)
+            return None
         if isinstance(post, PostRows):
             self._sent(post.batch, now)
         return post
@@ -439,9 +444,6 @@ class Dispatcher:
         if batch.lane.destination.resends_are_recognised:
             batch.happened(Event.LOST_AND_RECOGNISED)
             batch.lane.send_again(batch)
-            if now - batch.first_posted_at > RECOGNITION_SECONDS:
-                error = unresolved(batch.lane, "its idempotency key may be forgotten").error
-                self._lifecycle.fail(error, now)
         elif batch.lane.destination.resends_safely:
             batch.happened(Event.LOST_AND_HELD)
             batch.lane.counts.uncounted_copies += 1

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from target_databox.delivery.notes import Notes
     from target_databox.delivery.outcomes import Outcome
 
-# An idempotency key is known for 24 hours (O); half of that leaves time for the try that is planned.
-RECOGNITION_SECONDS: Final = 12 * 3600.0
+# An idempotency key is known for 24 hours (O), counted by another clock than ours.
+RECOGNITION_SECONDS: Final = 23 * 3600.0
 # What was lost within this time is looked for together.
 SAME_MOMENT_SECONDS: Final = 1.0
 
@@ -37,6 +37,17 @@ class LostAnswers:
     def __init__(self, settings: DeliverySettings, notes: Notes) -> None:
         self._settings = settings
         self._notes = notes
+
+    # Where resends are recognised
+
+    def may_be_forgotten(self, batch: Batch, now: float) -> bool:
+        """Whether the API may take another copy of a lost batch, which must not be stored twice, for new."""
+        return (
+            batch.lost_answers > 0
+            and batch.lane.destination.resends_are_recognised
+            and not batch.lane.destination.resends_safely
+            and now - batch.first_posted_at > RECOGNITION_SECONDS
+        )
 
     # With known keys
 
