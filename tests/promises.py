@@ -148,8 +148,8 @@ def _is_accounted(world: World, lane: Lane) -> bool:
 
 
 def _names_all(plan: Plan) -> bool:
-    """Whether the API names every row that it rejects, and rejects no others with them."""
-    return plan.names in ("all", "twice") and not plan.rejects_whole
+    """Whether the API names every row that it rejects beyond doubt, and rejects no others with them."""
+    return plan.names in ("all", "twice") and not (plan.rejects_whole or plan.blur)
 
 
 def _check_before_reject(run: Run) -> None:

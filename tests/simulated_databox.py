@@ -313,7 +313,7 @@ class SimulatedDatabox:
 
     def _post(self, dataset: SimulatedDataset, wire: Wire, now: float) -> object:
         plan = self.plan
-        rows = json.loads(wire.body)["records"]
+        rows = self.rows_of(wire.body)
         assert len(rows) <= 100
         assert len(wire.body) <= 1_000_000
         if len(rows) > plan.most_rows:
@@ -321,6 +321,13 @@ class SimulatedDatabox:
         if plan.refuses and any(row.get("bad") for row in rows):
             return RefusedError("refused", **FACTS, status=plan.refuses_as)
         return Accepted(self.accept(dataset, rows, now, wire.run).id, (), "r")
+
+    def rows_of(self, body: bytes) -> list[dict[str, Any]]:
+        """The rows in the body of a request."""
+        rows: list[dict[str, Any]] = json.loads(body)["records"]
+        for row in rows:
+            row["n"] -= self.plan.blur
+        return rows
 
     def accept(
         self, dataset: SimulatedDataset, rows: list[dict[str, Any]], now: float, run: int

@@ -68,6 +68,8 @@ class Plan:
         lateness: How long after the client gave it up a request may still be carried out.
         pagination: What a list says of its pages: what is `true`, an `untrue` size, or `null`.
         pending_text: The word for a pending ingestion.
+        blur: What is added to every number of a row; so much that a float can't tell neighbours apart.
+        warns: Whether rows are accepted with errors beside their ingestion.
     """
 
     processing: tuple[float, float] = (0.0, 2.0)
@@ -145,6 +147,8 @@ class Plan:
     lateness: float = 0.0
     pagination: str = "true"
     pending_text: str = "processing"
+    blur: int = 0
+    warns: bool = False
 
 
 def plan_of(seed: int, speaks: str = "v1") -> Plan:
@@ -287,3 +291,5 @@ def _add_v2(plan: Plan, rand: random.Random, speaks: str) -> None:
     if plan.nap is not None and rand.random() < 0.3:
         # Longer than an idempotency key is kept.
         plan.nap = plan.nap[0], 100_000.0
+    plan.blur = pick([0, 0, 0, 2**53])
+    plan.warns = rand.random() < 0.1

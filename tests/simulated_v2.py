@@ -160,7 +160,7 @@ class FaceOfV2:
     # Rows come in
 
     def _post(self, dataset: SimulatedDataset, body: bytes) -> Reply:
-        rows = json.loads(body)["records"]
+        rows = self._server.rows_of(body)
         # Our own limits keep us from asking for more; an API that takes fewer is in the plan.
         assert 1 <= len(rows) <= MOST_ROWS
         assert len(body) <= MOST_BYTES
@@ -169,7 +169,12 @@ class FaceOfV2:
         if self._plan.refuses and any(row.get("bad") for row in rows):
             return failed(self._plan.refuses_as, "invalid_input", "A bad row.")
         stored = self._server.accept(dataset, rows, self._now, self._run)
-        return done({"ingestionId": stored.id, "message": "Accepted", "status": "accepted"})
+        accepted = done({"ingestionId": stored.id, "message": "Accepted", "status": "accepted"})
+        if self._plan.warns:
+            warning = failed(SUCCESS, "odd_column", "A column is odd.")
+            both = json.loads(warning.payload) | json.loads(accepted.payload)
+            return Reply(SUCCESS, {}, json.dumps(both).encode())
+        return accepted
 
     def _purge(self, dataset: SimulatedDataset) -> Reply:
         dataset.purge()
@@ -281,9 +286,9 @@ class FaceOfV2:
         return errors
 
     def _error(self, row: dict[str, Any]) -> dict[str, Any]:
-        record = row
+        record: dict[str, Any] = row | {"n": row["n"] + self._plan.blur}
         if self._plan.rewrites:
-            record = {name: float(value) for name, value in reversed(row.items())} | {"none": None}
+            record = {name: float(value) for name, value in reversed(record.items())} | {"none": None}
         return {"code": "invalid_value", "message": "Bad.", "field": "bad", "record": record}
 
 

@@ -404,7 +404,8 @@ class World:
             message = self.input[run.position]
             run.position += 1
             key = (message.row["id"],) if self.plan.streams[first.stream][0] else None
-            row = Row(key, json.dumps(message.row).encode(), number=message.line, line=b"x")
+            sent = message.row and {**message.row, "n": message.number + self.plan.blur}
+            row = Row(key, json.dumps(sent).encode(), number=message.line, line=b"x")
             if not message.is_odd:
                 rows.append(row)
                 continue
@@ -456,7 +457,7 @@ class World:
 
     def _note(self, run: Run, rejects: Sequence[Rejection]) -> None:
         for reject in rejects:
-            number = json.loads(reject.row.body)["n"]
+            number = json.loads(reject.row.body)["n"] - self.plan.blur
             if number in run.rejected:
                 raise ViolationError(f"record {number} was rejected twice")
             run.rejected.add(number)

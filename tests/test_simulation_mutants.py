@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import mutations
+from tests import mutations, mutations_v2
 from tests.simulated_plan import plan_of
 from tests.simulation import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from tests.simulated_plan import Plan
     from tests.simulation import Run
 
 SEEDS = 1500
@@ -67,6 +68,26 @@ WORLDS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+NAMED = {
+    "bad": 0.1, "refuses": False, "rejects_whole": False, "confirmation": "rows", "keeps_rejects": True,
+    "rejects_limit": 1000, "batch_rows": 10, "stop_at": None, "crash_at": None, "failing": 0.0,
+}  # fmt: skip
+WORLDS_OF_V2: dict[str, dict[str, Any]] = {
+    "key_of_the_rows": {**QUIET, "overwrite": True, "crash_at": 5.0, "sittings": 1, "fickle": 0.0},
+    "new_key_for_each_purge": {**LOSSY, "overwrite": True, "hanging": 0.4, "sittings": 1, "rows": 150},
+    "some_named_is_all_named": {**NAMED, "names": "fewer"},
+    "named_while_pending": {**NAMED, "growing": "stored", "names": "all"},
+    "others_of_named_forgotten": NAMED,
+    "named_row_is_confirmed": NAMED,
+    "others_of_named_sent_again": {**NAMED, "streams": ((False, True),)},
+    "replaced_by_named_dropped": {**NAMED, "keys": 3, "streams": ((True, True),)},
+    "key_never_forgotten": {
+        **LOSSY, "streams": ((False, True),), "nap": (3.0, 100_000.0), "lists_down": None, "crash_at": None,
+        "rows": 150, "batch_rows": 3,
+    },
+    "doubtful_row_named": {**NAMED, "streams": ((False, True),), "keys": 1, "blur": 2**53, "names": "all"},
+}  # fmt: skip
+
 MUTANTS = [
     mutations.state_at_post,
     mutations.two_versions_in_flight,
@@ -110,14 +131,57 @@ MUTANTS = [
 ]
 
 
+MUTANTS_OF_V2 = [
+    mutations.state_at_post,
+    mutations.two_versions_in_flight,
+    mutations.failed_is_stored,
+    mutations_v2.new_key_at_each_try,
+    mutations_v2.lost_is_not_sent,
+    mutations_v2.key_of_the_rows,
+    mutations_v2.one_key_for_all,
+    mutations_v2.key_kept_for_halves,
+    mutations_v2.key_kept_for_first_half,
+    mutations_v2.key_kept_after_failure,
+    mutations_v2.key_never_forgotten,
+    mutations_v2.new_key_for_each_purge,
+    mutations_v2.conflict_is_refusal,
+    mutations_v2.keys_held_all_the_same,
+    mutations_v2.purged_is_stored,
+    mutations_v2.some_named_is_all_named,
+    mutations_v2.doubtful_row_named,
+    mutations_v2.named_while_pending,
+    mutations_v2.named_row_is_confirmed,
+    mutations_v2.others_of_named_forgotten,
+    mutations_v2.others_of_named_sent_again,
+    mutations_v2.replaced_by_named_dropped,
+]
+
+
+def notices(plans: Iterable[Plan], mutate: Callable[[Run], None]) -> bool:
+    """Whether some world breaks a promise, seeds from 0."""
+    for seed, plan in enumerate(plans):
+        try:
+            World(seed, plan, mutate=mutate).check()
+        except (AssertionError, KeyError, IndexError):
+            return True
+    return False
+
+
 @pytest.mark.parametrize("mutate", MUTANTS, ids=[mutant.__name__ for mutant in MUTANTS])
 def test_broken_delivery_is_caught(mutate: Callable[[Run], None], caplog: pytest.LogCaptureFixture) -> None:
     """Some seed breaks a promise where the delivery is broken."""
     caplog.set_level(logging.CRITICAL)
     changes = WORLDS.get(mutate.__name__, {})
-    for seed in range(SEEDS):
-        try:
-            World(seed, dataclasses.replace(plan_of(seed), **changes), mutate=mutate).check()
-        except (AssertionError, KeyError, IndexError):
-            return
-    pytest.fail(f"No seed below {SEEDS} notices: {mutate.__doc__}")
+    plans = (dataclasses.replace(plan_of(seed), **changes) for seed in range(SEEDS))
+    assert notices(plans, mutate), f"No seed below {SEEDS} notices: {mutate.__doc__}"
+
+
+@pytest.mark.parametrize("mutate", MUTANTS_OF_V2, ids=[mutant.__name__ for mutant in MUTANTS_OF_V2])
+def test_broken_delivery_by_v2_is_caught(
+    mutate: Callable[[Run], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some seed whose runs speak API v2 breaks a promise where the delivery is broken."""
+    caplog.set_level(logging.CRITICAL)
+    changes = WORLDS_OF_V2.get(mutate.__name__, {})
+    plans = (dataclasses.replace(plan_of(seed, "v2"), **changes) for seed in range(SEEDS))
+    assert notices(plans, mutate), f"No seed below {SEEDS} notices: {mutate.__doc__}"
