@@ -620,7 +620,7 @@ def test_rejected_record_ends_the_run() -> None:
     assert isinstance(error, RejectedError)
     assert str(error) == (
         "Line 2, key b, of stream 'orders' (dataset 'Orders', d1) was refused by Databox (status 400, "
-        "invalid_input: Bad value. (field amount), request id r9). Rows before it are delivered, no STATE "
+        "invalid_input: Bad value (field amount), request id r9). Rows before it are delivered, no STATE "
         "passes it, and the next run meets it again. Fix it at its source, or set rejects_path to keep "
         "rejected records in a file, each with what Databox said of it, and go on."
     )
@@ -654,7 +654,7 @@ def test_too_many_rejects_end_the_run() -> None:
     assert isinstance(error, RejectsLimitError)
     assert str(error) == (
         "2 records were rejected, more than rejects_limit (1) allows; the last one of stream 'orders' "
-        "(dataset 'Orders', d1): Bad value. (field amount). What was rejected is in rejects_path; mend the "
+        "(dataset 'Orders', d1): Bad value (field amount). What was rejected is in rejects_path; mend the "
         "cause, or raise rejects_limit."
     )
     assert not scene.dispatcher.is_over(scene.now)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from target_databox.delivery.requests import Request
 
 KEYLESS = destination(is_keyed=False)
-BAD_VALUE = "Bad value. (field amount)"
+BAD_VALUE = "Bad value (field amount)"
 PROBLEM = ApiProblem("invalid_input", "Bad value.", "amount", "validation")
 
 
@@ -189,7 +189,7 @@ def test_rejects_carry_their_evidence(
             {"to": KEYLESS},
             None,
             lambda rows: replace(stored_part(rows), appended=1),
-            "was perhaps not stored by Databox (invalid_input: Bad value. (field amount), request id r)",
+            "was perhaps not stored by Databox (invalid_input: Bad value (field amount), request id r)",
         ),
         (
             {},

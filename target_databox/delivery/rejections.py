@@ -113,8 +113,10 @@ def said(problems: tuple[ApiProblem, ...], otherwise: str) -> tuple[str | None, 
     """The code and the words of the first problem that the API names."""
     for problem in problems:
         if problem.code or problem.message:
-            where = f" (field {problem.field})" if problem.field else ""
-            return problem.code, f"{problem.message or problem.code}{where}"
+            message = problem.message or problem.code or ""
+            if problem.field:
+                message = f"{message.rstrip('.')} (field {problem.field})"
+            return problem.code, message
     return None, otherwise
 
 
