@@ -53,7 +53,7 @@ def new_key() -> str:
 
 
 class Run:
-    """What one run of the target has: a client, patience without waits, and its resources."""
+    """What one run of the target has: a client, retries without waits, and its resources."""
 
     def __init__(
         self, emulator: Emulator, *, version: str = "v1", retry_seconds: float = 5.0, **settings: Any
@@ -67,12 +67,14 @@ class Run:
             account_id=settings.get("account_id"),
             on_exchange=self._pass,
         )
-        patience = functools.partial(
+        with_retries = functools.partial(
             patiently, budget=self.turns, retry_seconds=retry_seconds, rest=lambda _: None, now=lambda: 0.0
         )
-        self.sources = Sources(self.client, patience, dialect=DIALECTS[version], new_key=new_key, **settings)
+        self.sources = Sources(
+            self.client, with_retries, dialect=DIALECTS[version], new_key=new_key, **settings
+        )
         self.resources = Resources(
-            self.client, patience, self.sources, dialect=DIALECTS[version], new_key=new_key
+            self.client, with_retries, self.sources, dialect=DIALECTS[version], new_key=new_key
         )
         self.dataset = self.resources.resolve_dataset
 

@@ -27,7 +27,7 @@ NEW = Thing(2, "T", "2025-10-01T12:00:01Z")
 
 
 def at_once(call: Callable[[], T], /) -> T:
-    """Make a request without patience."""
+    """Make a request without retries."""
     return call()
 
 

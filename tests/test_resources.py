@@ -408,7 +408,7 @@ def test_undone_creations_are_repeated(
 
 @both
 def test_undone_creations_end(emulator: Emulator, run_on: Callable[..., Run], version: str) -> None:
-    """A creation that is never done is an error once patience is over."""
+    """A creation that is never done is an error once the time for retries is over."""
     emulator.faults.add("create_data_source", status=503)
     with pytest.raises(LostAnswerError, match="status 503"):
         run_on(emulator, version=version, retry_seconds=0).sources.resolve_data_source()

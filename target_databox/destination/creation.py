@@ -9,12 +9,12 @@ from target_databox.api.errors import KeyRefusedError, LostAnswerError, RefusedE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from target_databox.destination.interfaces import Patience
+    from target_databox.destination.interfaces import WithRetries
     from target_databox.destination.titles import TitledT
 
 
 def create_once(
-    patience: Patience,
+    with_retries: WithRetries,
     create: Callable[[], TitledT],
     read_list: Callable[[], Iterable[TitledT]],
     choose: Callable[[Iterable[TitledT]], TitledT | None],
@@ -22,7 +22,7 @@ def create_once(
     """Create a thing that a list did not show, and agree on one with other runs.
 
     Args:
-        patience: Makes the creation.
+        with_retries: Makes the creation.
         create: One try of it.
         read_list: Reads the list again, patiently.
         choose: Picks the one to use among those of a list, by the same rule in every run.
@@ -47,7 +47,7 @@ def create_once(
             raise
 
     try:
-        made, is_certain = patience(one_try)
+        made, is_certain = with_retries(one_try)
     except LostAnswerError:
         found = choose(read_list()) if is_lost else None
         if found is None:

@@ -58,7 +58,7 @@ class Client(Protocol):
         """The first page of a dataset's ingestions."""
 
 
-class Patience(Protocol):
+class WithRetries(Protocol):
     """Makes a request in its turn, and again while its failures are transient; see `retries.patiently`."""
 
     def __call__(self, call: Callable[[], T], /) -> T:

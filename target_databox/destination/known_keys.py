@@ -16,7 +16,7 @@ from target_databox.api.errors import (
 
 if TYPE_CHECKING:
     from target_databox.api.values import DatasetDetail
-    from target_databox.destination.interfaces import Client, Patience
+    from target_databox.destination.interfaces import Client, WithRetries
 
 # A route that may not be there is not worth all of retry_seconds.
 DETAIL_TRIES: Final = 3
@@ -24,7 +24,7 @@ DETAIL_TRIES: Final = 3
 HASH_COLUMN: Final = "_row_hash"
 
 
-def detail_of(client: Client, patience: Patience, dataset_id: str) -> DatasetDetail | None:
+def detail_of(client: Client, with_retries: WithRetries, dataset_id: str) -> DatasetDetail | None:
     """What the API tells of a dataset (O), or None when it is not to be had.
 
     Raises:
@@ -45,7 +45,7 @@ def detail_of(client: Client, patience: Patience, dataset_id: str) -> DatasetDet
             return None
 
     try:
-        return patience(one_try)
+        return with_retries(one_try)
     except MissingError:
         raise
     except LostAnswerError:
@@ -56,7 +56,7 @@ def detail_of(client: Client, patience: Patience, dataset_id: str) -> DatasetDet
         return None
 
 
-def check_existence(client: Client, patience: Patience, stream: str, dataset_id: str) -> None:
+def check_existence(client: Client, with_retries: WithRetries, stream: str, dataset_id: str) -> None:
     """Make sure that a configured dataset exists, by a documented route.
 
     The list of its ingestions is asked for, since the dataset may be in any data source.
@@ -65,7 +65,7 @@ def check_existence(client: Client, patience: Patience, stream: str, dataset_id:
         DatasetError: It doesn't exist, or the key can't see it.
     """
     try:
-        patience(lambda: client.ingestions(dataset_id, page_size=1))
+        with_retries(lambda: client.ingestions(dataset_id, page_size=1))
     except KeyRefusedError:
         raise
     except RefusedError as error:

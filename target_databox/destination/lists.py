@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_databox.api.values import Page
-    from target_databox.destination.interfaces import Patience
+    from target_databox.destination.interfaces import WithRetries
 
 # 100,000 things, far beyond what an account has; lists without pages may be longer.
 MOST_PAGES: Final = 1000
@@ -31,7 +31,7 @@ IdentifiedT = TypeVar("IdentifiedT", bound=Identified)
 
 
 def whole_list(
-    patience: Patience, what: str, read: Callable[[int], Page[IdentifiedT]]
+    with_retries: WithRetries, what: str, read: Callable[[int], Page[IdentifiedT]]
 ) -> tuple[IdentifiedT, ...]:
     """All items of a list, in its order, each once.
 
@@ -39,7 +39,7 @@ def whole_list(
     nothing (O).
 
     Args:
-        patience: Makes every request.
+        with_retries: Makes every request.
         what: What the list is of, for messages.
         read: Reads a page, counted from 1.
 
@@ -49,7 +49,7 @@ def whole_list(
     found: dict[int | str, IdentifiedT] = {}
     seen = barren = 0
     for number in range(1, MOST_PAGES + 1):
-        page = patience(lambda number=number: read(number))  # type: ignore[misc] # mypy does not infer it
+        page = with_retries(lambda number=number: read(number))  # type: ignore[misc] # mypy does not infer it
         news = {item.id: item for item in page.items if item.id not in found}
         found.update(news)
         seen += len(page.items)

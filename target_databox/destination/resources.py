@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from target_databox.api.dialect import Dialect
     from target_databox.api.values import ColumnLike, Dataset, DataSource
-    from target_databox.destination.interfaces import Client, Patience
+    from target_databox.destination.interfaces import Client, WithRetries
     from target_databox.destination.sources import Sources
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Resources:
 
     Args:
         client: The API.
-        patience: Makes every request.
+        with_retries: Makes every request.
         sources: Where its data source comes from.
         dialect: The version of the API.
         new_key: Makes an idempotency key, another one at every call.
@@ -69,14 +69,14 @@ class Resources:
     def __init__(
         self,
         client: Client,
-        patience: Patience,
+        with_retries: WithRetries,
         sources: Sources,
         *,
         dialect: Dialect,
         new_key: Callable[[], str],
     ) -> None:
         self._client = client
-        self._patience = patience
+        self._with_retries = with_retries
         self._sources = sources
         self._dialect = dialect
         self._new_key = new_key
@@ -162,7 +162,7 @@ class Resources:
         def attempt(declared: Sequence[ColumnLike] | None) -> tuple[Dataset, bool]:
             key = self._new_key()
             return create_once(
-                self._patience,
+                self._with_retries,
                 lambda: self._client.create_dataset(title, source.id, wanted, declared, key),
                 lambda: self._listed(source, afresh=True),
                 lambda datasets: the_dataset(datasets, title),
@@ -198,12 +198,12 @@ class Resources:
         self._claim(stream, dataset_id)
         detail = None
         try:
-            detail = detail_of(self._client, self._patience, dataset_id)
+            detail = detail_of(self._client, self._with_retries, dataset_id)
         except MissingError as error:
             if title is not None and self._dialect.things_are_readable:
                 raise _GoneError from error
         if detail is None and title is None:
-            check_existence(self._client, self._patience, stream, dataset_id)
+            check_existence(self._client, self._with_retries, stream, dataset_id)
         keys = None if detail is None else detail.primary_keys
         if keys is None:
             logger.warning(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from target_databox.api.dialect import Dialect
     from target_databox.api.values import Account, Dataset
-    from target_databox.destination.interfaces import Client, Patience
+    from target_databox.destination.interfaces import Client, WithRetries
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Sources:
 
     Args:
         client: The API.
-        patience: Makes every request.
+        with_retries: Makes every request.
         account_id: The configured account, or None for the key's only one.
         data_source_id: The configured data source; wins over the title.
         data_source_title: Title to find or to create.
@@ -61,7 +61,7 @@ class Sources:
     def __init__(
         self,
         client: Client,
-        patience: Patience,
+        with_retries: WithRetries,
         *,
         account_id: int | None = None,
         data_source_id: int | None = None,
@@ -71,7 +71,7 @@ class Sources:
         new_key: Callable[[], str],
     ) -> None:
         self._client = client
-        self._patience = patience
+        self._with_retries = with_retries
         self._account_id = account_id
         self._data_source_id = data_source_id
         self._data_source_title = data_source_title.strip()
@@ -85,7 +85,7 @@ class Sources:
     def accounts(self) -> tuple[Account, ...]:
         """The accounts that the key can see."""
         if self._accounts is None:
-            self._accounts = whole_list(self._patience, "accounts", self._client.accounts)
+            self._accounts = whole_list(self._with_retries, "accounts", self._client.accounts)
         return self._accounts
 
     def resolve_account(self) -> Account:
@@ -161,11 +161,13 @@ class Sources:
             AccountError: The list is that of an account, and the account is not certain.
         """
         if self._data_source_id is not None and self._dialect.things_are_readable:
-            self._patience(lambda: self._client.data_source(source.id))
+            self._with_retries(lambda: self._client.data_source(source.id))
         if self._dialect.lists_all_datasets:
             # Another account's list would not show them, and each run would create them once more.
             self._certain_account_id()
-        listed = whole_list(self._patience, "datasets", lambda page: self._client.datasets(source.id, page))
+        listed = whole_list(
+            self._with_retries, "datasets", lambda page: self._client.datasets(source.id, page)
+        )
         if not self._dialect.lists_all_datasets:
             return listed
         return tuple(each for each in listed if each.data_source_id == source.id)
@@ -199,7 +201,7 @@ class Sources:
     def _data_sources(self, account_id: int) -> tuple[DataSource, ...]:
         try:
             return whole_list(
-                self._patience, "data sources", lambda page: self._client.data_sources(account_id, page)
+                self._with_retries, "data sources", lambda page: self._client.data_sources(account_id, page)
             )
         except RefusedError as error:
             if error.is_wrong_key:
@@ -221,7 +223,7 @@ class Sources:
         key = self._new_key()
         try:
             made, is_ours = create_once(
-                self._patience,
+                self._with_retries,
                 lambda: self._client.create_data_source(
                     self._data_source_title, account_id, self._timezone, key
                 ),
@@ -251,7 +253,7 @@ class Sources:
         if not self._dialect.things_are_readable:
             return True
         try:
-            self._patience(lambda: self._client.data_source(data_source_id))
+            self._with_retries(lambda: self._client.data_source(data_source_id))
         except MissingError:
             return False
         return True
