@@ -23,7 +23,7 @@ PROXY_STATUS = 520
 
 
 def replace_outcomes(run: Run, kind: type[Any], change: Callable[[Any], Any]) -> None:
-    """Let the dispatcher learn something else than what a room said."""
+    """Let the dispatcher learn something else than what a module returned."""
     learn = run.dispatcher._learn
 
     def learn_changed(outcomes: list[Any], now: float) -> None:
@@ -272,10 +272,10 @@ def second_copy_forgotten(run: Run) -> None:
 
 def copies_sought_early(run: Run) -> None:
     """Keys are let go when the list shows no copy, without waiting for the list's lag."""
-    room = run.dispatcher._lost_answers
-    settings = SimpleNamespace(**vars(room._settings))
+    lost_answers = run.dispatcher._lost_answers
+    settings = SimpleNamespace(**vars(lost_answers._settings))
     settings.listing_lag_seconds = 0.0
-    room._settings = settings  # type: ignore[assignment]
+    lost_answers._settings = settings  # type: ignore[assignment]
 
 
 def any_size_adopted(run: Run) -> None:
@@ -374,12 +374,12 @@ def missing_is_refused(run: Run) -> None:
     confirmation = run.dispatcher._confirmation
     answered = confirmation.answered
 
-    def impatient(batch: Any, answer: object, now: float) -> Any:
+    def never_waiting(batch: Any, answer: object, now: float) -> Any:
         if isinstance(answer, MissingError):
             return [BatchNotStored(batch, Cause(Reason.REFUSED, None, "gone"), is_nothing_stored=True)]
         return answered(batch, answer, now)
 
-    confirmation.answered = impatient  # type: ignore[method-assign]
+    confirmation.answered = never_waiting  # type: ignore[method-assign]
 
 
 def partly_stored_is_resent(run: Run) -> None:

@@ -501,8 +501,8 @@ class World:
             return
         if plan.hanging and self.rand.random() < plan.hanging:
             given_up_at = self.now + CLIENT_TIMEOUT_SECONDS
-            patience = max(0.0, plan.listing_lag_setting - plan.list_lag - 0.1)
-            late_at = given_up_at + self.rand.uniform(0, plan.lateness if is_v2 else patience)
+            latest = max(0.0, plan.listing_lag_setting - plan.list_lag - 0.1)
+            late_at = given_up_at + self.rand.uniform(0, plan.lateness if is_v2 else latest)
             self._at(late_at, "arrive late", request, wire)
             self._at(given_up_at, "answer", run, request, LostAnswerError("timeout", **FACTS))
             if is_v2 and wire.key:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-PATIENCE_SECONDS = 10.0
+DEADLINE_SECONDS = 10.0
 
 
 @pytest.fixture(params=KINDS)
@@ -50,7 +50,7 @@ def test_reader_is_waited_for(ends: tuple[int, int]) -> None:
     seen = b""
     while not seen.endswith(data):
         seen += os.read(reading, 10_000)
-    writer.join(PATIENCE_SECONDS)
+    writer.join(DEADLINE_SECONDS)
     assert not writer.is_alive()
     assert seen.count(b"4999,") == 1
 
@@ -63,7 +63,7 @@ def test_hurried_it_waits_in_all_for_a_moment(ends: tuple[int, int]) -> None:
     assert writer.is_alive()
     output.hurry()
     began = time.monotonic()
-    writer.join(PATIENCE_SECONDS)
+    writer.join(DEADLINE_SECONDS)
     assert HURRIED_SECONDS / 2 < time.monotonic() - began < HURRIED_SECONDS + 1
     began = time.monotonic()
     for _ in range(100):

@@ -44,9 +44,9 @@ class RejectsLeftError(RuntimeError):
 
 
 class RejectsFile:
-    """A file of Singer messages, appended to by any number of runs, readable by its owner only.
+    """A file of Singer messages, which any number of runs may append to, and only its owner may read.
 
-    Every append stands for itself: SCHEMA lines, then RECORDs, in one locked write that is synced or undone.
+    An append is complete in itself: SCHEMA lines, then RECORDs, in one locked write that is synced or undone.
     What was there before is never changed.
 
     Args:
@@ -93,7 +93,7 @@ class RejectsFile:
                 )
 
     def make_private(self) -> None:
-        """See to it that nobody but its owner can read what is there already.
+        """Make an existing file readable by its owner only.
 
         Raises:
             RejectsFileError: The owner or the file system does not allow that.
@@ -157,7 +157,7 @@ class RejectsFile:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                # Somebody's editor left out the end of the last line, or a killed run its second half.
+                # An editor left out the last line's end, or a killed run its second half.
                 data = b"\n" + data
             try:
                 written = 0
@@ -218,11 +218,11 @@ def _message(reject: Rejection, stream: str, at: str) -> bytes:
 
 
 def _without_rejected(line: bytes) -> bytes:
-    """A message that was rejected before, without what was said of it then; its values stay as they are."""
+    """A message that was rejected before, without its former `rejected`; its values are unchanged."""
     try:
         members = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError:
-        # Half a surrogate pair, perhaps. What was said stands at the end, unless somebody has moved it.
+        # Half a surrogate pair, perhaps. `rejected` is at the end, unless somebody has moved it.
         rest = line[: line.rfind(b',"rejected":{"reason":')] + b"}"
         return rest if is_json(rest) else line
     members.pop("rejected", None)

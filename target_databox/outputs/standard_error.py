@@ -22,7 +22,7 @@ LOOK_SECONDS: Final = 0.1
 
 
 class ErrorOutput(io.RawIOBase):
-    """Writes to a descriptor, and waits while it takes nothing; once hurried, only for a moment.
+    """Writes to a descriptor, and waits while that takes nothing; once hurried, only for a moment.
 
     It holds no lock while it waits, and never writes more at once than a pipe that is ready takes.
 
@@ -36,7 +36,7 @@ class ErrorOutput(io.RawIOBase):
         self._descriptor = descriptor
         self._way_out = _way_out(descriptor)
         self._clock = clock
-        self._patience_seconds = math.inf
+        self._wait_left_seconds = math.inf
 
     def fileno(self) -> int:
         """The descriptor."""
@@ -47,15 +47,15 @@ class ErrorOutput(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def writable(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def hurry(self) -> None:
-        """From here on wait half a second in all; what is not taken by then is left out."""
-        self._patience_seconds = min(self._patience_seconds, HURRIED_SECONDS)
+        """From here on wait half a second in all; drop what is not taken by then."""
+        self._wait_left_seconds = min(self._wait_left_seconds, HURRIED_SECONDS)
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write all of it, or leave out what is not taken in time."""
+        """Write all of it; once hurried, drop what is not taken in time."""
         whole = memoryview(data).cast("B")
         rest = whole
         while rest:
@@ -63,14 +63,14 @@ class ErrorOutput(io.RawIOBase):
             taken_bytes = self._taken_bytes(rest[: select.PIPE_BUF])
             rest = rest[taken_bytes:]
             if not taken_bytes:
-                self._patience_seconds -= self._clock() - began
-                if self._patience_seconds <= 0:
+                self._wait_left_seconds -= self._clock() - began
+                if self._wait_left_seconds <= 0:
                     break
         return len(whole)
 
     def _taken_bytes(self, piece: memoryview) -> int:
-        """How much of a piece is taken now or soon."""
-        wait_seconds = max(0.0, min(LOOK_SECONDS, self._patience_seconds))
+        """How many bytes of a piece are taken now or soon."""
+        wait_seconds = max(0.0, min(LOOK_SECONDS, self._wait_left_seconds))
         if select.select([], [self._way_out], [], wait_seconds)[1]:
             try:
                 return os.write(self._way_out, piece)
@@ -81,9 +81,9 @@ class ErrorOutput(io.RawIOBase):
 
 
 def _way_out(descriptor: int) -> int:
-    """Where to write: a terminal is opened once more, since one that is ready may take less than a piece.
+    """Where to write: a terminal is opened again, non-blocking, since a ready one may take part of a piece.
 
-    Not to block is a property that all who have it open share, so the one that was given is left as it is.
+    All who share an open terminal share whether it blocks, so the given one is not changed.
     """
     try:
         return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -92,7 +92,7 @@ def _way_out(descriptor: int) -> int:
 
 
 def install() -> None:
-    """Put it in the place of standard error, if there is one."""
+    """Replace standard error, if there is one."""
     if sys.stderr is not None:
         sys.stderr = io.TextIOWrapper(
             ErrorOutput(sys.stderr.fileno()),
@@ -104,7 +104,7 @@ def install() -> None:
 
 
 def hurry() -> None:
-    """Let standard error hold up nothing from here on, where it can be told."""
+    """From here on let standard error block only for a moment, if it is an `ErrorOutput`."""
     output = getattr(sys.stderr, "buffer", None)
     if isinstance(output, ErrorOutput):
         output.hurry()

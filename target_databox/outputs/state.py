@@ -24,8 +24,8 @@ class OutputClosedError(RuntimeError):
 def write_state(value: bytes) -> None:
     """Write one STATE value on standard output; returns when all of it is out.
 
-    A reader that is slow is waited for, also where standard output does not block. Python's own buffers are
-    passed by: unbuffered they drop what a write leaves over, and at exit they wait for a reader once more.
+    Waits for a slow reader, even where standard output does not block. Bypasses Python's own buffers: they
+    drop what an unbuffered write leaves over, and wait for the reader again at exit.
 
     Raises:
         OutputClosedError: It could not be written as a whole.
@@ -36,7 +36,7 @@ def write_state(value: bytes) -> None:
     try:
         descriptor = sys.stdout.fileno()
     except (AttributeError, io.UnsupportedOperation):
-        # In tests of the SDK something in memory takes its place.
+        # In the SDK's tests standard output is in memory.
         _write_in_memory(line)
         return
     try:
@@ -73,7 +73,7 @@ def _write_to_reader(descriptor: int, line: bytes) -> None:
 
 
 def _write_to_file(descriptor: int, line: bytes) -> None:
-    """Write to a file, which any number of runs may append to; a line that is cut short is taken back."""
+    """Write to a file, which any number of runs may append to; a line that is cut short is removed."""
     with _alone(descriptor):
         begin = _next_place(descriptor)
         written = 0
@@ -88,8 +88,8 @@ def _write_to_file(descriptor: int, line: bytes) -> None:
 
 @contextlib.contextmanager
 def _alone(descriptor: int) -> Iterator[None]:
-    """Keep other runs from writing to the same file meanwhile, where its file system can do that."""
-    # A lock of the process, not of the open file: runs of one shell may share that.
+    """Keep other runs from writing to the file meanwhile, where the file system can do that."""
+    # A lock of the process, not of the open file, which runs of one shell may share.
     with contextlib.suppress(OSError):
         fcntl.lockf(descriptor, fcntl.LOCK_EX)
     try:

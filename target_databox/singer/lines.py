@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES: Final = 1 << 16
 # Lines of one chunk at most where the input is no file descriptor.
 CHUNK_LINES: Final = 100
-# How soon a run that fails while its input is silent takes notice.
+# How soon a silent input is left when the run fails.
 SILENCE_SECONDS: Final = 0.25
 
 MOST_LINE_BYTES: Final = 64_000_000
@@ -26,7 +26,7 @@ MOST_DENSE_BYTES: Final = 8_000_000
 MOST_VALUES: Final = 1_000_000
 _TEXTS_AND_MARKS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{,]+', re.DOTALL)
 _QUOTE: Final = ord('"')
-# A line that is too long is read on to tell its size, but not for ever: it may have no end.
+# A line that is too long is read on to learn its size, but not for ever: it may have no end.
 MOST_COUNTED_BYTES: Final = 1_000_000_000
 
 

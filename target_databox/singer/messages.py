@@ -13,7 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Levels of objects and arrays that every Python reads.
+# Levels of objects and arrays that every version of Python can read.
 READABLE_LEVELS: Final = 100
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -39,7 +39,7 @@ _state_decoder = msgspec.json.Decoder(_StateMessage)
 
 
 class InputError(ValueError):
-    """A line is not a Singer message, or none that makes sense where it stands. Never quotes the line."""
+    """A line is not a Singer message, or makes no sense in its place. Never quotes the line."""
 
 
 class UnreadableRecordError(ValueError):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-databox")
 
-# What comes of a line that is no JSON object, has no record, or no stream of the short cuts.
+# What a line raises that is not a JSON object, has no record, or names no stream with a short cut.
 _NO_PLAIN_RECORD: Final = (*UNREADABLE, LookupError, TypeError)
 
 
@@ -53,10 +53,10 @@ class Handler(Protocol):
         """Whether nothing more needs to be read."""
 
     def hand_over(self) -> None:
-        """Give all rows at hand to the delivery."""
+        """Hand all rows that are ready to the delivery."""
 
     def reject_unreadable(self, error: UnreadableRecordError, line: bytes) -> None:
-        """Take out a record whose line can't be read."""
+        """Reject a record whose line can't be read."""
 
 
 class LineReader(GenericSingerReader[bytes]):
@@ -76,7 +76,7 @@ class LineReader(GenericSingerReader[bytes]):
         self.failure: BaseException | None = None
 
     def serve(self, target: Handler) -> None:
-        """Say whose messages these are."""
+        """Set the target that takes the messages."""
         self._target = target
 
     @property
@@ -131,7 +131,7 @@ class LineReader(GenericSingerReader[bytes]):
         callbacks: dict[str, Callable[[dict[str, Any]], None]],
         stats: Counter[str],
     ) -> None:
-        """Take in lines: records that nothing changes by a short cut, the others by the SDK's way."""
+        """Process lines: records that nothing changes by a short cut, all others through the SDK."""
         short_cuts = self._target.short_cuts
         for line in lines:
             self.number += 1
@@ -165,7 +165,7 @@ class LineReader(GenericSingerReader[bytes]):
 
 
 def _failure_of(work: Callable[[], None]) -> BaseException | None:
-    """Why some work ended early, if that is a failure."""
+    """The failure that ended some work early, if any."""
     try:
         work()
     except Stopped:

@@ -1,4 +1,4 @@
-"""What stream maps make of schemas and records; expressions are the user's own, and may raise anything."""
+"""Applies stream maps to schemas and records. Expressions are the user's own, and may raise anything."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.mapper import PluginMapper, StreamMap
 
-# What the SDK raises at a SCHEMA to which its stream maps do not fit.
+# What the SDK raises for a SCHEMA that its stream maps do not fit.
 UNFIT: Final = (
     StreamMapConfigError,
     MapExpressionError,

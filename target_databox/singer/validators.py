@@ -1,4 +1,4 @@
-"""Validators of records, behind the SDK's interface: a fast one, and one that knows more patterns."""
+"""Validators of records, behind the SDK's interface: a fast one, and one that reads more patterns."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class _Validator(BaseJSONSchemaValidator):
 
 
 class _SlowValidator(JSONSchemaValidator):
-    """The SDK's own validator, which knows more regular expressions; what it says holds no value.
+    """The SDK's own validator, which reads more regular expressions; its messages hold no value.
 
     Python's expressions can take ages, and nothing else runs meanwhile.
     """

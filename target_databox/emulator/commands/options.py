@@ -189,7 +189,7 @@ def emulator_from_options(
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> click.ClickException:
-    """What to tell when an emulator can't be started."""
+    """The message for an emulator that can't be started."""
     # asyncio wraps the system's words in its own, which say the address again.
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
     return click.ClickException(f"Can't listen on {f'{host}:{port}' if port else host}: {reason}.")

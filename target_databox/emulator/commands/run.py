@@ -106,7 +106,7 @@ def environment(inherited: Mapping[str, str], emulator: Emulator, state_path: Pa
 
 
 def exit_code(command: Sequence[str], variables: Mapping[str, str]) -> int:
-    """Run a command, pass signals on to it, and tell how it ended, as a shell would.
+    """Run a command, pass signals on to it, and return how it ended, as a shell does.
 
     Args:
         command: The program and its arguments.

@@ -42,7 +42,7 @@ def success(version: str, fields: dict[str, Any] | None, assumptions: Assumption
 
     Args:
         version: `v1` or `v2`.
-        fields: What the route tells; `None` for nothing.
+        fields: What the route returns; `None` for nothing.
         assumptions: What is taken for true.
     """
     if version == "v1":

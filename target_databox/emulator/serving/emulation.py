@@ -15,7 +15,7 @@ from target_databox.emulator.state.shapes import ROLES, Actor
 if TYPE_CHECKING:
     from target_databox.emulator.state.store import Store
 
-# Enough of a key to tell two apart, and not enough to use it.
+# Enough of a key to distinguish two, and not enough to use it.
 _SHOWN_OF_KEY = 8
 
 

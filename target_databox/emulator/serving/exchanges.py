@@ -1,4 +1,4 @@
-"""Remembers what was asked and answered, so that tests can tell what a client really did."""
+"""Remembers what was asked and answered, so that tests can see what a client really did."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Exchange:
         route: The route's name; `None` when the API has no such route.
         path: The path with its query.
         status: The answer's status; `None` when the connection was cut instead.
-        key: The beginning of the key that was sent, enough to tell two apart; empty when there was none.
+        key: The beginning of the key that was sent, enough to distinguish two; empty when there was none.
         rows: How many rows a request to store rows had, else 0.
         request_bytes: The size of the request's body.
         body: The request's body, when the log was asked to keep bodies.

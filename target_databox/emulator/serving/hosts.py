@@ -23,7 +23,7 @@ class HostGuard:
     be reached by names that nobody can know here.
 
     Args:
-        host: The address that the emulator was told to listen on; it is answered to, whatever it is.
+        host: The address that the emulator listens on; requests to it pass, whatever it is.
     """
 
     def __init__(self, host: str) -> None:
@@ -31,7 +31,7 @@ class HostGuard:
         self._is_local = True
 
     def listens_on(self, address: str) -> None:
-        """Say which address the emulator is bound to, which tells more than a name.
+        """Set the address that the emulator is bound to, which is more exact than a name.
 
         Args:
             address: As the socket gives it.

@@ -36,7 +36,7 @@ class Meter:
     Args:
         limits: What the key may do.
         assumptions: How the second is counted, and how long the cooldown lasts.
-        clock: Tells the time in seconds, never backwards.
+        clock: Returns the time in seconds, never backwards.
     """
 
     def __init__(self, limits: Limits, assumptions: Assumptions, clock: Callable[[], float]) -> None:

@@ -22,7 +22,7 @@ class Route:
         method: The HTTP method.
         path: The path, with ids in braces.
         answer: Does what is asked and gives the answer's fields, beside the envelope's; `None` when there is
-            nothing to tell.
+            nothing to return.
         version: `v1` or `v2`.
         once: Whether it heeds `Idempotency-Key`.
     """

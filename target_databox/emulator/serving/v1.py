@@ -217,7 +217,7 @@ def _dataset(call: Call) -> Answer:
         ],
     }
     assumptions = call.store.assumptions
-    # Nobody told this emulator the keys of a dataset that it adopted.
+    # The keys of an adopted dataset are not known here.
     if dataset.keys is not None and assumptions.keys_field == "present":
         none: list[str] | None = None if assumptions.no_keys == "null" else []
         answer["primaryKeys"] = list(dataset.keys) or none

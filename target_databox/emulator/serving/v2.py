@@ -164,7 +164,7 @@ def _dataset_detail(call: Call) -> Answer:
 
 def _schema(call: Call) -> Answer:
     found = _dataset(call)
-    # Nobody told this emulator the keys of a dataset that it adopted.
+    # The keys of an adopted dataset are not known here.
     return {
         "items": v2_items.columns(found),
         "primaryKey": None if found.keys is None else list(found.keys),

@@ -1,4 +1,4 @@
-"""What the API v2 tells of data sources, datasets and ingestions; nulls are written, not left out."""
+"""Data sources, datasets and ingestions as API v2 writes them; nulls are written, not left out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def data_source(source: DataSource) -> Answer:
 
 def dataset(call: Call, found: Dataset, newest: Ingestion | None, supported: bool = True) -> Answer:
     """A dataset as an item of a list."""
-    told = {
+    info = {
         "lastIngestionAt": moment(newest.accepted_at) if newest else None,
         "lastStatus": word(call, newest) if newest else None,
     }
@@ -48,7 +48,7 @@ def dataset(call: Call, found: Dataset, newest: Ingestion | None, supported: boo
         "dataSourceId": found.data_source_id,
         "createdAt": moment(found.created),
         "ingestionSupported": supported,
-        "ingestionInfo": told,
+        "ingestionInfo": info,
     }
 
 

@@ -33,7 +33,7 @@ class Catalogue:
 
     Args:
         database: Where they are kept.
-        clock: Tells the time, in seconds since 1970.
+        clock: Returns the time, in seconds since 1970.
         assumptions: What is taken for true where nobody knows.
         deleted: Remembers what lists still show.
         adopt_unknown_ids: Make an account, data source or dataset whose id is asked for and unknown.
@@ -321,7 +321,7 @@ class Catalogue:
         return self.dataset(dataset_id)
 
     def _adopted_dataset(self, dataset_id: str, number: int | None = None) -> Dataset:
-        # A dataset's id doesn't tell its data source: the one that was asked for last is the likeliest.
+        # A dataset's id doesn't name its data source: the one that was asked for last is the likeliest.
         source_id = self._last_data_source_id
         if source_id not in [each.id for each in self.data_sources()] or source_id is None:
             source_id = self._insert_data_source("Data source", None, "UTC", "ingestion").id

@@ -19,7 +19,7 @@ class Deleted:
 
     Args:
         database: Where they are kept.
-        clock: Tells the time, in seconds since 1970.
+        clock: Returns the time, in seconds since 1970.
         assumptions: How long lists show them.
     """
 

@@ -37,12 +37,12 @@ _SELECT = (
 
 
 class Ingestions:
-    """Accepts rows for processing, and tells what became of them.
+    """Accepts rows for processing, and reports what became of them.
 
     Args:
         database: Where they are kept.
         catalogue: Knows the datasets.
-        clock: Tells the time, in seconds since 1970.
+        clock: Returns the time, in seconds since 1970.
         assumptions: What is taken for true where nobody knows.
         random: Draws the processing times.
         processing: Processes what is accepted.
@@ -168,7 +168,7 @@ class Ingestions:
             )
 
     def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
-        """One ingestion, as the API tells it: not before its time, and with counts only when they are there.
+        """One ingestion, as the API shows it: not before its time, and with counts only when they are there.
 
         Raises:
             UnknownObjectError: The dataset or the ingestion does not exist, or does not show yet.

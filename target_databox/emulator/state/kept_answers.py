@@ -19,7 +19,7 @@ class KeptAnswers:
 
     Args:
         database: Where they are kept.
-        clock: Tells the time, in seconds since 1970.
+        clock: Returns the time, in seconds since 1970.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:

@@ -34,7 +34,7 @@ class Processing:
     Args:
         database: Where everything is kept.
         catalogue: Knows the datasets.
-        clock: Tells the time, in seconds since 1970.
+        clock: Returns the time, in seconds since 1970.
         assumptions: What is taken for true where nobody knows.
         keep_rows: Keep the rows of a request for the history, when they are processed.
     """
@@ -107,7 +107,7 @@ class Processing:
         ):
             self._fail(row["seq"], at, kept)
             return
-        verdict = judgement(
+        judged = judgement(
             rows,
             dataset.keys or (),
             dataset.columns,
@@ -116,26 +116,26 @@ class Processing:
             fate["most_columns"],
         )
         if self._assumptions.unknown_columns == "dropped":
-            texts = [_without_unknown(text, verdict.columns) for text in texts]
-        appended, overwritten = self._store(dataset, verdict.taken, rows, texts, at)
+            texts = [_without_unknown(text, judged.columns) for text in texts]
+        appended, overwritten = self._store(dataset, judged.taken, rows, texts, at)
         self._database.run_many(
             "INSERT INTO rejected_rows (ingestion, place, reason, field, body) VALUES (?, ?, ?, ?, ?)",
             [
                 (row["seq"], each.place, each.reason, each.field, texts[each.place].decode())
-                for each in verdict.rejected
+                for each in judged.rejected
             ],
         )
-        if verdict.columns != dataset.columns:
+        if judged.columns != dataset.columns:
             self._database.run(
-                "UPDATE datasets SET columns = ? WHERE seq = ?", columns_as_text(verdict.columns), dataset.seq
+                "UPDATE datasets SET columns = ? WHERE seq = ?", columns_as_text(judged.columns), dataset.seq
             )
         self._database.run(
             "UPDATE ingestions SET status = 'done', processed_at = ?,"
             " appended = ?, overwritten = ?, rejected = ?, rows = ? WHERE seq = ?",
             at,
             appended,
-            overwritten + verdict.repeated,
-            len(verdict.rejected),
+            overwritten + judged.repeated,
+            len(judged.rejected),
             kept,
             row["seq"],
         )

@@ -30,7 +30,7 @@ class ReadBack:
 
     Args:
         database: Where they are kept.
-        clock: Tells the time, in seconds since 1970.
+        clock: Returns the time, in seconds since 1970.
         assumptions: What is taken for true where nobody knows.
     """
 

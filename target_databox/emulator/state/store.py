@@ -42,7 +42,7 @@ class Store:
         path: The database file, made when it is missing; `None` keeps everything in memory.
         assumptions: What is taken for true where nobody knows.
         accounts: The accounts to begin with; one organization when there are none.
-        clock: Tells the time, in seconds since 1970.
+        clock: Returns the time, in seconds since 1970.
         seed: Makes the processing times the same every time.
         adopt_unknown_ids: Make an account, data source or dataset whose id is asked for and unknown.
         keep_rows: Keep the rows of every request for the history, not only until they are processed.
@@ -245,7 +245,7 @@ class Store:
             return self._read_back.page(dataset, page, page_size, sort_by, descending=descending)
 
     def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
-        """One ingestion as the API tells it."""
+        """One ingestion as the API shows it."""
         with self._settled():
             return self._ingestions.ingestion(dataset_id, ingestion_id)
 
