@@ -142,7 +142,7 @@ def test_configuration_is_refused_as_rejects_file(command: Command) -> None:
     before = other.read_bytes()
     run = command.run(schema(), record(id="x"), rejects_path=str(other), rejects_policy="accept")
     assert run.code == 1
-    assert "which is not a rejects file. It is left as it is." in run.errors[0]
+    assert "which is not a rejects file. It is left as it is." in run.log
     assert other.read_bytes() == before
     assert not command.emulator.log.total
 

@@ -122,7 +122,7 @@ def test_mistyped_words_are_shown() -> None:
     assert "not 'upsrt'" in told({"load_method": "upsrt"})
     assert "not 'Europe/Berlni'; did you mean Europe/Berlin?" in told({"timezone": "Europe/Berlni"})
     assert "not '1,000'" in told({"batch_size_rows": "1,000"})
-    assert "500 is out of range" in told({"batch_size_rows": 500})
+    assert "500 is out of range" in told({"concurrent_requests": 500})
     assert "batch_sise_rows is not a setting" in told({"batch_sise_rows": 5})
 
 
