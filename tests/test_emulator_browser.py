@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
+# A name of somebody else's that was made to point to this machine.
+REBOUND = "rebound.example"
+
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed."),
     # The driver leaves its event loop to the garbage collector.
@@ -31,7 +34,8 @@ def chromium() -> Iterator[Any]:
     """A headless browser."""
     with sync_api.sync_playwright() as driver:
         # Containers have no user namespaces for its sandbox; only pages of our own are opened.
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        arguments = ["--no-sandbox", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()
 
@@ -144,3 +148,22 @@ def test_everything_is_reached_by_tab(emulator: Emulator, tab: Any) -> None:
         tab.keyboard.press("Tab")
         names.add(tab.evaluate("document.activeElement.textContent"))
     assert {"Data", "Ingestions", "Rejected rows", "Requests", "Weather"} <= names
+
+
+@pytest.mark.usefixtures("weather")
+def test_rebound_site_reads_nothing(emulator: Emulator, chromium: Any) -> None:
+    """A script of a site whose name was made to point here gets nothing, even with the key."""
+    context = chromium.new_context()
+    tab = context.new_page()
+    answer = tab.goto(f"http://{REBOUND}:{emulator.port}/")
+    assert (answer.status, "Weather" in answer.text()) == (421, False)
+    asked = """key => Promise.all(["/", "/v1/accounts", "/v2/profile", "/v2/accounts"].map(async path => {
+        const got = await fetch(path, {headers: {"x-api-key": key}});
+        return [got.status, await got.text()];
+    }))"""
+    told = tab.evaluate(asked, emulator.api_key)
+    assert [status for status, _ in told] == [421] * 4
+    assert not [text for _, text in told if "account" in text.lower()]
+    tab.goto(emulator.url)
+    assert [status for status, _ in tab.evaluate(asked, emulator.api_key)][:3] == [200] * 3
+    context.close()

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -173,7 +174,26 @@ def test_endless_file_is_not_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "sparse"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    assert "is not a rejects file" in look_at(path).problem
+    tracemalloc.start()
+    try:
+        assert "is not a rejects file" in look_at(path).problem
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_run_shuts_others_out_and_rehearsals_do_not(command: Command, tmp_path: Path) -> None:
+    """A run makes an existing file private even if it rejects nothing; rehearsals leave it as it is."""
+    path = tmp_path / "rejects"
+    path.write_bytes(SCHEMA + REJECTED)
+    path.chmod(0o666)
+    modes = []
+    for arguments in (("--check",), ("--dry-run",), ()):
+        run = command.run(schema(), record(id=1), arguments=arguments, rejects_path=str(path))
+        assert run.code == 0
+        modes.append(stat.S_IMODE(path.stat().st_mode))
+    assert modes == [0o666, 0o666, 0o600]
+    assert path.read_bytes() == SCHEMA + REJECTED
 
 
 def as_nobody(path: Path) -> str:
