@@ -249,7 +249,12 @@ def filled(emulator: Emulator, count: int, name: str = "Ordinary") -> str:
 
 @pytest.mark.parametrize(
     ("words", "most"),
-    [("spécial one", MOST_SEARCHED_ROWS), ('"', MOST_PARSED_ROWS), ("x, y", MOST_PARSED_ROWS)],
+    [
+        ("spécial one", MOST_SEARCHED_ROWS),
+        ("x, y", MOST_SEARCHED_ROWS),
+        ('"', MOST_PARSED_ROWS),
+        ("name", MOST_PARSED_ROWS),
+    ],
 )
 def test_search_of_a_large_dataset_goes_on(emulator: Emulator, words: str, most: int) -> None:
     """A page searches a bounded number of rows, says how far it has come, and links to the rest."""
