@@ -51,11 +51,15 @@ def test_bundled_data_has_keys(file: DataFile) -> None:
     assert all(isinstance(value, (int, float)) for row in rows for value in list(row.values())[1:5])
 
 
-def test_demo_shows_what_landed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("arguments", "most_rows"), [((), 100), (("--api-version", "v2"), 500)])
+def test_demo_shows_what_landed(tmp_path: Path, arguments: tuple[str, ...], most_rows: int) -> None:
     """It loads the bundled files through a tap and the target, shows the rows, and compares every value."""
     tap = script(tmp_path / "tap", TAP.format(python=sys.executable))
-    done = demo("--tap", tap, "--database", str(tmp_path / "demo.db"))
+    done = demo("--tap", tap, "--database", str(tmp_path / "demo.db"), *arguments)
     assert done.returncode == 0, done.stderr
+    store = Store(tmp_path / "demo.db")
+    assert max(each.received for each in store.history()) == most_rows
+    store.close()
     assert "What landed in Demo" in done.stdout
     assert "read 1461 = confirmed 1461" in done.stderr
     assert "METRIC" not in done.stderr
@@ -71,16 +75,16 @@ def test_demo_shows_what_landed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["--api-version", "v1"], ["--api-version", "v2"]])
 def test_demo_hands_the_version_on(tmp_path: Path, arguments: list[str]) -> None:
-    """The version of the API reaches the target as its setting, and only where one is asked for."""
+    """The version of the API is in the target's configuration, and only where one is asked for."""
     seen = tmp_path / "seen"
-    target = script(tmp_path / "target-databox", f"#!/bin/sh\nenv > {seen}\nexit 9\n")
+    target = script(tmp_path / "target-databox", f'#!/bin/sh\ncat "$2" > {seen}\nexit 9\n')
     tap = script(tmp_path / "tap", "#!/bin/sh\nexit 0\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("target_databox.emulator.commands.demo._target", lambda: Path(target))
         done = CliRunner().invoke(demo_command, ["--tap", tap, *arguments])
     assert "ended with 9" in done.output
-    lines = [line for line in seen.read_text().splitlines() if line.startswith("TARGET_DATABOX_API_VERSION=")]
-    assert lines == [f"TARGET_DATABOX_API_VERSION={version}" for version in arguments[1:]]
+    given = {"api_version": arguments[1]} if arguments else {}
+    assert json.loads(seen.read_text()) == {"data_source_title": "Demo", **given}
 
 
 def test_failing_tap_is_explained(tmp_path: Path) -> None:

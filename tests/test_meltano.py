@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -212,6 +213,22 @@ def test_repository_project_loads_twice(meltano: str, repository: Path, tmp_path
             stored = {str(row): row for row in stored_rows(database, stream)}
             assert stored
             assert stored == {str(row): row for row in source_rows(repository, stream)}
+
+
+def test_trial_goes_over_to_v2(meltano: str, newcomer: Path, tmp_path: Path) -> None:
+    """With `api_version` a trial goes on from where v1 ended, in the same dataset; nothing is doubled."""
+    database = tmp_path / "trial.sqlite"
+    trial = (EMULATOR, "run", "--database", str(database), "--", meltano, "run", *PAIR)
+    said(newcomer, *trial)
+    told = said(newcomer, *trial, TARGET_DATABOX_API_VERSION="v2")
+    assert "with bookmark value: 20" in told
+    stored = {str(row): row for row in stored_rows(database, "seattle_weather")}
+    assert stored == {str(row): row for row in source_rows(newcomer, "seattle_weather")}
+    said(newcomer, *trial, "--full-refresh", TARGET_DATABOX_API_VERSION="v2")
+    assert len(stored_rows(database, "seattle_weather")) == len(stored)
+    with contextlib.closing(Store(database)) as store:
+        assert len(store.datasets()) == len(store.data_sources()) == 1
+        assert max(each.received for each in store.history()) == 500
 
 
 def test_trials_share_their_bookmark(meltano: str, repository: Path, tmp_path: Path) -> None:

@@ -110,11 +110,12 @@ def demo(database: Path | None, tap: Path | None, api_version: str | None) -> No
         log_config = work / "logging.json"
         log_config.write_text(json.dumps(_QUIET))
         variables = {"SINGER_SDK_LOG_CONFIG": str(log_config), **environment(os.environ, emulator, work)}
+        settings = {"data_source_title": "Demo"}
         if api_version is not None:
-            variables["TARGET_DATABOX_API_VERSION"] = api_version
+            settings["api_version"] = api_version
         for file in FILES:
             console.print(f"\n[bold]tap-jsonl | target-databox[/bold]: {file.title}", highlight=False)
-            _load(tap, target, file, work, variables, console)
+            _load(tap, target, file, work, settings, variables, console)
         console.print()
         show_landed(store, emulator.log, console, sample_rows=_SAMPLE_ROWS)
         _check(store, console)
@@ -134,7 +135,13 @@ def _target() -> Path:
 
 
 def _load(
-    tap: Path, target: Path, file: DataFile, work: Path, variables: Mapping[str, str], console: Console
+    tap: Path,
+    target: Path,
+    file: DataFile,
+    work: Path,
+    settings: Mapping[str, str],
+    variables: Mapping[str, str],
+    console: Console,
 ) -> None:
     """Pipe one file through tap and target.
 
@@ -146,7 +153,7 @@ def _load(
     added = ("_sdc_last_modified", "_sdc_filename", "_sdc_stream")
     tap_settings = {"path": str(DATA / file.name), "stream_name": file.stream, "primary_keys": [file.key]}
     tap_config.write_text(json.dumps({**tap_settings, "stream_maps": {file.stream: dict.fromkeys(added)}}))
-    target_config.write_text(json.dumps({"data_source_title": "Demo"}))
+    target_config.write_text(json.dumps(settings))
     try:
         loaded = _piped(
             [tap, "--config", tap_config], [target, "--config", target_config], tap_log, variables
