@@ -408,6 +408,30 @@ def test_equal_rows_are_counted(command: CommandOfV2, tmp_path: Path) -> None:
     assert [row["id"] for row in command.read_back()] == [2, 2]
 
 
+def test_odd_rows_are_known_again(command: CommandOfV2, tmp_path: Path) -> None:
+    """A row is known by its values, however they are written: each that is named is found at once."""
+    path = tmp_path / "rejects.singer"
+    odd = [
+        b'{"id":1,"v":1.10,"w":[1,2.50,null]}',
+        b'{"id":2,"v":1e400,"w":{"b":{"c":[1]}}}',
+        b'{"id":3,"v":123456789012345678901234567890,"w":true}',
+        b'{"id":4,"v":-0.0,"w":"\\u00e9\\ud83d\\ude00\\u2028"}',
+        b'{"id":5,"v":null,"w":""}',
+        b'{"w":"key last","id":6}',
+        b'{"id":7,"v":0.1,"w":"\\"quoted\\" \\\\ \\/ \\u0001"}',
+    ]
+    wide = schema(keys=["id"], id={"type": "integer"}, v={"type": ["number", "null"]}, w={})
+    command.emulator.faults.add("post_rows", reject_rows=lambda row: float(row["id"]) < 8)
+    lines = [b'{"type":"RECORD","stream":"orders","record":%s}\n' % row for row in odd]
+    run = command.run(
+        wide, *lines, record(id=8), state(at=1), rejects_path=str(path), rejects_policy="accept"
+    )
+    assert (run.code, run.states) == (0, [{"at": 1}]), run.log
+    assert [row["id"] for row in command.read_back()] == [8]
+    assert path.read_bytes().count(b'"type":"RECORD"') == 7
+    assert command.asked("post_rows") == 1
+
+
 @pytest.mark.parametrize("named", ["one", "none"])
 @pytest.mark.parametrize("keyed", [True, False], ids=["keyed", "keyless"])
 def test_unnamed_rows_are_found_by_halves(
