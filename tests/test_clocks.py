@@ -12,7 +12,7 @@ import target_databox
 ROOT = Path(target_databox.__file__).parent
 # Where the time of day is asked for, and why a jump does no harm there.
 TIME_OF_DAY = {
-    "api/v1/client.py": "a Retry-After that is a date, in an answer without a Date header",
+    "api/base.py": "a Retry-After that is a date, in an answer without a Date header",
     "outputs/rejects.py": "when a record was rejected, for people to read",
 }
 # The emulator's own clock, which stamps what it stores, is not the target's.
