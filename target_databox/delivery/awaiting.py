@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from target_databox.delivery.outcomes import Outcome
 
 FIRST_SECONDS = 0.1
-# Missing costs a request, waiting costs only time: these two settle where about one question in thirty comes
+# Missing costs a request, waiting costs only time: these two settle where about one question in eighty comes
 # too early.
 GROWTH = 1.25
-SHRINK = 0.9935
+SHRINK = 0.9972
 PATIENCE = 1.5
 # From here on the first ingestion is not waited for before others are asked about: it may be stuck.
 PROBE_SECONDS = 5.0
