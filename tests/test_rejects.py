@@ -16,6 +16,7 @@ import pytest
 from target_databox.delivery.batches import Destination
 from target_databox.delivery.rejections import Cause, Reason, Rejection
 from target_databox.delivery.rows import Origin, Row
+from target_databox.outputs import printable
 from target_databox.outputs.rejects import RejectsFile, RejectsFileError, RejectsLeftError
 from target_databox.outputs.rejects_path import Found, look_at
 from target_databox.singer.messages import kept_line
@@ -76,6 +77,17 @@ def test_record_is_kept_as_it_came(tmp_path: Path) -> None:
         "ingestionId": "i1",
     }
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_key_is_masked_wherever_it_is_echoed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An API that names an ingestion by the key does not get it written to the file."""
+    monkeypatch.setattr(printable, "_secrets", [])
+    printable.keep_secret("pak_canary-0815")
+    path = tmp_path / "rejects.singer"
+    cause = Cause(Reason.REFUSED, "pak_canary-0815", "Bad row.", "r pak_canary-0815", "i-pak_canary-0815\x1b")
+    RejectsFile(path).append([reject(record(1), cause)])
+    assert b"canary" not in path.read_bytes()
+    assert messages(path)[1]["rejected"]["ingestionId"] == "i-***\\u001b"
 
 
 def test_schema_stands_once_in_an_append(tmp_path: Path) -> None:

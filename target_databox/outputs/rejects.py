@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import msgspec
 
 from target_databox.delivery.rejections import Reason
+from target_databox.outputs.printable import printable
 from target_databox.outputs.rejects_path import OPENING, OTHERS, look_at
 from target_databox.singer.messages import is_json
 
@@ -199,7 +200,7 @@ def _sync_directory(directory: Path) -> None:
 
 def _message(reject: Rejection, stream: str, at: str) -> bytes:
     cause, destination = reject.cause, reject.destination
-    rejected: dict[str, Any] = {
+    told = {
         "reason": cause.reason.value,
         "code": cause.code,
         "message": cause.message,
@@ -208,6 +209,8 @@ def _message(reject: Rejection, stream: str, at: str) -> bytes:
         "datasetId": destination.dataset_id,
         "ingestionId": cause.ingestion_id,
     }
+    # Ids come from the API as they are, and could hold the API key.
+    rejected: dict[str, Any] = {name: said and printable(said) for name, said in told.items()}
     line = (reject.row.line or b"").strip()
     if cause.reason is Reason.ENCODING and not is_json(line):
         rejected["line"] = base64.b64encode(line).decode()
