@@ -315,6 +315,7 @@ TESTED_ELSEWHERE = {
     "settings.mapping": "test_settings",
     "settings.reading": "test_settings",
     "settings.table": "test_settings",
+    "settings.trees": "test_settings",
 }
 
 

@@ -2,7 +2,7 @@
 
 Configuration files, Meltano and the environment write one value in different ways (numbers and booleans as
 text, objects nested or dotted). ``read_settings`` accepts all of them, so that no other code has to.
-``table`` describes the settings, ``values`` what a value may be.
+``table`` describes the settings, ``values`` and ``trees`` what a value may be.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from target_databox.settings.errors import SettingsError
 from target_databox.settings.mapping import faker_problems, stream_map_problems
 from target_databox.settings.secrets import holders_of_keys
 from target_databox.settings.table import TABLE, Setting
-from target_databox.settings.values import Tree, ValueProblemError, entries, nested_stream_maps
+from target_databox.settings.trees import entries, nested_stream_maps
+from target_databox.settings.values import Tree, ValueProblemError
 from target_databox.versions import DIALECTS
 
 if TYPE_CHECKING:
