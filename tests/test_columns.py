@@ -152,7 +152,7 @@ def test_recursive_schemas_end() -> None:
     ],
 )
 def test_clashes_name_both_origins(properties: dict[str, Any], origins: list[str]) -> None:
-    """Two properties that would share a column are an error that names both, and says what mends it."""
+    """Two properties that would share a column are an error that names both, and says what helps."""
     with pytest.raises(ColumnClashError) as caught:
         columns({"properties": properties})
     assert all(origin in str(caught.value) for origin in origins)
@@ -296,7 +296,7 @@ def wide(*widths: int) -> dict[str, Any]:
 
 
 def test_columns_have_a_limit() -> None:
-    """More columns than the limit are an error that says what mends it."""
+    """More columns than the limit are an error that says what helps."""
     with pytest.raises(ColumnError) as caught:
         columns(wide(MOST_COLUMNS + 1))
     assert str(caught.value) == "it would become more than 20,000 columns. Deselect properties in the tap."

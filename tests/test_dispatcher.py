@@ -654,7 +654,7 @@ def test_too_many_rejects_end_the_run() -> None:
     assert isinstance(error, RejectsLimitError)
     assert str(error) == (
         "2 records were rejected, more than rejects_limit (1) allows; the last one of stream 'orders' "
-        "(dataset 'Orders', d1): Bad value (field amount). What was rejected is in rejects_path; mend the "
+        "(dataset 'Orders', d1): Bad value (field amount). What was rejected is in rejects_path; correct the "
         "cause, or raise rejects_limit."
     )
     assert not scene.dispatcher.is_over(scene.now)

@@ -67,7 +67,7 @@ def picky_command(make_emulator: EmulatorMaker, tmp_path: Path) -> Iterator[Comm
 
 
 def test_wrong_key_ends_the_run(command: Command) -> None:
-    """A key that Databox refuses ends the run at once, and is not told."""
+    """A key that Databox refuses ends the run at once, and is not logged."""
     run = command.run(schema(), record(id=1), state(at=1), api_key="pak_wrong-canary")
     assert (run.code, run.out) == (1, b"")
     (error,) = run.errors
@@ -326,7 +326,7 @@ def test_bad_rows_are_found(
 
 
 def test_replayed_rejects_are_loaded(command: Command, tmp_path: Path) -> None:
-    """Mended records of the rejects file load with `target-databox < file`, under the same conversions."""
+    """Corrected records of the rejects file load with `target-databox < file`, under the same conversions."""
     rejects = tmp_path / "rejects.singer"
     settings = {"rejects_path": str(rejects), "rejects_policy": "accept"}
     bad = b'{"type":"RECORD","stream":"orders","record":{"id":3,"name":"\xff"}}\n'

@@ -53,7 +53,7 @@ def test_hidden_causes_stay_hidden() -> None:
 
 @pytest.mark.parametrize("kind", EXPLAINED)
 def test_foreseen_errors_are_explained(kind: type[Exception]) -> None:
-    """Every kind of error that a user can mend counts as explained, and no general one does."""
+    """Every kind of error that a user can correct counts as explained, and no general one does."""
     assert issubclass(kind, Exception)
     assert kind not in (Exception, ValueError, RuntimeError, OSError)
 

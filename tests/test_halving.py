@@ -92,7 +92,7 @@ def stored_part(rows: int) -> Ingestion:
 
 
 @pytest.mark.parametrize(
-    ("rows", "changes", "of_rows", "of_outcome", "verdict"),
+    ("rows", "changes", "of_rows", "of_outcome", "cause"),
     [
         (1, {}, refused(), None, Cause(Reason.REFUSED, "invalid_input", BAD_VALUE, "r9", None, 400)),
         (1, {}, refusal(), None, Cause(Reason.REFUSED, None, "the API gave no reason", status=422)),
@@ -164,14 +164,14 @@ def stored_part(rows: int) -> Ingestion:
     ],
 )
 def test_rejects_carry_their_evidence(
-    rows: int, changes: dict[str, Any], of_rows: object, of_outcome: Any, verdict: Cause
+    rows: int, changes: dict[str, Any], of_rows: object, of_outcome: Any, cause: Cause
 ) -> None:
     """A rejected row keeps what the API said of it, to which request, and of which ingestion."""
     scene = Scene(**changes)
     scene.put(*range(rows))
     _, rejects = play(scene, posting(lambda _: of_rows, of_outcome))
     assert [(each.row.number, each.cause) for each in rejects] == [
-        (number, verdict) for number in range(1, rows + 1)
+        (number, cause) for number in range(1, rows + 1)
     ]
 
 

@@ -62,21 +62,21 @@ def test_ends_have_one_reason(
     steps: list[Callable[[Lifecycle], object]], error: Exception | None, mode: Mode, deadline: float
 ) -> None:
     """The first reason counts, but one that keeps rows back weighs more than a rejected record."""
-    course = Lifecycle(20.0)
+    lifecycle = Lifecycle(20.0)
     for step in steps:
-        step(course)
-    assert (course.error, course.mode, course.deadline) == (error, mode, deadline)
-    assert course.is_settling == (mode in {Mode.SETTLING, Mode.CLOSED})
+        step(lifecycle)
+    assert (lifecycle.error, lifecycle.mode, lifecycle.deadline) == (error, mode, deadline)
+    assert lifecycle.is_settling == (mode in {Mode.SETTLING, Mode.CLOSED})
 
 
 def test_errors_name_the_stream_once() -> None:
     """The error of the API that ends the run is told with its stream; another one changes nothing."""
-    course = Lifecycle(20.0)
+    lifecycle = Lifecycle(20.0)
     error, other = (RefusedError(words, **FACTS) for words in ("It is gone.", "Another."))
-    course.fail(error, 0.0)
-    course.say_where(other, destination())
-    assert course.error is error
-    course.say_where(error, destination())
-    assert isinstance(course.error, LoadingError)
-    assert str(course.error) == "Loading stream 'orders' (dataset 'Orders', d1) failed: It is gone."
-    assert course.error.__cause__ is error
+    lifecycle.fail(error, 0.0)
+    lifecycle.say_where(other, destination())
+    assert lifecycle.error is error
+    lifecycle.say_where(error, destination())
+    assert isinstance(lifecycle.error, LoadingError)
+    assert str(lifecycle.error) == "Loading stream 'orders' (dataset 'Orders', d1) failed: It is gone."
+    assert lifecycle.error.__cause__ is error

@@ -116,17 +116,17 @@ def test_unclear_dates_are_left_to_the_user(preview: Preview) -> None:
 
 
 def test_declared_dates_to_convert_are_hinted_at(preview: Preview) -> None:
-    """Dates that the schema promises, in a form that nothing understands, are remarked on and mended."""
+    """Dates that the schema promises, in a form that nothing understands, get a hint that helps."""
     day = {"type": "string", "format": "date"}
     run = preview(schema(id=TEXT, day=day), record(id="a", day="31.01.2024"))
     assert "day datetime 1 holds text that is no ISO 8601 date" in printed(run)
     assert any('{"column_types": {"orders": {"day": "datetime:%d.%m.%Y"}}}' in line for line in printed(run))
-    mended = preview(
+    corrected = preview(
         schema(id=TEXT, day=day),
         record(id="a", day="31.01.2024"),
         column_types={"*": {"day": "datetime:%d.%m.%Y"}},
     )
-    assert not any("Hints" in line or "no ISO 8601" in line for line in printed(mended))
+    assert not any("Hints" in line or "no ISO 8601" in line for line in printed(corrected))
 
 
 DATE = {"type": ["null", "string"], "format": "date-time"}
@@ -163,9 +163,9 @@ def test_dates_that_are_none_are_reported(
         "A run would load everything that was read, if Databox takes dates that are empty or no dates: see "
         "the hints."
     )
-    mended = preview(*messages, **json.loads(entry))
-    assert not any("may be rejected" in line or "if Databox takes" in line for line in printed(mended))
-    assert mended.code == 0
+    corrected = preview(*messages, **json.loads(entry))
+    assert not any("may be rejected" in line or "if Databox takes" in line for line in printed(corrected))
+    assert corrected.code == 0
 
 
 def test_hints_for_dates_and_text_are_one_entry(preview: Preview) -> None:
@@ -264,7 +264,7 @@ def test_rejects_are_counted_by_reason(preview: Preview) -> None:
 
 
 def test_rejects_limit_is_thought_of(preview: Preview, tmp_path: Path) -> None:
-    """With a rejects file the verdict says whether the limit would end the run; the file is not touched."""
+    """With a rejects file the conclusion says whether the limit would end the run; the file is unchanged."""
     path = tmp_path / "rejects.singer"
     bad = [record(id="x") for _ in range(3)]
     run = preview(schema(), *bad, rejects_path=str(path), rejects_limit=2)

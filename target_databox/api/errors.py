@@ -8,7 +8,7 @@
      `- RefusedError            a final answer: another try gives the same
     x
 
-    SetupError                  what was configured and what Databox holds don't fit; a setting mends it
+    SetupError                  what was configured and what Databox holds don't fit; a setting helps
      |- AccountError
      |- DataSourceError
      `- DatasetError
@@ -142,7 +142,7 @@ class IdempotencyError(RefusedError):
 
 
 class SetupError(Exception):
-    """Configuration and Databox don't fit; the message names the setting that mends it."""
+    """Configuration and Databox don't fit; the message names the setting that helps."""
 
 
 class AccountError(SetupError):

@@ -123,8 +123,8 @@ def said(problems: tuple[ApiProblem, ...], otherwise: str) -> tuple[str | None, 
 def _limit_error(rejection: Rejection, count: int, limit: int) -> RejectsLimitError:
     return RejectsLimitError(
         f"{count} records were rejected, more than rejects_limit ({limit}) allows; the last one of "
-        f"{rejection.destination}: {rejection.cause.message}. What was rejected is in rejects_path; mend the "
-        "cause, or raise rejects_limit."
+        f"{rejection.destination}: {rejection.cause.message}. What was rejected is in rejects_path; correct "
+        "the cause, or raise rejects_limit."
     )
 
 

@@ -242,7 +242,7 @@ def is_json(line: bytes) -> bool:
 def kept_line(decoded: Mapping[str, Any]) -> bytes | None:
     """The line that a rejected record was kept as, where that was no JSON text; None for any other message.
 
-    One whose record somebody has filled in is mended, and stands for itself.
+    One whose record somebody has filled in is corrected, and counts as it is.
 
     Raises:
         InputError: What was kept is not base64.
