@@ -60,6 +60,17 @@ WORLDS: dict[str, dict[str, Any]] = {
         "key_refused_at": None, "list_lag": 0.0, "listing_lag_setting": 30.0, "per_hour": 1e6,
     },
     "own_ingestions_forgotten": KEYLESS,
+    "retry_after_ignored": {
+        "server_limit": 8.0, "per_second": 50.0, "down": None, "key_refused_at": None,
+    },
+    "whole_rejection_is_final": {
+        **QUIET, "bad": 0.1, "refuses": False, "rejects_whole": True, "confirmation": "rows",
+        "batch_rows": 10, "keeps_rejects": True, "rejects_limit": 1000,
+    },
+    "partly_stored_is_resent": {
+        **QUIET, "failing": 0.3, "fails_as": "part", "streams": ((False, True),), "confirmation": "rows",
+    },
+    "counted_in_part": {**QUIET, "growing": "all", "processing": (1.0, 6.0), "confirmation": "rows"},
     "resent_within_the_lag": {**KEYLESS, "list_lag": 29.0, "listing_lag_setting": 30.0},
     "first_page_only": {**KEYLESS, "page_size": 5},
     "counted_twice": {
