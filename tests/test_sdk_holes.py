@@ -197,10 +197,14 @@ def test_overridden_names_are_there(owner: Any, name: str, parameters: Sequence[
     assert list(inspect.signature(getattr(owner, name)).parameters) == list(parameters)
 
 
-def test_batch_size_is_a_default() -> None:
-    """The size of a batch is the SDK's MAX_SIZE_DEFAULT, since max_size would switch the setting off."""
-    assert DatasetSink.MAX_SIZE_DEFAULT == 100
+def test_batch_size_is_the_setting() -> None:
+    """A sink's batch size is the setting's, which has a value in every configuration; max_size stays."""
     assert "max_size" not in vars(DatasetSink)
+    for version, most_rows in (("v1", 100), ("v2", 500)):
+        config = {"api_key": "k", "api_version": version}
+        sink = DatasetSink(TargetDatabox(config=config), "s", {"properties": {"id": {}}}, ["id"])
+        assert sink.max_size == most_rows
+
 
 
 def test_about_is_json() -> None:
