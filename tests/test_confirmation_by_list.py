@@ -53,3 +53,21 @@ def test_endless_list_is_left_in_time() -> None:
         own = IngestionEntry("i0", None, IngestionStatus.PENDING)
         reading.read(IngestionsPage((own, *strangers), page, 100, 10**9), now, due={"i0", "i1"})
     assert 50 < pages < 70
+
+
+def test_ingestion_of_an_earlier_try_is_looked_for() -> None:
+    """A batch that was recognised at its second try is found where the first try put it in the list."""
+    lane = Lane(Destination("orders", "1", "orders", is_keyed=False, resends_are_recognised=True))
+    for name, posted_after, lost_answers in (("new", 1_000.0, 0), ("old", 900.0, 1)):
+        batch = Batch(lane, [Row(None, b"{}")], Place(), 0.0)
+        batch.accepted_at, batch.ingestion_id = 10.0, name
+        batch.posted_after, batch.lost_answers = posted_after, lost_answers
+        lane.accepted[name] = batch
+    reading = ListReading(lane.accepted, lag_seconds=30, timeout_seconds=60)
+    others = [IngestionEntry(f"{at}", float(at), IngestionStatus.DONE) for at in range(1_000, 901, -1)]
+    own = [IngestionEntry(name, at, IngestionStatus.DONE) for name, at in (("new", 1_001.0), ("old", 901.0))]
+    pages = {1: (own[0], *others[:98]), 2: (own[1],)}
+    assert reading.page() == 1
+    reading.read(IngestionsPage(pages[1], 1, 100, 100), 11.0, due={"new", "old"})
+    assert reading.is_walking
+    assert reading.page() == 2

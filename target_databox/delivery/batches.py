@@ -254,6 +254,11 @@ class Batch:
         except KeyError:
             raise ImpossibleEventError(f"{event} in {self.state} of {self.lane.destination}") from None
 
+    @property
+    def was_recognised(self) -> bool:
+        """Whether its ingestion may be that of an earlier try, whose answer was lost."""
+        return self.lost_answers > 0 and self.lane.destination.resends_are_recognised
+
     def age_seconds(self, now: float) -> float:
         """Time since its acceptance, without what its questions waited for the budget."""
         return now - self.accepted_at - self.asking.waited_seconds

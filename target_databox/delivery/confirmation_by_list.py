@@ -95,13 +95,20 @@ class ListReading:
         """The page to read next."""
         if self._walk is None:
             self._accepted_then = self.accepted_so_far
-            oldest = next(iter(self._accepted.values()))
-            since = None if oldest.posted_after is None else oldest.posted_after - CLOCK_TOLERANCE_SECONDS
-            self._walk = ListWalk(since, before=self._last)
+            self._walk = ListWalk(self._since(), before=self._last)
             self._walk_began_at = self.attempts.due_at
             self._seen_own = False
             self._was_fruitful = False
         return self._walk.page() or 1
+
+    def _since(self) -> float | None:
+        """Server's time before which no awaited ingestion was made; None when that is not known."""
+        oldest = next(iter(self._accepted.values()))
+        # What was recognised as another copy has the ingestion of the first, however late it was accepted.
+        recognised = [each for each in self._accepted.values() if each.was_recognised]
+        times = [each.posted_after for each in (oldest, *recognised)]
+        known = [at for at in times if at is not None]
+        return min(known) - CLOCK_TOLERANCE_SECONDS if len(known) == len(times) else None
 
     def read(self, page: IngestionsPage, now: float, *, due: set[str]) -> None:
         """Take in a page.

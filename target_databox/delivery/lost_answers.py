@@ -42,12 +42,9 @@ class LostAnswers:
 
     def may_be_forgotten(self, batch: Batch, now: float) -> bool:
         """Whether the API may take another copy of a lost batch, which must not be stored twice, for new."""
-        return (
-            batch.lost_answers > 0
-            and batch.lane.destination.resends_are_recognised
-            and not batch.lane.destination.resends_safely
-            and now - batch.first_posted_at > RECOGNITION_SECONDS
-        )
+        is_harmless = batch.lane.destination.resends_safely
+        age_seconds = now - batch.first_posted_at
+        return batch.was_recognised and not is_harmless and age_seconds > RECOGNITION_SECONDS
 
     # With known keys
 
