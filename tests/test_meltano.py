@@ -215,7 +215,7 @@ def test_repository_project_loads_twice(meltano: str, repository: Path, tmp_path
             assert stored == {str(row): row for row in source_rows(repository, stream)}
 
 
-def test_trial_goes_over_to_v2(meltano: str, newcomer: Path, tmp_path: Path) -> None:
+def test_trial_goes_over_to_v2(meltano: str, repository: Path, newcomer: Path, tmp_path: Path) -> None:
     """With `api_version` a trial goes on from where v1 ended, in the same dataset; nothing is doubled."""
     database = tmp_path / "trial.sqlite"
     trial = (EMULATOR, "run", "--database", str(database), "--", meltano, "run", *PAIR)
@@ -223,7 +223,7 @@ def test_trial_goes_over_to_v2(meltano: str, newcomer: Path, tmp_path: Path) -> 
     told = said(newcomer, *trial, TARGET_DATABOX_API_VERSION="v2")
     assert "with bookmark value: 20" in told
     stored = {str(row): row for row in stored_rows(database, "seattle_weather")}
-    assert stored == {str(row): row for row in source_rows(newcomer, "seattle_weather")}
+    assert stored == {str(row): row for row in source_rows(repository, "seattle_weather")}
     said(newcomer, *trial, "--full-refresh", TARGET_DATABOX_API_VERSION="v2")
     assert len(stored_rows(database, "seattle_weather")) == len(stored)
     with contextlib.closing(Store(database)) as store:
