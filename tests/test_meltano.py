@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.meltano, pytest.mark.timeout(400), pytest.mark.xdist_g
 ROOT = Path(__file__).resolve().parent.parent
 EMULATOR = str(Path(sys.executable).parent / "databox-emulator")
 PAIR = ("tap-jsonl", "target-databox")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SOURCES = ("LICENSE", "README.md", "hub", "meltano.yml", "pyproject.toml", "target_databox")
 
 
@@ -55,6 +56,9 @@ def repository(meltano: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(source, project / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, project / name)
+    author = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    for words in (("init", "--quiet"), ("add", "."), (*author, "commit", "--quiet", "-m", "All")):
+        said(project, "git", *words)
     said(project, meltano, "install")
     return project
 
@@ -68,7 +72,10 @@ def newcomer(meltano: str, repository: Path, tmp_path_factory: pytest.TempPathFa
     definition = str(repository / "hub" / "target-databox.yml")
     add = ("add", "target-databox", "--plugin-type", "loader", "--from-ref", definition, "--no-install")
     said(project, meltano, *add)
-    said(project, meltano, "config", "set", "target-databox", "_pip_url", str(repository))
+    (pip_url,) = re.findall(r"^meltano config set target-databox _pip_url '(.*)'$", README, re.MULTILINE)
+    source = pip_url.replace("https://git.example/target-databox.git", f"file://{repository}")
+    assert source != pip_url
+    said(project, meltano, "config", "set", "target-databox", "_pip_url", source)
     renamed = ("--plugin-type", "loader", "--inherit-from", "target-databox", "--no-install")
     for name in ("target-databox--eu", "target-databox-us"):
         said(project, meltano, "add", name, *renamed)
@@ -160,7 +167,7 @@ def shop(newcomer: Path, tmp_path: Path) -> Path:
     tap.write_text(TAP.format(python=sys.executable), encoding="utf-8")
     tap.chmod(0o755)
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    (recipe,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (recipe,) = re.findall(r"```yaml\n(plugins:.*?)```", page, re.DOTALL)
     extractors = yaml.safe_load(recipe)["plugins"]["extractors"]
     extractors[0] |= {
         "namespace": "tap_shop",
@@ -201,6 +208,24 @@ def stored_rows(database: Path, stream: str) -> list[dict[str, Any]]:
         return [json.loads(text) for text in store.row_texts(store.dataset_titled(stream).id)]
     finally:
         store.close()
+
+
+def test_extra_brings_the_emulator(meltano: str, newcomer: Path) -> None:
+    """With the README's pip_url the emulator is where the README says, and its packages are beside it."""
+    (path,) = re.findall(r"`(\.meltano/\S+/databox-emulator)`", README)
+    assert "What landed" in said(newcomer, path, "run", "--", meltano, "run", "--full-refresh", *PAIR)
+
+
+def test_dry_run_sends_nothing(meltano: str, newcomer: Path, emulator: Emulator) -> None:
+    """The README's dry run says what a run would send, without a request and without moving a bookmark."""
+    (line,) = re.findall(r"^meltano invoke tap-shop \| .*:dry-run$", README, re.MULTILINE)
+    path = f"{Path(meltano).parent}:{os.environ['PATH']}"
+    named = account("target-databox", emulator)
+    line = line.replace("tap-shop", "tap-jsonl")
+    reported = said(newcomer, "bash", "-o", "pipefail", "-c", line, PATH=path, **named)
+    assert re.search(r"rows\W+1,?461", reported), reported
+    assert len(emulator.log) == 0
+    assert "tap-jsonl-to-target-databox" not in said(newcomer, meltano, "state", "list")
 
 
 def test_repository_project_loads_twice(meltano: str, repository: Path, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ PINS = {
     ),
     "requirements/audit.txt": (PROJECT["dependency-groups"]["audit"],),
     "requirements/meltano.txt": (PROJECT["dependency-groups"]["meltano"],),
+    "requirements/installers.txt": (PROJECT["dependency-groups"]["installers"],),
     "target_databox/emulator/data/tap-jsonl.txt": (PROJECT["dependency-groups"]["demo"],),
 }
 
