@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import subprocess
 import sys
 import tempfile
 import venv
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inputs import lines
+from inputs import FLAT, lines
 from measuring import (
     HERE,
     MEGABYTE,
@@ -31,6 +33,10 @@ from measuring import (
     server,
     table,
 )
+
+from target_databox.api.v2.dialect import V2
+from target_databox.records.columns import columns
+from target_databox.records.rows import RowEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,6 +78,18 @@ class Bench:
         path = config(self.directory, name, api_url=self.api_url, api_key="k", **settings)
         return partial(run, [*USUAL, "--config", str(path)], source)
 
+    def bare(self, source: Path) -> Callable[[], Run]:
+        """A bare loop that posts what our encoder made of the same records, in batches of v2."""
+        bodies = source.with_suffix(".bodies")
+        if not bodies.exists():
+            encoder = RowEncoder({"properties": FLAT}, columns({"properties": FLAT}), ["id"])
+            with source.open("rb") as messages, bodies.open("wb") as file:
+                records = (json.loads(line) for line in messages)
+                rows = (encoder.encode(each["record"]).body for each in records if each["type"] == "RECORD")
+                while batch := list(islice(rows, V2.most_rows)):
+                    file.write(V2.body(batch) + b"\n")
+        return partial(run, [PYTHON, str(HERE / "peer_bare.py"), self.api_url, str(bodies)])
+
     def dlt(self, source: Path) -> Callable[[], Run]:
         """A run of the dlt destination, in a virtual environment that is made for it."""
         home = self.directory / "dlt"
@@ -91,6 +109,7 @@ def speeds(bench: Bench, records: int, rounds: int, *, with_dlt: bool) -> None:
         "flat, `status`": bench.ours(flat, confirmation="status"),
         "flat, v2, `rows`": bench.ours(flat, api_version="v2"),
         "flat, v2, `status`": bench.ours(flat, api_version="v2", confirmation="status"),
+        "flat, v2, bare loop of `requests`": bench.bare(flat),
         "flat, the usual target": bench.usual(flat),
         **({"flat, dlt": bench.dlt(flat)} if with_dlt else {}),
         "nested, `rows`": bench.ours(nested, confirmation="rows"),
@@ -114,6 +133,7 @@ def speeds(bench: Bench, records: int, rounds: int, *, with_dlt: bool) -> None:
                 f"{each.cpu_seconds / count * 1e6:.1f}",
                 f"{each.peak_bytes / MEGABYTE:.0f}",
                 f"{ratio(runs[peer], its):.2f}",
+                f"{median(runs[peer]).cpu_seconds / each.cpu_seconds:.2f}",
                 f"{ratio(runs['flat, dlt'], its):.2f}" if with_dlt and name.startswith("flat") else "",
             ]
         )
@@ -124,6 +144,7 @@ def speeds(bench: Bench, records: int, rounds: int, *, with_dlt: bool) -> None:
         "CPU µs a record",
         "peak MB",
         "times the usual target's speed",
+        "times less CPU",
         "times dlt's",
     ]
     table(head, found)
