@@ -206,7 +206,6 @@ def test_batch_size_is_the_setting() -> None:
         assert sink.max_size == most_rows
 
 
-
 def test_about_is_json() -> None:
     """What `--about` says of the settings can be read by a machine."""
     assert json.loads(json.dumps(TargetDatabox.config_jsonschema))["additionalProperties"] is False
