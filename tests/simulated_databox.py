@@ -193,6 +193,7 @@ class SimulatedDatabox:
         throttled: How many were answered with 429.
         refuses_key_from: When the key stops to be good.
         v2: Its API v2.
+        bad: Numbers of the rows that it rejects, where nothing else tells.
         in_progress: Until when requests with an idempotency key are being carried out, by dataset and key.
     """
 
@@ -203,6 +204,7 @@ class SimulatedDatabox:
         self.throttled = 0
         self.refuses_key_from = float("inf")
         self.v2 = FaceOfV2(self, seed)
+        self.bad: set[int] = set()
         self.in_progress: dict[tuple[str, str], float] = {}
         self._ids = itertools.count(1)
         self._tokens = plan.server_limit or 0.0
@@ -325,8 +327,10 @@ class SimulatedDatabox:
     def rows_of(self, body: bytes) -> list[dict[str, Any]]:
         """The rows in the body of a request."""
         rows: list[dict[str, Any]] = json.loads(body)["records"]
-        for row in rows:
-            row["n"] -= self.plan.blur
+        if self.plan.blur:
+            for row in rows:
+                row["n"] -= self.plan.blur
+                row |= {"bad": 1} if row["n"] in self.bad else {}
         return rows
 
     def accept(

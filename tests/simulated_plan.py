@@ -59,8 +59,8 @@ class Plan:
     Of v2 alone:
 
     Attributes:
-        names: Which rejected rows an ingestion names: `all`, `fewer`, `none`, each once or `twice`, or a
-            `mixed` choice of these.
+        names: Which rejected rows an ingestion names: `all`, `fewer`, `none`, some of them `twice`, fewer and
+            some twice (`cut`), or a `mixed` choice of these.
         rewrites: Whether it names them with other forms of numbers, columns in another order, and nulls.
         compares: Whether the input of an idempotency key is the same as `json` or as `bytes`.
         meeting: What a request meets whose first copy is on its way: nothing (`unaware`), the copy for which
@@ -68,7 +68,8 @@ class Plan:
         lateness: How long after the client gave it up a request may still be carried out.
         pagination: What a list says of its pages: what is `true`, an `untrue` size, or `null`.
         pending_text: The word for a pending ingestion.
-        blur: What is added to every number of a row; so much that a float can't tell neighbours apart.
+        blur: What is added to every number of a row; so much that a float can't tell neighbours apart, and
+            nothing else tells which of them is bad.
         warns: Whether rows are accepted with errors beside their ingestion.
     """
 
@@ -275,7 +276,7 @@ def _add_v2(plan: Plan, rand: random.Random, speaks: str) -> None:
         plan.sittings = 1 if plan.overwrite else pick([1, 2, 3, 3])
         if plan.sittings == 1 and plan.crash_at is None:
             plan.crash_at, plan.crash_runs = rand.uniform(0, 20), pick([1, 2, 3])
-    plan.names = pick(["all", "all", "fewer", "none", "twice", "mixed"])
+    plan.names = pick(["all", "all", "fewer", "none", "twice", "cut", "mixed"])
     plan.rewrites = rand.random() < 0.5
     plan.compares = pick(["json", "bytes"])
     plan.meeting = pick(["unaware", "waits", "conflict"])

@@ -273,20 +273,22 @@ class FaceOfV2:
         rand.shuffle(rows)
         names = self._plan.names
         if names == "mixed":
-            names = rand.choice(["all", "fewer", "none", "twice"])
-        if names == "fewer":
+            names = rand.choice(["all", "fewer", "none", "twice", "cut"])
+        if names in ("fewer", "cut"):
             rows = rows[: rand.randrange(len(rows))] if rows else []
         if names == "none" or not rows:
             # A reason all the same, or none.
             reason = {"code": "invalid_value", "message": "A bad row.", "field": "", "record": None}
             return rand.choice([None, [], [reason]])
         errors = [self._error(row) for row in rows]
-        if names == "twice":
+        if names in ("twice", "cut"):
             errors += [self._error(row) for row in rows if rand.random() < 0.5]
         return errors
 
     def _error(self, row: dict[str, Any]) -> dict[str, Any]:
-        record: dict[str, Any] = row | {"n": row["n"] + self._plan.blur}
+        record: dict[str, Any] = row
+        if self._plan.blur:
+            record = {"id": row["id"], "n": row["n"] + self._plan.blur}
         if self._plan.rewrites:
             record = {name: float(value) for name, value in reversed(record.items())} | {"none": None}
         return {"code": "invalid_value", "message": "Bad.", "field": "bad", "record": record}

@@ -151,6 +151,7 @@ class World:
         self.versions: list[str] = []
         self.last_run: Run | None = None
         self.input = self._input()
+        self.server.bad = {each.number for each in self.input if each.row and each.row.get("bad")}
         self.stops = self._stops()
         self.is_orderly = True
         self._mutate = mutate
@@ -404,8 +405,7 @@ class World:
             message = self.input[run.position]
             run.position += 1
             key = (message.row["id"],) if self.plan.streams[first.stream][0] else None
-            sent = message.row and {**message.row, "n": message.number + self.plan.blur}
-            row = Row(key, json.dumps(sent).encode(), number=message.line, line=b"x")
+            row = Row(key, json.dumps(self._sent(message)).encode(), number=message.line, line=b"x")
             if not message.is_odd:
                 rows.append(row)
                 continue
@@ -415,6 +415,10 @@ class World:
             if run.dispatcher.error is not None:
                 return
         self._put(run, lane, rows)
+
+    def _sent(self, message: Message) -> dict[str, Any] | None:
+        row, blur = message.row, self.plan.blur
+        return {"id": row["id"], "n": row["n"] + blur} if blur and row else row
 
     def _put(self, run: Run, lane: Lane, rows: list[Row]) -> None:
         if rows:

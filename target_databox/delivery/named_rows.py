@@ -48,8 +48,8 @@ def named_rows(
     found: list[tuple[Row, ApiProblem]] = []
     for value, about in told.items():
         equal = sent.get(value, [])
-        if len(about) < len(equal) and len({row.body for row in equal}) > 1:
-            return None  # equal as far as can be told, yet not the same: any of them may be meant
+        if len({row.body for row in equal}) > 1:
+            return None  # equal as far as can be told, yet not the same: any of them may be meant, even twice
         found += zip(equal, about, strict=False)
     return found if len(found) == rejected else None
 
