@@ -434,3 +434,14 @@ def test_unknown_keys_are_a_warning(
     assert [each.levelno for each in caplog.records if "could not be read" in each.message] == [
         logging.WARNING
     ]
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 502, "html": True}, {"drop": "after"}])
+def test_keys_are_worth_all_retries(
+    emulator: Emulator, run_on: Callable[..., Run], fault: dict[str, Any]
+) -> None:
+    """A schema that can't be read for a while, as of a locked dataset, is read in the end: keys are known."""
+    run_on(emulator, version="v2").dataset("s", "S", primary_keys=["id"])
+    emulator.faults.add("schema", times=5, **fault)
+    found = run_on(emulator, version="v2", retry_seconds=300).dataset("s", "S", primary_keys=["id"])
+    assert (found.keys, found.keys_known) == (("id",), True)

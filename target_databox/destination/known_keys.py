@@ -24,8 +24,16 @@ DETAIL_TRIES: Final = 3
 HASH_COLUMN: Final = "_row_hash"
 
 
-def detail_of(client: Client, with_retries: WithRetries, dataset_id: str) -> DatasetDetail | None:
+def detail_of(
+    client: Client, with_retries: WithRetries, dataset_id: str, *, is_sure: bool = False
+) -> DatasetDetail | None:
     """What the API tells of a dataset (O), or None when it is not to be had.
+
+    Args:
+        client: The API.
+        with_retries: Makes every request.
+        dataset_id: The dataset.
+        is_sure: Whether the API is known to have the route, so that it is worth all of `retry_seconds`.
 
     Raises:
         KeyRefusedError: The API key is wrong (401). A 403 may concern this route alone.
@@ -40,7 +48,7 @@ def detail_of(client: Client, with_retries: WithRetries, dataset_id: str) -> Dat
             return client.dataset(dataset_id)
         except LostAnswerError:
             failures += 1
-            if failures < DETAIL_TRIES:
+            if is_sure or failures < DETAIL_TRIES:
                 raise
             return None
 

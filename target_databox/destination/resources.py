@@ -198,7 +198,9 @@ class Resources:
         self._claim(stream, dataset_id)
         detail = None
         try:
-            detail = detail_of(self._client, self._with_retries, dataset_id)
+            detail = detail_of(
+                self._client, self._with_retries, dataset_id, is_sure=self._dialect.things_are_readable
+            )
         except MissingError as error:
             if title is not None and self._dialect.things_are_readable:
                 raise _GoneError from error
