@@ -1,7 +1,7 @@
 """The floor of a load: a bare loop of `requests` that posts bodies that are there already, and confirms each.
 
-Run `python benchmarks/peer_bare.py URL FILE`: the file has one body a line. It reads no records, validates and
-encodes none, and has no threads.
+Run `python benchmarks/peer_bare.py URL FILE`: the file has one body a line. No record is read, validated or
+encoded, and there are no threads.
 """
 
 from __future__ import annotations
