@@ -59,7 +59,7 @@ def test_promise_holds_for_seeds(speaks: str, first: int) -> None:
 @pytest.mark.parametrize("speaks", SEEDS)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_promise_holds_for_many_seeds(part: int, speaks: str) -> None:
-    """The same holds in ten thousand other worlds of each version, and half as many of both."""
+    """The same holds in ten thousand other worlds, of both versions."""
     play(range(FIRST_OF_MANY + part, FIRST_OF_MANY + MANY_SEEDS[speaks], PARTS), speaks)
 
 
