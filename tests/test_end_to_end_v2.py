@@ -7,13 +7,16 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
+from target_databox.emulator import Assumptions, Store
 from target_databox.emulator.state.shapes import Account, Actor
 from tests.command import Command, record, schema, state, text
+from tests.conftest import QUICK
 from tests.test_end_to_end_signals import (
     LEEWAY_SECONDS,
     ROWS,
@@ -508,10 +511,12 @@ def test_lists_that_hide_the_newest_are_given_up(make_command: Callable[..., Com
 # Rehearsal and settings
 
 
-def checked(command: CommandOfV2, **settings: Any) -> tuple[int, str]:
+def checked(command: CommandOfV2, env: dict[str, str] | None = None, **settings: Any) -> tuple[int, str]:
     """Exit code and table of a check."""
     run = command.run(
-        arguments=("--check",), **{"requests_per_second": None, "requests_per_hour": None, **settings}
+        arguments=("--check",),
+        env=env,
+        **{"requests_per_second": None, "requests_per_hour": None, **settings},
     )
     return run.code, run.out.decode()
 
@@ -595,6 +600,27 @@ def test_datasets_by_id_are_used(command: CommandOfV2, *, as_text: bool) -> None
     run = command.run(schema(), *orders(3), dataset_ids={"orders": "99999999"})
     assert run.code == 1
     assert "The dataset 99999999 of the stream 'orders' can't be used" in run.errors[-1]
+
+
+def test_trial_makes_configured_ids(make_command: Callable[..., CommandOfV2]) -> None:
+    """A trial makes the configured account, data source and dataset, and its second run finds them."""
+    with closing(Store(None, adopt_unknown_ids=True, assumptions=Assumptions(**QUICK))) as store:
+        command = make_command(store=store)
+        env = {
+            "TARGET_DATABOX_EMULATOR_URL": command.emulator.url,
+            "TARGET_DATABOX_EMULATOR_KEY": command.emulator.api_key,
+        }
+        settings = {"account_id": 777, "data_source_id": 888, "dataset_ids": {"orders": "999"}}
+        for _ in range(2):
+            run = command.run(
+                *(schema(), record(id=1), schema("other"), record("other", id=1), state(at=1)),
+                env=env,
+                **settings,
+            )
+            assert (run.code, run.states) == (0, [{"at": 1}]), run.log
+            assert checked(command, env=env, **settings)[0] == 0
+        assert len(command.rows("other")) == 1
+        assert {each.number for each in store.datasets() if each.title != "other"} == {999}
 
 
 # Ends, and moving over

@@ -315,6 +315,26 @@ def test_sources_by_id_may_be_in_any_account(
     assert len(emulator.store.datasets()) == 1
 
 
+@pytest.mark.parametrize("account_id", [1, 3])
+def test_sources_of_other_accounts_are_refused(
+    make_emulator: EmulatorMaker, run_on: Callable[..., Run], account_id: int
+) -> None:
+    """A data source by id that is in another account than the configured one is an error at once."""
+    emulator = make_emulator(accounts=AGENCY)
+    source = emulator.store.create_data_source("Shop", 2)
+    message = (
+        rf'The data source {source.id} "Shop" is in the account 2 "Client", and its datasets would be looked '
+        rf"for in the account {account_id}\. Set account_id to 2\."
+    )
+    settings = {"data_source_id": source.id, "account_id": account_id}
+    with pytest.raises(DataSourceError, match=message):
+        run_on(emulator, version="v2", **settings).dataset("s", "S")
+    with pytest.raises(DataSourceError, match=message):
+        run_on(emulator, version="v2", **settings).sources.find_data_source()
+    assert not emulator.store.datasets()
+    assert run_on(emulator, version="v1", **settings).dataset("s", "S").created
+
+
 @both
 @pytest.mark.parametrize("status", ["404", "400"])
 def test_unknown_sources_by_id_are_named(

@@ -118,14 +118,15 @@ class Sources:
 
         Raises:
             AccountError: The account is not certain.
-            DataSourceError: The configured id is in no list or takes no data, or the title can't be used.
+            DataSourceError: The configured id is in no list, takes no data or is in another account, or the
+                title can't be used.
         """
         if self._data_source_id is None:
             return self._choose(self._existing_sources(self._certain_account_id()))
         seen = []
-        for source in self._every_source():
+        for account, source in self._every_source():
             if source.id == self._data_source_id:
-                check_support(source)
+                self._check_use(account, source)
                 return source
             seen.append(source)
         # Not listed, yet a run would use it if its datasets can be read.
@@ -173,7 +174,7 @@ class Sources:
         return tuple(each for each in listed if each.data_source_id == source.id)
 
     def check_support(self) -> None:
-        """Look whether a configured data source takes data, before the first dataset is created in it.
+        """Look whether a configured data source can be used, before the first dataset is created in it.
 
         Who loads into it for the second time finds datasets there, and pays nothing. Where the lists can't be
         read, what the API answers to the creation decides.
@@ -182,9 +183,24 @@ class Sources:
             return
         self._is_support_known = True
         with contextlib.suppress(DataboxError, AccountError):
-            source = next((each for each in self._every_source() if each.id == self._data_source_id), None)
-            if source is not None:
-                check_support(source)
+            for account, source in self._every_source():
+                if source.id == self._data_source_id:
+                    self._check_use(account, source)
+                    break
+
+    def _check_use(self, account: Account, source: DataSource) -> None:
+        """Make sure that a configured data source takes data, and is where its datasets are looked for.
+
+        Raises:
+            DataSourceError: It doesn't, or it isn't: each run would create its datasets once more.
+        """
+        check_support(source)
+        looked_in = self._certain_account_id() if self._dialect.lists_all_datasets else account.id
+        if account.id != looked_in:
+            raise DataSourceError(
+                f"The data source {named([source])} is in the account {_told([account])}, and its datasets "
+                f"would be looked for in the account {looked_in}. Set account_id to {account.id}."
+            )
 
     def unknown(self, said: str) -> DataSourceError:
         """The error for a data source whose datasets can't be read.
@@ -261,15 +277,15 @@ class Sources:
     def _known_sources(self) -> list[DataSource]:
         """The data sources that could have been meant, as far as they can be read."""
         try:
-            return list(self._every_source())
+            return [source for _, source in self._every_source()]
         except (DataboxError, SetupError):
             return []
 
-    def _every_source(self) -> Iterator[DataSource]:
+    def _every_source(self) -> Iterator[tuple[Account, DataSource]]:
         """The data sources of the first accounts, those of the configured one first: each takes a request."""
         accounts = sorted(self.accounts(), key=lambda each: each.id != self._account_id)
         for account in accounts[:MOST_ACCOUNTS]:
-            yield from self._data_sources(account.id)
+            yield from ((account, source) for source in self._data_sources(account.id))
 
     def _unknown_data_source(self, known: Iterable[DataSource], said: str = "") -> DataSourceError:
         source = self._source[0].id if self._source else self._data_source_id

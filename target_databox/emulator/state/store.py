@@ -123,7 +123,12 @@ class Store:
         with self._database.transaction():
             ghosts = self._deleted.data_sources()
             return [
-                *self._catalogue.data_sources(account_id),
+                # Nobody told the emulator the account of a data source that it adopted.
+                *(
+                    each
+                    for each in self._catalogue.data_sources()
+                    if each.account_id == account_id or not each.key
+                ),
                 *(each for each in ghosts if each.account_id == account_id),
             ]
 
