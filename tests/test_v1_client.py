@@ -237,9 +237,9 @@ def test_purges_with_errors_are_refused(client: DataboxClient, http: Http) -> No
 
 
 def test_ingestions_are_read(client: DataboxClient, http: Http) -> None:
-    """The detail has four counts, its status word and its time."""
+    """The detail has four counts, its status word and its time, and what the dataset holds then."""
     metrics = {
-        "datasetMetrics": {"columnsCount": 2},
+        "datasetMetrics": {"columnsCount": 2, "totalDatasetRecordsCount": 3},
         "ingestionMetrics": {
             "receivedRecordsCount": 4,
             "appendedRecordsCount": 2,
@@ -250,7 +250,7 @@ def test_ingestions_are_read(client: DataboxClient, http: Http) -> None:
     told = {**ENVELOPE, "ingestionId": "i", "timestamp": CREATED, "metrics": metrics}
     http.get(f"{URL}/v1/datasets/d/ingestions/i", json=told)
     assert client.ingestion("d", "i") == Ingestion(
-        "i", IngestionStatus.DONE, EPOCH, 4, 2, 1, 1, (), "r-1", "success"
+        "i", IngestionStatus.DONE, EPOCH, 4, 2, 1, 1, (), "r-1", "success", 3, 2
     )
 
 

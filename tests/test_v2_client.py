@@ -304,20 +304,22 @@ def test_purges_with_errors_are_refused(client: DataboxClient, http: Http) -> No
 
 
 def test_ingestions_are_read(client: DataboxClient, http: Http) -> None:
-    """The detail has four counts, its own status, its time, and every rejected row with its reason."""
+    """The detail has counts of itself and the dataset, its own status and time, and each rejected row."""
     row = {"id": 1, "amount": "x"}
     told = {
         "id": "i",
         "status": "success",
         "initiatedAt": CREATED,
         "duration": 0.5,
-        "summary": {"ingestion": COUNTS, "dataset": {"columnCount": 2}},
+        "summary": {"ingestion": COUNTS, "dataset": {"columnCount": 2, "rowCount": 3, "size": 40}},
         "errors": [{"code": "invalid_value", "field": "amount", "message": "No number.", "record": row}],
     }
     http.get(f"{URL}/v2/datasets/11/ingestions/i", json=answer(told))
     problem = ApiProblem("invalid_value", "No number.", "amount", None, row)
     found = client.ingestion("11", "i")
-    assert found == Ingestion("i", IngestionStatus.DONE, EPOCH, 4, 2, 1, 1, (problem,), "r-1", "success")
+    assert found == Ingestion(
+        "i", IngestionStatus.DONE, EPOCH, 4, 2, 1, 1, (problem,), "r-1", "success", 3, 2
+    )
     assert "amount" in repr(found)
     assert "'x'" not in repr(found)
 
