@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -204,8 +205,97 @@ def test_run_shuts_the_way_to_real_accounts(tmp_path: Path) -> None:
     assert url != "http://127.0.0.1:1"
     assert variables["TARGET_DATABOX_API_URL"] == url
     assert variables["TARGET_DATABOX_EMULATOR_KEY"] == variables["TARGET_DATABOX_API_KEY"] != "pak_real"
-    assert variables["MELTANO_STATE_BACKEND_URI"] == (tmp_path / "x.db.state").as_uri()
+    assert variables["MELTANO_STATE_BACKEND_URI"].startswith((tmp_path / "x.db.state").as_uri())
     assert variables["NO_PROXY"].split(",")[:2] == ["intra.net", "127.0.0.1"]
+
+
+# Says whether there is a bookmark, and leaves one.
+BOOKMARK = """
+import os, pathlib, urllib.parse
+uri = os.environ["MELTANO_STATE_BACKEND_URI"]
+folder = pathlib.Path(urllib.parse.unquote(urllib.parse.urlsplit(uri).path))
+print((folder / "bookmark").exists())
+(folder / "bookmark").touch()
+"""
+
+
+def test_bookmarks_belong_to_their_database(tmp_path: Path) -> None:
+    """A database keeps its bookmarks; a new one in the same place starts without any, whoever made it."""
+    path = tmp_path / "my trial.sqlite"
+
+    def found() -> str:
+        done = ran("run", "--database", str(path), "--", sys.executable, "-c", BOOKMARK)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert [found(), found()] == ["False", "True"]
+    path.unlink()
+    assert [found(), found()] == ["False", "True"]
+    path.unlink()
+    Store(path).close()
+    assert [found(), found()] == ["False", "True"]
+
+
+def test_bookmarks_without_a_place_are_explained(tmp_path: Path) -> None:
+    """Where the directory of the bookmarks can't be made the command ends with 2, before anything is run."""
+    (tmp_path / "x.db.state").touch()
+    done = ran("run", "--database", str(tmp_path / "x.db"), "--", sys.executable, "-c", "print('ran')")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "x.db.state can't hold the trial's bookmarks: File exists." in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed.")
+def test_git_is_offered_no_trial(tmp_path: Path) -> None:
+    """Git is offered no bookmarks anywhere, and no database in a directory that was made for it."""
+
+    git = str(shutil.which("git"))
+
+    def offered() -> list[str]:
+        status = [git, "status", "--porcelain", "--untracked-files=all"]
+        return subprocess.run(status, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+
+    subprocess.run([git, "init", "-q"], cwd=tmp_path, check=True)
+    script = f"{BOOKMARK}\nassert os.path.exists('trial/shop.sqlite-wal')"
+    done = ran("run", "--database", "trial/shop.sqlite", "--", sys.executable, "-c", script, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("trial/shop.sqlite.state/*/bookmark"))
+    assert offered() == []
+    done = ran("run", "--database", "beside.sqlite", "--", sys.executable, "-c", BOOKMARK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert offered() == ["??", "beside.sqlite"]
+    (tmp_path / "there").mkdir()
+    assert ran("run", "--database", "there/x.sqlite", "--", "true", cwd=tmp_path).returncode == 0
+    assert not (tmp_path / "there" / ".gitignore").exists()
+
+
+def test_unlimited_run_is_not_paced(tmp_path: Path) -> None:
+    """With --no-limits the target makes more requests than its configured pace allows."""
+    config, messages = tmp_path / "config.json", tmp_path / "messages"
+    config.write_text('{"api_key": "real", "requests_per_hour": 3, "batch_size_rows": 1}')
+    lines: list[dict[str, Any]] = [
+        {
+            "type": "SCHEMA",
+            "stream": "s",
+            "key_properties": ["n"],
+            "schema": {"properties": {"n": {"type": "integer"}}},
+        }
+    ]
+    lines += [{"type": "RECORD", "stream": "s", "record": {"n": n}} for n in range(60)]
+    messages.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    program = "from target_databox.command import main; main()"
+    target = [sys.executable, "-c", program, "--config", str(config), "--input", str(messages)]
+    done = ran("run", "--no-limits", "--processing-seconds-max", "0.1", "--", *target)
+    assert done.returncode == 0, done.stderr
+    assert "0 s waited for the rate limit" in done.stderr
+    inherited = {**os.environ, "TARGET_DATABOX_EMULATOR_NO_LIMITS": "true"}
+    show = ran("run", "--", sys.executable, "-c", SHOW, env=inherited)
+    assert "TARGET_DATABOX_EMULATOR_NO_LIMITS" not in show.stdout
+
+
+def test_unlimited_server_says_so(start: Any) -> None:
+    """With --no-limits the server prints the variable that lets the target go as fast as it can."""
+    process = start("serve", "--port", "0", "--no-limits")
+    assert lines_until(process, "NO_LIMITS")[-1] == "export TARGET_DATABOX_EMULATOR_NO_LIMITS=true"
 
 
 SHOW = "import os; print(*(f'{name}={value}' for name, value in os.environ.items()), sep='\\n')"

@@ -82,9 +82,10 @@ def test_unknown_variables_are_named(variable: str, end: str) -> None:
 
 
 def test_known_variables_are_no_error() -> None:
-    """Settings, the emulator's two and the log's level are known; empty and foreign names don't count."""
+    """Settings, the emulator's and the log's level are known; empty and foreign names don't count."""
     names = [f"TARGET_DATABOX_{setting.name.upper()}" for setting in TABLE]
-    names += ["TARGET_DATABOX_EMULATOR_URL", "TARGET_DATABOX_EMULATOR_KEY", "TARGET_DATABOX_LOGLEVEL"]
+    names += [f"TARGET_DATABOX_EMULATOR_{name}" for name in ("URL", "KEY", "NO_LIMITS")]
+    names += ["TARGET_DATABOX_LOGLEVEL"]
     names += ["TARGET_DATABOX", "TARGET_DATABOXES", "TARGET_POSTGRES_HOST", "target_databox_x", "PATH"]
     assert reported(**dict.fromkeys(names, "1"), TARGET_DATABOX_ZZZ=" ") == []
 

@@ -264,6 +264,16 @@ def test_trials_share_their_bookmark(meltano: str, repository: Path, tmp_path: P
     assert "with bookmark value: 20" in said(repository, *trial)
 
 
+def test_new_database_starts_anew(meltano: str, repository: Path, tmp_path: Path) -> None:
+    """A trial whose database was removed reads everything again."""
+    database = tmp_path / "trial.sqlite"
+    trial = (EMULATOR, "run", "--no-limits", "--database", str(database), "--", meltano, "run", *PAIR)
+    said(repository, *trial)
+    database.unlink()
+    assert "with bookmark value: None" in said(repository, *trial)
+    assert len(stored_rows(database, "seattle_weather")) == len(source_rows(repository, "seattle_weather"))
+
+
 def test_trial_moves_no_bookmark(meltano: str, newcomer: Path, tmp_path: Path) -> None:
     """A trial keeps its bookmarks beside its own database: the project's stay as they were."""
     database = tmp_path / "trial.sqlite"

@@ -287,6 +287,32 @@ def test_emulators_are_on_this_machine(url: str) -> None:
     assert problem.startswith("TARGET_DATABOX_EMULATOR_URL must")
 
 
+@pytest.mark.parametrize(
+    ("word", "unlimited"), [("true", True), ("1", True), ("false", False), (" ", False), (None, False)]
+)
+def test_unlimited_emulators_are_not_paced(word: str | None, unlimited: bool) -> None:
+    """Beside an emulator's address the word that it has no limits wins over the configured pace."""
+    variables = {"TARGET_DATABOX_EMULATOR_URL": "http://127.0.0.1:1", "TARGET_DATABOX_EMULATOR_KEY": "k"}
+    if word is not None:
+        variables["TARGET_DATABOX_EMULATOR_NO_LIMITS"] = word
+    read = read_settings({"requests_per_second": 2, "requests_per_hour": "30"}, variables)
+    assert (read.requests_per_second > 1e6, read.requests_per_hour > 1e6) == (unlimited, unlimited)
+    assert unlimited or (read.requests_per_second, read.requests_per_hour) == (2, 30)
+
+
+def test_real_accounts_are_always_paced() -> None:
+    """Without an emulator's address the word that it has no limits means nothing."""
+    read = read_settings({"api_key": "pak_real"}, {"TARGET_DATABOX_EMULATOR_NO_LIMITS": "true"})
+    assert (read.requests_per_second, read.requests_per_hour) == (10, 10_000)
+
+
+def test_unclear_words_about_limits_are_refused() -> None:
+    """A word that is neither yes nor no is an error that names the variable."""
+    variables = {"TARGET_DATABOX_EMULATOR_URL": "http://127.0.0.1:1", "TARGET_DATABOX_EMULATOR_KEY": "k"}
+    (problem,) = problems(KEY, {**variables, "TARGET_DATABOX_EMULATOR_NO_LIMITS": "perhaps"})
+    assert problem.startswith("TARGET_DATABOX_EMULATOR_NO_LIMITS must be true or false")
+
+
 def test_emulators_need_their_own_key() -> None:
     """The configured key, which may be a real one, is never sent to an emulator."""
     (problem,) = problems(KEY, {"TARGET_DATABOX_EMULATOR_URL": "http://localhost:1"})

@@ -1,6 +1,6 @@
 """Settings from the environment: `TARGET_DATABOX_*` variables and the `.env` file of the working directory.
 
-Settings are taken from them with `--config ENV` only. Two things happen in every run: the emulator's two
+Settings are taken from them with `--config ENV` only. Two things happen in every run: the emulator's
 variables count, so that a trial never loads into a real account, and a name that nothing reads is an error,
 so that a typo doesn't go unnoticed. Parent directories are never searched for a `.env` file: one there could
 send the API key to another host.
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 ENVIRONMENT_PREFIX: Final = "TARGET_DATABOX_"
 EMULATOR_URL_VARIABLE: Final = "TARGET_DATABOX_EMULATOR_URL"
 EMULATOR_KEY_VARIABLE: Final = "TARGET_DATABOX_EMULATOR_KEY"
+# Means something only beside the address, which is one of this machine.
+EMULATOR_NO_LIMITS_VARIABLE: Final = "TARGET_DATABOX_EMULATOR_NO_LIMITS"
 # The SDK's own: the level of the log.
 LOG_LEVEL_VARIABLE: Final = "TARGET_DATABOX_LOGLEVEL"
 # Set by Meltano for a loader that it runs.
 MELTANO_LOADER_VARIABLE: Final = "MELTANO_LOADER_NAME"
 
 _SETTINGS: Final = {f"{ENVIRONMENT_PREFIX}{setting.name.upper()}": setting for setting in TABLE}
-_EMULATOR: Final = (EMULATOR_URL_VARIABLE, EMULATOR_KEY_VARIABLE)
+_EMULATOR: Final = (EMULATOR_URL_VARIABLE, EMULATOR_KEY_VARIABLE, EMULATOR_NO_LIMITS_VARIABLE)
 _KNOWN: Final = (*_SETTINGS, *_EMULATOR, LOG_LEVEL_VARIABLE)
 
 

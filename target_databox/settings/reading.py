@@ -20,6 +20,7 @@ from target_databox.records.columns import Flattening
 from target_databox.settings.checks import check_address, check_key, check_timezone, fit_to_version
 from target_databox.settings.environment import (
     EMULATOR_KEY_VARIABLE,
+    EMULATOR_NO_LIMITS_VARIABLE,
     EMULATOR_URL_VARIABLE,
     ENVIRONMENT_PREFIX,
     environment_config,
@@ -31,7 +32,7 @@ from target_databox.settings.mapping import faker_problems, stream_map_problems
 from target_databox.settings.secrets import holders_of_keys
 from target_databox.settings.table import TABLE, Setting
 from target_databox.settings.trees import entries, nested_stream_maps
-from target_databox.settings.values import Tree, ValueProblemError
+from target_databox.settings.values import Boolean, Tree, ValueProblemError
 from target_databox.versions import DIALECTS
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ EVERY_STREAM: Final = "*"
 # What is never sent or shown: a stream map may well need a secret.
 _MAY_HOLD_SECRETS: Final = ("api_key", "stream_maps", "stream_map_config", "faker_config")
 
+# More requests, a second or an hour, than any run makes.
+_UNLIMITED: Final = 1_000_000_000
 
 _BY_NAME: Final = {setting.name: setting for setting in TABLE}
 
@@ -238,7 +241,7 @@ def read_settings(
 
     Args:
         config: The configuration, of files and of ``environment_config``, later ones over earlier ones.
-        variables: The variables of the run. Only the emulator's two are read, which win over the
+        variables: The variables of the run. Only the emulator's are read, which win over the
             configuration; a `TARGET_DATABOX_*` variable that nothing reads is an error.
         from_file: Names of variables that come from the `.env` file.
         require_key: Whether a missing API key is an error.
@@ -257,6 +260,8 @@ def read_settings(
         if not given["api_key"]:
             problems.append(f"{EMULATOR_KEY_VARIABLE} must be set where {EMULATOR_URL_VARIABLE} is.")
             require_key = False
+        if _is_unlimited(variables, problems):
+            given |= dict.fromkeys(("requests_per_second", "requests_per_hour"), _UNLIMITED)
 
     values: dict[str, Any] = {}
     for setting in TABLE:
@@ -291,6 +296,15 @@ def read_settings(
     clean = {name: value for name, value in values.items() if value is not None}
     values["rejects_path"] = Path(values["rejects_path"]) if values["rejects_path"] else None
     return Settings(**values, emulated=bool(emulator_url), config=clean)
+
+
+def _is_unlimited(variables: Mapping[str, str], problems: list[str]) -> bool:
+    """Whether the emulator takes as many requests as it gets, so that nothing has to be paced."""
+    try:
+        return bool(Boolean().read(variables.get(EMULATOR_NO_LIMITS_VARIABLE, "")))
+    except ValueProblemError as problem:
+        problems.append(f"{EMULATOR_NO_LIMITS_VARIABLE} {problem}.")
+        return False
 
 
 def _secrets(config: Mapping[str, Any], variables: Mapping[str, str]) -> list[str]:

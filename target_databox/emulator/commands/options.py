@@ -68,7 +68,8 @@ def _options() -> list[Callable[[Command], Command]]:
         click.option(
             "--database",
             type=click.Path(dir_okay=False, path_type=Path),
-            help="Keep everything in this file, made when it is missing; otherwise it is gone at the end.",
+            help="Keep everything in this file, made when it is missing; otherwise it is gone at the end."
+            " A directory that is missing is made too, and git ignores all of it.",
         ),
         click.option(
             "--api-key",
@@ -109,7 +110,11 @@ def _options() -> list[Callable[[Command], Command]]:
             show_default=True,
             help="How many requests a key may make in an hour.",
         ),
-        click.option("--no-limits", is_flag=True, help="Let a key make as many requests as it likes."),
+        click.option(
+            "--no-limits",
+            is_flag=True,
+            help="Let a key make as many requests as it likes, as fast as it can.",
+        ),
         click.option(
             "--fault",
             "faults",

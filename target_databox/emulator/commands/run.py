@@ -23,12 +23,16 @@ from target_databox.emulator.commands.options import (
 )
 from target_databox.emulator.commands.summary import show_landed
 from target_databox.emulator.commands.terminal import shown
+from target_databox.emulator.serving.meter import UNLIMITED
+from target_databox.emulator.state.directories import make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from target_databox.emulator.serving.server import Emulator
 
+# The target reads it only beside the emulator's address.
+_NO_LIMITS = "TARGET_DATABOX_EMULATOR_NO_LIMITS"
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126  # what shells say
 
 
@@ -57,7 +61,7 @@ def run(ctx: click.Context, /, command: tuple[str, ...], sample_rows: int, **opt
     with ExitStack() as stack:
         store, emulator = emulator_from_options(options, adopt_unknown_ids=True)
         stack.callback(store.close)
-        state_path = _state_path(options["database"], stack)
+        state_path = _state_path(options["database"], store.identity, stack)
         try:
             stack.enter_context(emulator)
         except OSError as exc:
@@ -68,12 +72,24 @@ def run(ctx: click.Context, /, command: tuple[str, ...], sample_rows: int, **opt
     ctx.exit(code)
 
 
-def _state_path(database: Path | None, stack: ExitStack) -> Path:
-    """Where Meltano keeps the trial's bookmarks: beside the database, or gone at the end as the rows are."""
+def _state_path(database: Path | None, identity: int, stack: ExitStack) -> Path:
+    """Where Meltano keeps the trial's bookmarks: beside the database, or gone at the end as the rows are.
+
+    Raises:
+        click.UsageError: The directory can't be made.
+    """
     if database is None:
         return Path(stack.enter_context(TemporaryDirectory(prefix="databox-emulator-")))
-    path = database.absolute().with_name(database.name + ".state")
-    path.mkdir(mode=0o700, exist_ok=True)
+    beside = database.absolute().with_name(database.name + ".state")
+    # Of this database alone: a new one in the same place starts without bookmarks.
+    path = beside / f"{identity:08x}"
+    try:
+        make_directory(beside)
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as exc:
+        raise click.UsageError(
+            f"{beside} can't hold the trial's bookmarks: {exc.strerror}. Name another database."
+        ) from exc
     return path
 
 
@@ -91,14 +107,16 @@ def environment(inherited: Mapping[str, str], emulator: Emulator, state_path: Pa
     )
     # The target is often installed beside this command, in an environment that nobody activated.
     search = os.pathsep.join(filter(None, [inherited.get("PATH"), sysconfig.get_path("scripts")]))
+    outer = {name: value for name, value in inherited.items() if name != _NO_LIMITS}
     return {
-        **inherited,
+        **outer,
         "PATH": search,
         "NO_PROXY": direct,
         "no_proxy": direct,
         "MELTANO_STATE_BACKEND_URI": state_path.as_uri(),
         "TARGET_DATABOX_EMULATOR_URL": emulator.url,
         "TARGET_DATABOX_EMULATOR_KEY": emulator.api_key,
+        **({_NO_LIMITS: "true"} if emulator.limits == UNLIMITED else {}),
         # For commands other than the target, and for reading: the two above decide.
         "TARGET_DATABOX_API_URL": emulator.url,
         "TARGET_DATABOX_API_KEY": emulator.api_key,

@@ -15,6 +15,7 @@ from target_databox.emulator.commands.options import (
     emulator_options,
     warn_of_open_host,
 )
+from target_databox.emulator.serving.meter import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,8 @@ def serve(port: int, **options: Any) -> None:
         click.echo("To load into it, whatever the target's configuration says:")
         click.echo(f"  export TARGET_DATABOX_EMULATOR_URL={emulator.url}")
         click.echo(f"  export TARGET_DATABOX_EMULATOR_KEY={emulator.api_key}")
+        if emulator.limits == UNLIMITED:
+            click.echo("  export TARGET_DATABOX_EMULATOR_NO_LIMITS=true")
         stopped.wait()
         emulator.stop()
         store.close()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 import stat
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from threading import RLock
 from typing import TYPE_CHECKING, Any
+
+from target_databox.emulator.state.directories import make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,8 +79,10 @@ CREATE INDEX IF NOT EXISTS rejected_of_ingestion ON rejected_rows (ingestion);
 class Database:
     """One SQLite connection that several threads may use, one at a time.
 
+    `identity` is a number that stays the database's own, wherever its file is moved.
+
     Args:
-        path: A file, made when it is missing; `None` keeps everything in memory.
+        path: A file, made when it is missing, with its directory; `None` keeps everything in memory.
 
     Raises:
         ValueError: The file is not an emulator's database, or one of another version.
@@ -128,6 +133,18 @@ class Database:
         self._connection.executescript(_TABLES)
         self.run("INSERT OR IGNORE INTO ids VALUES (?)", _ID_BEFORE_THE_FIRST)
         self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+        self.identity = self._kept_identity()
+
+    def _kept_identity(self) -> int:
+        """A number that no other database has, drawn when it is first opened."""
+        # SQLite keeps this number for whoever makes a database; nothing else here needs it.
+        self._connection.execute("BEGIN IMMEDIATE")
+        identity = int(self.one("PRAGMA application_id")[0])
+        if not identity:
+            identity = secrets.randbelow(2**31 - 1) + 1
+            self._connection.execute(f"PRAGMA application_id = {identity}")
+        self._connection.execute("COMMIT")
+        return identity
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -182,6 +199,8 @@ class Database:
 def _make(path: Path) -> None:
     """Make a database's file, for its owner only; SQLite gives its other files the same mode.
 
+    A directory that is missing is made too, and git offers nothing in it.
+
     A file that is there is not opened: closing it would end the locks of other connections in this process.
 
     Raises:
@@ -189,6 +208,7 @@ def _make(path: Path) -> None:
     """
     try:
         if not path.exists():
+            make_directory(path.absolute().parent)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         elif not path.is_file():
             raise ValueError(f"{path} is no file. Name another one.")

@@ -39,7 +39,7 @@ class Store:
     Ingestions are processed lazily: whoever looks at anything first applies what is due, in order of time.
 
     Args:
-        path: The database file, made when it is missing; `None` keeps everything in memory.
+        path: The database file, made when it or its directory is missing; `None` keeps everything in memory.
         assumptions: What is taken for true where nobody knows.
         accounts: The accounts to begin with; one organization when there are none.
         clock: Returns the time, in seconds since 1970.
@@ -80,6 +80,11 @@ class Store:
         )
         for account in accounts or (() if self._catalogue.accounts() else (_DEFAULT_ACCOUNT,)):
             self._catalogue.add_account(account)
+
+    @property
+    def identity(self) -> int:
+        """A number that no other store has, and that its file keeps."""
+        return self._database.identity
 
     def accounts(self) -> list[Account]:
         """Every account, by id."""
