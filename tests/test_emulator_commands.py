@@ -247,7 +247,6 @@ def test_bookmarks_without_a_place_are_explained(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed.")
 def test_git_is_offered_no_trial(tmp_path: Path) -> None:
     """Git is offered no bookmarks anywhere, and no database in a directory that was made for it."""
-
     git = str(shutil.which("git"))
 
     def offered() -> list[str]:

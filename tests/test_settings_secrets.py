@@ -173,7 +173,7 @@ def test_command_line_echoes_no_key(command: Command, arguments: tuple[str, ...]
             ("serve", "--fault", f"post_rows,status={KEY}"),
             ("serve", "--account", KEY),
         ),
-        *(("serve", "--role", KEY), ("serve", "--database", f"/none/{KEY}"), ("serve", "--host", KEY)),
+        *(("serve", "--role", KEY), ("serve", "--database", f"/none/none/{KEY}"), ("serve", "--host", KEY)),
         *(("serve", "--requests-per-second", KEY), ("run", "--", KEY), ("demo", "--tap", KEY), ("demo", KEY)),
     ],
 )
