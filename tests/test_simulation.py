@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # How many worlds whose runs speak one version of the API, or change between `both`.
 SEEDS = {"v1": 750, "v2": 500, "both": 250}
 # So many in one test: small enough for a busy machine, and for several processes to share.
-PORTION = 250
+PORTION = 125
 FIRST_OF_MANY = 1500
 MANY_SEEDS = {"v1": 4_000, "v2": 4_000, "both": 2_000}
 PARTS = 16
