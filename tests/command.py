@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -164,3 +165,10 @@ def finished(process: subprocess.Popen[bytes], data: bytes = b"") -> Run:
         process.wait()
         raise
     return Run(process.returncode, out or b"", (log or b"").decode(errors="replace"))
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import venv
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -17,7 +19,8 @@ from tests.finding import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 
 # Most tests start the command. Without bytecode each start compiles all of it again, and standard output is
 # unbuffered only where a test asks for it.
@@ -86,6 +89,30 @@ def run_on() -> Iterator[Callable[..., Run]]:
     yield start
     for run in runs:
         run.client.close()
+
+
+@pytest.fixture(scope="session")
+def installers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the commands `uv` and `pipx`, as pinned."""
+    folder = tmp_path_factory.mktemp("installers")
+    venv.create(folder, with_pip=True)
+    install = ["-m", "pip", "install", "-qq", "--require-hashes", "-r", REQUIREMENTS / "installers.txt"]
+    subprocess.run([folder / "bin" / "python", *install], check=True)
+    return folder / "bin"
+
+
+@pytest.fixture(scope="session")
+def environment_of(installers: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes virtual environments of what a file in requirements/ pins, and tells where their commands are."""
+
+    def made(pins: str) -> Path:
+        folder = tmp_path_factory.mktemp(pins)
+        venv.create(folder)
+        install = ["pip", "install", "-q", "--require-hashes", "-r", REQUIREMENTS / f"{pins}.txt"]
+        subprocess.run([installers / "uv", *install, "-p", folder / "bin" / "python"], check=True)
+        return folder / "bin"
+
+    return made
 
 
 @pytest.fixture

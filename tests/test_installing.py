@@ -52,16 +52,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def installers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of the commands `uv` and `pipx`, as pinned."""
-    folder = tmp_path_factory.mktemp("installers")
-    venv.create(folder, with_pip=True)
-    pins = ROOT / "requirements" / "installers.txt"
-    ran(folder / "bin" / "python", "-m", "pip", "install", "-qq", "--require-hashes", "-r", pins)
-    return folder / "bin"
-
-
 def ran(*command: str | Path, folder: Path | None = None, code: int = 0, **variables: str) -> str:
     """All that a command prints, which ends with a code."""
     run = subprocess.run(
