@@ -30,6 +30,10 @@ COMMANDS = {
         "args": "--config ENV --dry-run",
         "description": "Read Singer messages on standard input and say what a run would send; sends nothing.",
     },
+    "verify": {
+        "args": "--config ENV --verify",
+        "description": "Read Singer messages and the datasets, and say what is not equal; sends nothing.",
+    },
 }
 ENDS = {
     "docs/settings.md": "<!-- settings: {} -->",

@@ -1,4 +1,4 @@
-"""The command line of `target-databox`: load, `--check`, `--dry-run`, `--about`; exit codes."""
+"""The command line of `target-databox`: load, `--check`, `--dry-run`, `--verify`, `--about`; exit codes."""
 
 from __future__ import annotations
 
@@ -51,26 +51,30 @@ class Command(TargetDatabox):
         file_input: IO[bytes] | None = None,
         check: bool = False,
         dry_run: bool = False,
+        verify: bool = False,
     ) -> None:
         """Run the command.
 
         Args:
             about: Show the settings.
-            about_format: How to show them.
+            about_format: How to show them, or what `--verify` found.
             config: Files and whether to read the environment.
             file_input: Read this instead of standard input.
             check: Only check what a run needs.
             dry_run: Only print what a run would do.
+            verify: Only compare the input with what Databox holds.
         """
         if about:
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=logger.info)
         config = config or _ConfigInput()
+        if check + dry_run + verify > 1:
+            raise click.UsageError("--check, --dry-run and --verify are commands of their own; choose one.")
+        if verify:
+            sys.exit(_verify(config.config, file_input, parse_env=config.parse_env, output=about_format))
         if check or dry_run:
-            sys.exit(
-                _rehearse(config.config, file_input, parse_env=config.parse_env, check=check, dry_run=dry_run)
-            )
+            sys.exit(_rehearse(config.config, file_input, parse_env=config.parse_env, dry_run=dry_run))
         target = cls(config=config.config, parse_env_config=config.parse_env)
         end_in_time(target.settings.shutdown_seconds)
         target.listen(file_input)  # type: ignore[arg-type] # bytes, see LineReader
@@ -104,6 +108,12 @@ class Command(TargetDatabox):
         command.params += [
             click.Option(["--check"], is_flag=True, help="See whether a run could start; change nothing."),
             click.Option(["--dry-run"], is_flag=True, help="Read the input, say what a run would send."),
+            click.Option(
+                ["--verify"],
+                is_flag=True,
+                help="Read the input and the datasets, say what is not equal; send nothing. "
+                "--format json prints an object for each stream.",
+            ),
         ]
         return command
 
@@ -113,7 +123,6 @@ def _rehearse(
     file_input: IO[bytes] | None,
     *,
     parse_env: bool,
-    check: bool,
     dry_run: bool,
 ) -> int:
     """Check or preview a run.
@@ -122,14 +131,11 @@ def _rehearse(
         config: The configuration of files.
         file_input: Read this instead of standard input.
         parse_env: Whether the environment holds settings.
-        check: Whether to check what a run needs.
-        dry_run: Whether to read the input and print what a run would do.
+        dry_run: Whether to read the input and print what a run would do, or else check what a run needs.
 
     Returns:
         The exit code.
     """
-    if check and dry_run:
-        raise click.UsageError("--check and --dry-run are two commands; choose one.")
     if dry_run:
         from target_databox.rehearsal.preview import PreviewTarget
 
@@ -143,6 +149,31 @@ def _rehearse(
         return 0 if run(config, os.environ, parse_env=parse_env) else 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _verify(
+    config: Mapping[str, Any], file_input: IO[bytes] | None, *, parse_env: bool, output: str | None
+) -> int:
+    """Compare the input with what Databox holds.
+
+    Args:
+        config: The configuration of files.
+        file_input: Read this instead of standard input.
+        parse_env: Whether the environment holds settings.
+        output: How to print what was found.
+
+    Returns:
+        The exit code.
+    """
+    if output not in {None, "text", "json"}:
+        raise click.UsageError("--verify prints a table, or JSON with --format json.")
+    from target_databox.verification.verify import VerifyTarget
+
+    target = VerifyTarget(config=dict(config), parse_env_config=parse_env)
+    target.output = "json" if output == "json" else "table"
+    end_in_time(0.0)
+    target.listen(file_input)  # type: ignore[arg-type] # bytes, see LineReader
+    return target.exit_code
 
 
 def _is_noise(entry: logging.LogRecord) -> bool:

@@ -13,6 +13,7 @@ from target_databox.records.columns import ColumnError
 from target_databox.reports.summary import CountError
 from target_databox.settings.errors import SettingsError
 from target_databox.singer.messages import InputError
+from target_databox.verification.errors import VerificationError
 
 if TYPE_CHECKING:
     import logging
@@ -28,6 +29,7 @@ EXPLAINED = (
     RejectsFileError,
     RejectsLeftError,
     CountError,
+    VerificationError,
 )
 
 

@@ -124,6 +124,11 @@ class DatasetSink(Sink):
         self.lane: Lane | None = None
         self.lacked_key = False
 
+    @property
+    def added_columns(self) -> tuple[str, ...]:
+        """Columns of `add_record_metadata` that the stream does not have itself; they differ every run."""
+        return self._metadata
+
     def get_sink_record_counter(self) -> metrics.Counter:
         """The SDK's count of this stream's records, logged at the stream's end and never in between."""
         return metrics.record_counter(self.stream_name, log_interval=math.inf)

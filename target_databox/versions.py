@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     AnyClient: TypeAlias = ClientOfV1 | ClientOfV2
 
+# The version that reads rows back.
+READING_BACK: Final = V2
+
 DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in (V1, V2)}
 
 
@@ -26,3 +29,10 @@ def client_class(version: str) -> type[AnyClient]:
     from target_databox.api.v1.client import DataboxClient as ClientOfV1
 
     return ClientOfV1
+
+
+def reading_client_class() -> type[ClientOfV2]:
+    """The client of the version that reads rows back."""
+    from target_databox.api.v2.client import DataboxClient as ClientOfV2
+
+    return ClientOfV2

@@ -294,4 +294,4 @@ def test_check_and_preview_exclude_each_other(command: Command) -> None:
     """Both options at once are a wrong command line."""
     run = command.run(arguments=("--check", "--dry-run"))
     assert run.code == 2
-    assert "--check and --dry-run are two commands; choose one." in run.log
+    assert "--check, --dry-run and --verify are commands of their own; choose one." in run.log

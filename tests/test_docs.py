@@ -201,7 +201,7 @@ def test_documented_commands_exist() -> None:
     helped = help_text("target-databox")
     calls = re.findall(r"target-databox((?: --[a-z-]+(?: [\w.]+)?)+)", spoken)
     options = re.findall(r"--[a-z-]+", " ".join(calls))
-    assert {"--config", "--check", "--dry-run", "--about"} <= set(options)
+    assert {"--config", "--check", "--dry-run", "--verify", "--about"} <= set(options)
     for option in options:
         assert option in helped
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import venv
@@ -226,6 +227,25 @@ def test_dry_run_sends_nothing(meltano: str, newcomer: Path, emulator: Emulator)
     assert re.search(r"rows\W+1,?461", reported), reported
     assert len(emulator.log) == 0
     assert "tap-jsonl-to-target-databox" not in said(newcomer, meltano, "state", "list")
+
+
+def test_verify_compares_what_a_run_loaded(meltano: str, newcomer: Path, tmp_path: Path) -> None:
+    """The manual's verification finds every row of a run equal, and a changed one by its key."""
+    page = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^meltano invoke tap-shop \| .*:verify$", page, re.MULTILINE)
+    path = f"{Path(meltano).parent}:{os.environ['PATH']}"
+    database = tmp_path / "trial.sqlite"
+    trial = (EMULATOR, "run", "--database", str(database), "--read-lag-seconds", "0", "--")
+    verification = (*trial, "bash", "-o", "pipefail", "-c", line.replace("tap-shop", "tap-jsonl"))
+    quick = {"TARGET_DATABOX_LISTING_LAG_SECONDS": "0"}
+    said(newcomer, *trial, meltano, "run", "--full-refresh", *PAIR)
+    assert "Everything that was read is in Databox, and equal." in said(
+        newcomer, *verification, PATH=path, **quick
+    )
+    with contextlib.closing(sqlite3.connect(database)) as opened, opened:
+        opened.execute("UPDATE rows SET body = replace(body, '\"drizzle\"', '\"fog\"') WHERE seq = 1")
+    told = said(newcomer, *verification, code=1, PATH=path, **quick)
+    assert re.search(r"seattle_weather: column weather differs in 1 row: date 2012", told), told[-2000:]
 
 
 def test_repository_project_loads_twice(meltano: str, repository: Path, tmp_path: Path) -> None:

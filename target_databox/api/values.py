@@ -208,6 +208,34 @@ class Page(Generic[T]):
         return cls(items, len(items))
 
 
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """What API v2 tells of a dataset beside its keys and columns (O).
+
+    Attributes:
+        row_count: How many rows it holds, whatever is shown of them; None when it isn't told.
+        data_source_id: Its data source; None when it isn't told.
+    """
+
+    row_count: int | None
+    data_source_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPage:
+    """A page of a dataset's rows as they are read back (O).
+
+    Attributes:
+        rows: Value by column; fractions as Decimal, with every digit.
+        total_rows: How many rows all pages have; None when the API doesn't tell.
+        hidden_columns: Columns that the answer's schema calls invisible.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    total_rows: int | None
+    hidden_columns: tuple[str, ...] = ()
+
+
 class ColumnLike(Protocol):
     """A column that a new dataset may declare."""
 

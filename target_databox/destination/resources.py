@@ -118,6 +118,34 @@ class Resources:
             raise DatasetError(f"dataset_ids names {dataset_id!r} for the stream {stream!r}, which is no id.")
         return self._existing(stream, dataset_id.strip(), None, wanted)
 
+    def find_dataset(
+        self, stream: str, title: str, *, dataset_id: str | None = None, primary_keys: Sequence[str] = ()
+    ) -> ResolvedDataset:
+        """The dataset that a run would load the stream into, if it is there already; creates nothing.
+
+        Args:
+            stream: The Singer stream, for messages.
+            title: Title to find.
+            dataset_id: The configured dataset; wins over the title.
+            primary_keys: Keys that the dataset must have; empty for none.
+
+        Raises:
+            DatasetError: It doesn't exist, or is another stream's already.
+            KeysDifferError: It exists with other keys.
+            DataSourceError: The data source doesn't exist.
+        """
+        if dataset_id is not None:
+            return self.resolve_dataset(stream, title, dataset_id=dataset_id, primary_keys=primary_keys)
+        title = title.strip()
+        source = self._sources.existing_data_source()
+        found = self._found(stream, title, tuple(primary_keys), source)
+        if found is None:
+            raise DatasetError(
+                f"The stream {stream!r} has no dataset: none in the data source {source.id} has the title "
+                f"{title!r}. Load the stream first, or set dataset_titles."
+            )
+        return found
+
     def _listed(self, source: DataSource, *, afresh: bool = False) -> tuple[Dataset, ...]:
         if self._datasets is None or afresh:
             try:
@@ -136,11 +164,9 @@ class Resources:
         if problem:
             raise DatasetError(f"The dataset title of the stream {stream!r} {problem}. Set dataset_titles.")
         source, _ = self._sources.resolve_data_source()
-        while found := the_dataset(self._listed(source), title):
-            try:
-                return self._existing(stream, found.id, title, wanted)
-            except _GoneError:
-                self._gone.add(found.id)
+        found = self._found(stream, title, wanted, source)
+        if found is not None:
+            return found
         self._sources.check_support()
         made, is_ours = self._create_dataset(stream, title, source, wanted, columns)
         if not is_ours:
@@ -150,6 +176,17 @@ class Resources:
             self._datasets = (*(self._datasets or ()), made)  # a list that lags doesn't show it yet
         logger.debug("Created the dataset %s %r of the stream %r.", made.id, title, stream)
         return ResolvedDataset(made.id, title, created=True, keys=wanted, keys_known=True)
+
+    def _found(
+        self, stream: str, title: str, wanted: tuple[str, ...], source: DataSource
+    ) -> ResolvedDataset | None:
+        """The dataset of a title, without those that are gone, yet still listed."""
+        while found := the_dataset(self._listed(source), title):
+            try:
+                return self._existing(stream, found.id, title, wanted)
+            except _GoneError:
+                self._gone.add(found.id)
+        return None
 
     def _create_dataset(
         self,

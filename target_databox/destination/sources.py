@@ -139,6 +139,23 @@ class Sources:
             raise self._unknown_data_source(seen, error.happened) from error
         return source
 
+    def existing_data_source(self) -> DataSource:
+        """The run's data source, which must be there; looked for once.
+
+        Raises:
+            AccountError: The account is not certain.
+            DataSourceError: There is none.
+        """
+        if self._source is None:
+            found = self.find_data_source()
+            if found is None:
+                raise DataSourceError(
+                    f"No data source of the account has the title {self._data_source_title!r}, so nothing "
+                    "was loaded into it. Load first, or set data_source_title or data_source_id."
+                )
+            self._source = found, False
+        return self._source[0]
+
     def resolve_data_source(self) -> tuple[DataSource, bool]:
         """The run's data source, created when there is none of its title, and whether it was created.
 

@@ -169,6 +169,28 @@ class Assumptions:
     read_lag_seconds: float = _switch(
         1.0, "How long v2 reads rows back as they were before an ingestion; up to 50 seconds were seen."
     )
+    read_numbers: Literal["exact", "doubles", "15-digits", "2-decimals"] = _switch(
+        "exact", "How exactly v2 reads numbers back: every digit, as a double, 15 digits, or two decimals."
+    )
+    read_texts: Literal["kept", "trimmed"] = _switch(
+        "kept", "Whether v2 reads texts back with the blanks around them."
+    )
+    read_fractions: Literal["kept", "milliseconds"] = _switch(
+        "kept", "How exactly v2 reads date-times back: every digit of a second, or milliseconds."
+    )
+    read_offsets: Literal["kept", "utc", "lost"] = _switch(
+        "kept",
+        "How v2 reads date-times back that came with an offset: as they came, the same instant in UTC, or "
+        "without it.",
+    )
+    read_columns: Literal["all", "last-hidden", "key-hidden"] = _switch(
+        "all",
+        "Whether a column is hidden in Databox, so that v2 does not read it back: the last one that is no "
+        "key, or the first key.",
+    )
+    read_rows: Literal["all", "filtered"] = _switch(
+        "all", "Whether a filter in Databox hides a third of the rows, so that v2 does not read them back."
+    )
     deleted_lag_seconds: float = _switch(
         1.0, "How long v2 still lists what was deleted; for a short time, Databox's own client says."
     )

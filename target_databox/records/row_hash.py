@@ -55,7 +55,7 @@ def row_hash(row: Mapping[str, Any], leave_out: Collection[str] = ()) -> str:
         leave_out: Columns that don't count.
     """
     values = {
-        name: value if type(value) is str else _canonical(value)
+        name: value if type(value) is str else canonical(value)
         for name, value in row.items()
         if value is not None and name not in leave_out
     }
@@ -73,12 +73,12 @@ def with_hash(body: bytes, digits: str) -> bytes:
     return b'%b%b"%b":"%b"}' % (body[:-1], comma, ROW_HASH.encode(), digits.encode())
 
 
-def _canonical(value: Any) -> Any:
+def canonical(value: Any) -> Any:
     """A value in the form that all equal values share."""
     if type(value) is int and -_LARGE < value < _LARGE:
         return value
     if isinstance(value, (list, tuple)):
-        return [_canonical(each) for each in value]
+        return [canonical(each) for each in value]
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         return value
     exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)

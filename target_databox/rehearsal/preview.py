@@ -9,14 +9,12 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 from target_databox.api.errors import DatasetError
 from target_databox.delivery.batches import Destination, Lane
 from target_databox.destination.titles import title_problem
-from target_databox.failures import EXPLAINED
 from target_databox.interrupts import Interrupted
 from target_databox.outputs.rejects import RejectsFile
+from target_databox.rehearsal.forgiving import ForgivingTarget
 from target_databox.rehearsal.preview_lane import PreviewLane
 from target_databox.rehearsal.preview_report import conclusion, print_report
 from target_databox.rehearsal.tables import echo
-from target_databox.singer.messages import InputError
-from target_databox.target import TargetDatabox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from target_databox.delivery.rejections import Reason
     from target_databox.delivery.rows import Row
     from target_databox.settings.reading import Settings
-    from target_databox.singer.messages import UnreadableRecordError
     from target_databox.sinks import DatasetSink
 
 logger = logging.getLogger("target-databox")
@@ -104,12 +101,10 @@ class PreviewLoader:
         return lane
 
 
-class PreviewTarget(TargetDatabox):
+class PreviewTarget(ForgivingTarget):
     """The target with a preview instead of a delivery; goes on after a stream that can't be loaded.
 
     Attributes:
-        failed: Why streams can't be loaded.
-        skipped: Records of those streams.
         exit_code: 0 when a run would load everything.
     """
 
@@ -117,8 +112,6 @@ class PreviewTarget(TargetDatabox):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.failed: dict[str, str] = {}
-        self.skipped: dict[str, int] = {}
         self.exit_code = 1
 
     @cached_property
@@ -131,51 +124,16 @@ class PreviewTarget(TargetDatabox):
         """What takes the place of the delivery."""
         return self.loader.engine
 
-    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        stream = message_dict.get("stream")
-        if not isinstance(stream, str):
-            super()._process_schema_message(message_dict)
-            return
-        if stream in self.failed:
-            return
-        try:
-            super()._process_schema_message(message_dict)
-        except EXPLAINED as error:
-            where = (
-                f"Line {self.message_reader.number} of the input " if isinstance(error, InputError) else ""
-            )
-            self.failed[stream] = f"{where}{error}"
-            return
-        for stream_map in self._maps(stream):
-            sink = self._sink(stream_map.stream_alias)
-            lane = cast("PreviewLane", sink.lane)
-            lane.declare(sink.columns)
-            lane.width = sink.width_advice()
+    def declared(self, sink: DatasetSink) -> None:
+        """Show the columns of a SCHEMA."""
+        lane = cast("PreviewLane", sink.lane)
+        lane.declare(sink.columns)
+        lane.width = sink.width_advice()
 
     def _warn_of_width(self, sink: DatasetSink) -> None:
         """Do nothing, since a hint says it, unless the version of the API refuses the stream."""
         if self.settings.dialect.most_columns is not None:
             super()._warn_of_width(sink)
-
-    def _take(self, message_dict: dict[str, Any], record: dict[str, Any], line: bytes) -> None:
-        stream = message_dict.get("stream")
-        if stream in self.failed:
-            self.skipped[stream] = self.skipped.get(stream, 0) + 1
-            return
-        super()._take(message_dict, record, line)
-
-    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        if message_dict.get("stream") not in self.failed:
-            super()._process_batch_message(message_dict)
-
-    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
-        if message_dict.get("stream") not in self.failed:
-            super()._process_activate_version_message(message_dict)
-
-    def reject_unreadable(self, error: UnreadableRecordError, line: bytes) -> None:
-        """Count a record whose line can't be read."""
-        if error.stream not in self.failed:
-            super().reject_unreadable(error, line)
 
     def process_endofpipe(self) -> None:
         """Print what a run would do."""

@@ -79,6 +79,13 @@ class Terminal:
             line.add_row(bar, text)
         else:
             line.add_row(text)
+        self._draw(line)
+
+    def show_text(self, text: str) -> None:
+        """Draw a line of text."""
+        self._draw(Text(printable(text), no_wrap=True, overflow="ellipsis"))
+
+    def _draw(self, line: Any) -> None:
         with self._lock:
             if not self._is_over:
                 self._live.update(line, refresh=True)

@@ -10,7 +10,7 @@ from target_databox.api.answers import ENVELOPE, text, word_of
 from target_databox.api.base import BaseClient, path_of
 from target_databox.api.errors import LOST_ANSWER_STATUSES, RefusedError
 from target_databox.api.v2 import reading, wire
-from target_databox.api.v2.limits import FIRST_PAGE, PAGE_SIZE, UNANSWERED_STATUS
+from target_databox.api.v2.limits import FIRST_PAGE, PAGE_SIZE, ROWS_PAGE_SIZE, UNANSWERED_STATUS
 from target_databox.api.values import Accepted, Page
 
 if TYPE_CHECKING:
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         ColumnLike,
         Dataset,
         DatasetDetail,
+        DatasetFacts,
         DataSource,
         Ingestion,
         IngestionsPage,
+        RowsPage,
     )
 
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
@@ -31,6 +33,7 @@ ACCOUNT_HEADER: Final = "x-account-id"
 # O: what each needs.
 MAY_CREATE: Final = "creating a dataset needs an admin, or the user who created the data source"
 MAY_PURGE: Final = "purging a dataset needs an admin, or the user who created it"
+MAY_READ: Final = "reading rows back needs a user with access to the dataset"
 # Callers count pages from 1, whatever the version.
 _PAGES_BEFORE: Final = 1 - FIRST_PAGE
 
@@ -162,6 +165,24 @@ class DataboxClient(BaseClient):
         """The keys and columns of a dataset (O); `MissingError` when it is gone."""
         answer = self._ask("GET", "/v2/datasets/{datasetId}/schema", wire.FACTS, dataset_id)
         return reading.dataset_detail(answer.data or {}, dataset_id)
+
+    def dataset_facts(self, dataset_id: str) -> DatasetFacts:
+        """How many rows a dataset holds, and its data source (O)."""
+        answer = self._ask("GET", "/v2/datasets/{datasetId}", wire.FACTS, dataset_id)
+        return reading.dataset_facts(answer.data or {})
+
+    def rows(self, dataset_id: str, page: int = 1, page_size: int = ROWS_PAGE_SIZE) -> RowsPage:
+        """One page of a dataset's rows (O), some time behind their ingestion.
+
+        Args:
+            dataset_id: The dataset.
+            page: From 1.
+            page_size: 1 to 1,000.
+        """
+        query = {"page": page - _PAGES_BEFORE, "pageSize": page_size}
+        route = "/v2/datasets/{datasetId}/data"
+        answer = self._ask("GET", route, wire.ROWS, dataset_id, query=query, role_needed=MAY_READ)
+        return reading.rows_page(answer.data)
 
     def purge(self, dataset_id: str, idempotency_key: str) -> None:
         """Remove all rows of a dataset; the dataset stays (O). With the same idempotency key once."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from target_databox.api.answers import (
     MOST_ID_CHARACTERS,
+    MOST_NAMES,
     column_types,
     count_of,
     field,
@@ -18,11 +19,13 @@ from target_databox.api.values import (
     Account,
     Dataset,
     DatasetDetail,
+    DatasetFacts,
     DataSource,
     Ingestion,
     IngestionEntry,
     IngestionsPage,
     Page,
+    RowsPage,
     epoch_of,
 )
 
@@ -103,6 +106,19 @@ def new_dataset(made: wire.Numbered) -> Dataset:
 def dataset_detail(facts: dict[str, Any], dataset_id: str) -> DatasetDetail:
     """The keys and columns of a dataset; an empty list says that it has no keys, null says nothing."""
     return DatasetDetail(dataset_id, names(facts.get("primaryKey")), column_types(facts.get("items"), "id"))
+
+
+def dataset_facts(facts: dict[str, Any]) -> DatasetFacts:
+    """What is told of a dataset beside its keys and columns."""
+    return DatasetFacts(count_of(facts.get("rowCount")), _number(facts, "dataSourceId"))
+
+
+def rows_page(found: wire.Rows) -> RowsPage:
+    """A page of rows; columns count as hidden only where the answer says so."""
+    lines = found.schema[:MOST_NAMES] if isinstance(found.schema, list) else []
+    hidden = (text(field(line, "id")) for line in lines if field(line, "visible") is False)
+    total = count_of(field(found.pagination, "totalItems"))
+    return RowsPage(tuple(found.items or ()), total, tuple(name for name in hidden if name))
 
 
 def ingestion(

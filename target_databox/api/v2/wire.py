@@ -6,6 +6,7 @@ odd, lists too (O); `reading` makes values of it.
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 import msgspec
@@ -61,7 +62,30 @@ class AcceptedAnswer(Envelope, rename="camel", kw_only=True):
     data: AcceptedRows
 
 
+class Rows(msgspec.Struct, rename="camel"):
+    """A page of rows that are read back; each part may be null (O)."""
+
+    items: Annotated[list[dict[str, Any]], Page] | None = None
+    pagination: Any = None
+    schema: Any = None
+
+
+class RowsAnswer(Envelope, rename="camel", kw_only=True):
+    """The answer to a question for rows."""
+
+    data: Rows
+
+
+def _number(digits: str) -> Decimal | str:
+    """A number with every digit; the text of one whose exponent is beyond all sense."""
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        return digits
+
+
 LIST = msgspec.json.Decoder(ListAnswer)
 FACTS = msgspec.json.Decoder(Facts)
 NUMBERED = msgspec.json.Decoder(NumberedAnswer)
 ACCEPTED = msgspec.json.Decoder(AcceptedAnswer)
+ROWS = msgspec.json.Decoder(RowsAnswer, float_hook=_number)

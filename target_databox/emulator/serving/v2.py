@@ -166,7 +166,7 @@ def _schema(call: Call) -> Answer:
     found = _dataset(call)
     # The keys of an adopted dataset are not known here.
     return {
-        "items": v2_items.columns(found),
+        "items": v2_items.columns(call, found),
         "primaryKey": None if found.keys is None else list(found.keys),
     }
 
@@ -213,7 +213,7 @@ def _read_rows(call: Call) -> Answer:
     newest = call.store.newest_ingestions().get(found.id)
     return {
         **page.holding(rows, total),
-        "schema": v2_items.columns(found),
+        "schema": v2_items.columns(call, found),
         "lastUpdatedAt": v2_items.moment(newest.processed_at if newest else None),
     }
 

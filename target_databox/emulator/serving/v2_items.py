@@ -64,10 +64,17 @@ def dataset_detail(call: Call, found: Dataset) -> Answer:
     }
 
 
-def columns(found: Dataset) -> list[Answer]:
+def columns(call: Call, found: Dataset) -> list[Answer]:
     """The columns of a dataset."""
+    hidden = call.store.hidden_columns(found)
     return [
-        {"id": name, "displayName": name, "dataType": each.type or "string", "order": order, "visible": True}
+        {
+            "id": name,
+            "displayName": name,
+            "dataType": each.type or "string",
+            "order": order,
+            "visible": name not in hidden,
+        }
         for order, (name, each) in enumerate(found.columns.items())
     ]
 

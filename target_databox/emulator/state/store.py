@@ -254,6 +254,10 @@ class Store:
         with self._settled():
             return self._read_back.page(dataset, page, page_size, sort_by, descending=descending)
 
+    def hidden_columns(self, dataset: Dataset) -> set[str]:
+        """The columns of a dataset that the API v2 does not read back."""
+        return self._read_back.hidden_columns(dataset)
+
     def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
         """One ingestion as the API shows it."""
         with self._settled():
