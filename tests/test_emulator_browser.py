@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from target_databox.emulator import Emulator
+    from tests.conftest import EmulatorMaker
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -40,7 +41,7 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(params=[(1100, "light"), (380, "dark")], ids=["desktop-light", "phone-dark"])
+@pytest.fixture(params=[(1100, "light"), (360, "dark")], ids=["desktop-light", "phone-dark"])
 def tab(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A page that fails the test when a script fails, something is blocked, or a dialog opens."""
     width, scheme = request.param
@@ -90,6 +91,46 @@ def test_loaded_data_can_be_found(emulator: Emulator, weather: str, tab: Any) ->
         == "2012-01-01"
     )
     assert "Rows 1 to 50 of 1,461" in tab.inner_text("main")
+
+
+def test_long_names_wrap(emulator: Emulator, tab: Any) -> None:
+    """Names of 200 letters without a blank, of datasets, columns and keys, widen no page and no column."""
+    name = "shipping_address__" * 11
+    row = {f"{name}id": 1, f"{name}amount": 2.5, f"{name}day": "2024-01-01", "text": "x" * 3000}
+    dataset_id = load(emulator, name, [row, {"text": "y" * 3000}], f"{name}id")
+    paths = ("/", f"/datasets/{dataset_id}", f"/ingestions?dataset={dataset_id}", "/rejected", "/requests")
+    for path in paths:
+        tab.goto(emulator.url + path)
+        assert not is_wider_than_its_window(tab), path
+        widths = tab.evaluate("[...document.querySelectorAll('th, td')].map(each => each.offsetWidth)")
+        assert max(widths, default=0) < 640, path
+
+
+def test_rows_come_before_the_columns(emulator: Emulator, tab: Any) -> None:
+    """On the page of a wide dataset its rows are above the list of its columns, with a link to that."""
+    row = {"id": 1, **{f"measure {number}": number for number in range(99)}}
+    dataset_id = load(emulator, "Wide", [row], "id")
+    tab.goto(f"{emulator.url}/datasets/{dataset_id}")
+    rows, columns = (tab.get_by_role("region", name=name, exact=True) for name in ("Rows", "Columns"))
+    assert rows.bounding_box()["y"] < columns.bounding_box()["y"]
+    assert rows.bounding_box()["height"] < 150
+    assert not is_wider_than_its_window(tab)
+    tab.get_by_role("link", name="columns").click()
+    assert tab.evaluate("document.querySelector('#columns').getBoundingClientRect().top") < 800
+
+
+def test_ages_grow(make_emulator: EmulatorMaker, tab: Any) -> None:
+    """The age of the last load grows on an open page, though nothing happens."""
+    now = [1_700_000_000.0]
+    emulator = make_emulator(clock=lambda: now[0])
+    load(emulator, "Orders", [{"id": 1}], "id")
+    now[0] += 125
+    tab.clock.install()
+    tab.goto(emulator.url)
+    assert "2 min ago" in tab.get_by_role("region").inner_text()
+    now[0] += 60
+    tab.clock.run_for(62_000)
+    tab.get_by_role("region").get_by_text("3 min ago").wait_for()
 
 
 @pytest.mark.usefixtures("weather")

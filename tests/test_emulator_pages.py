@@ -56,22 +56,29 @@ def test_empty_emulator_says_what_to_do(emulator: Emulator) -> None:
 
 
 def test_overview_counts_everything(emulator: Emulator) -> None:
-    """The overview lists every dataset with keys, columns, rows, ingestions and rejected rows."""
+    """The overview lists every dataset with its last load, rows, rejected rows and what is pending."""
     load(emulator, *({"id": n, "v": n} for n in range(150)), {"v": 1})
     html = page(emulator, "/")
     assert "Shop" in html
-    assert [text for text in cells(html) if text] == ["id", "2", "150", "0"]
+    headings = re.findall(r"<th [^>]*>([a-z ]+)</th>", html)
+    assert headings[:5] == ["dataset", "last load", "rows", "rejected", "pending"]
+    row = html.partition("<tbody>")[2].partition("</tr>")[0]
+    texts = re.sub(r"<[^>]+>", " ", row).split()
+    assert texts[0] == "Orders"
+    assert texts[-6:] == ["150", "1", "0", "2", "2", "id"]
+    assert re.search(r"(now|\d s ago)<small>20\d\d-\d\d-\d\d ", row)
     assert "150 appended, 0 overwritten, 1 rejected" in html
 
 
 def test_dataset_shows_columns_and_rows(emulator: Emulator) -> None:
-    """A dataset's page has its columns with types and keys, and its rows with every digit."""
+    """A dataset's page has its rows with every digit, then its columns with types and keys."""
     dataset_id = load(emulator, {"id": 1, "price": 1.50, "when": "2024-01-01", "tags": ["a"], "none": None})
     html = page(emulator, f"/datasets/{dataset_id}")
     found = cells(html)
-    assert found[:3] == ["number", "from its values", "key"]
-    assert "empty so far" in found
-    assert found[-5:] == ["1", "1.5", "2024-01-01", "[&#34;a&#34;]", ""]
+    assert found[:5] == ["1", "1.5", "2024-01-01", "[&#34;a&#34;]", ""]
+    assert found[5:8] == ["number", "from its values", "key"]
+    assert "empty so far" in found[8:]
+    assert re.findall(r"<small>([^<0-9]+)</small>", html)[:2] == ["number, key", "number"]
 
 
 def test_rows_come_in_pages(emulator: Emulator) -> None:
@@ -99,7 +106,11 @@ def test_search_looks_into_values(emulator: Emulator, words: str, ids: list[str]
         {"id": 3, "name": True},
         {"id": 4, "name": "A b\u00e9"},
     )
-    rows = page(emulator, f"/datasets/{dataset_id}?q={words}").partition('data-live="rows"')[2]
+    rows = (
+        page(emulator, f"/datasets/{dataset_id}?q={words}")
+        .partition('data-live="rows"')[2]
+        .partition('id="columns"')[0]
+    )
     assert cells(rows)[::3] == ids
 
 
@@ -145,11 +156,110 @@ def test_number_is_plotted_over_time(emulator: Emulator) -> None:
     """A number column is plotted against a date-time column, the first ones or those that are asked for."""
     rows = ({"id": n, "day": f"2024-01-{n + 1:02}", "a": n, "b": -n} for n in range(20))
     dataset_id = load(emulator, *rows)
-    assert "id over day: 20 values from 0 to 19" in page(emulator, f"/datasets/{dataset_id}")
+    assert "a over day: 20 values from 0 to 19" in page(emulator, f"/datasets/{dataset_id}")
     html = page(emulator, f"/datasets/{dataset_id}?x=day&y=b")
     assert "b over day: 20 values from -19 to 0, between 2024-01-01 and 2024-01-20." in html
     assert html.count('class="dot"') == 20
     assert "No row has values" in page(emulator, f"/datasets/{dataset_id}?x=day&y=day")
+
+
+@pytest.mark.parametrize(
+    ("columns", "keys", "first"),
+    [
+        (["id", "amount"], ["id"], "amount"),
+        (["day_number", "amount"], ["day_number"], "amount"),
+        (["customer_id", "customerId", "Id", "paid"], ["x"], "paid"),
+        (["_sdc_sequence", "humid"], ["x"], "humid"),
+        (["shop_id", "id"], ["id"], "shop_id"),
+        (["id"], ["id"], "id"),
+    ],
+)
+def test_plot_begins_with_a_measure(
+    emulator: Emulator, columns: list[str], keys: list[str], first: str
+) -> None:
+    """A plot begins with a number that is no key, here or elsewhere, where there is one."""
+    row = {**dict.fromkeys(columns, 1), "day": "2024-01-01", "x": "text"}
+    dataset_id = load(emulator, row, keys=tuple(keys))
+    assert f'<svg viewBox="0 0 760 260" role="img" aria-label="{first} over day:' in page(
+        emulator, f"/datasets/{dataset_id}"
+    )
+
+
+def test_bad_row_counts_once(emulator: Emulator) -> None:
+    """A bad row that is tried in ever smaller batches is one rejected row, with the number of its tries."""
+    bad, good = {"v": "no key"}, [{"id": n, "v": "x"} for n in range(7)]
+    dataset_id = load(emulator, *good, bad)
+    for count in (4, 2, 1):
+        texts = [json.dumps(row).encode() for row in (*good[: count - 1], bad)]
+        emulator.store.accept(dataset_id, texts)
+    emulator.store.accept(dataset_id, [b'{"v": "another one"}'])
+    emulator.store.finish_processing()
+    assert emulator.store.totals(dataset_id).rejected == 5
+    for path in ("/", f"/datasets/{dataset_id}"):
+        assert "7 appended, 4 overwritten, 2 rejected, 0 on their way" in page(emulator, path)
+    assert re.search(r"rows rejected</dt><dd>2<", page(emulator, "/"))
+    assert re.search(r"rejected rows</a></dt><dd>2<", page(emulator, f"/datasets/{dataset_id}"))
+    html = page(emulator, "/rejected")
+    assert cells(html).count("The row has no value for a primary key.") == 2
+    assert sorted(re.findall(r'<td class="n">(\d+)</td>\s*<td class="t">', html)) == ["1", "4"]
+
+
+def test_company_of_a_bad_row_is_not_rejected(make_emulator: EmulatorMaker) -> None:
+    """Rows that are refused only because another row of their ingestion is bad are no rejected rows."""
+    emulator = make_emulator(rejection_scope="ingestion")
+    dataset_id = load(emulator, {"id": 1}, {"id": 2}, {"v": 1})
+    assert emulator.store.totals(dataset_id).bad_rows == 1
+    assert "0 appended, 0 overwritten, 1 rejected" in page(emulator, "/")
+    assert page(emulator, "/rejected").count("<tr>") == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age"),
+    [
+        (-5, "now"),
+        (0.5, "now"),
+        (59, "59 s ago"),
+        (61, "1 min ago"),
+        (7_300, "2 h ago"),
+        (90_000, "1 day ago"),
+        (1e9, "11,574 days ago"),
+    ],
+)
+def test_ages_are_short(make_emulator: EmulatorMaker, seconds: float, age: str) -> None:
+    """The age of the last load is given in one unit, the largest that fits."""
+    now = [1_700_000_000.0]
+    emulator = make_emulator(clock=lambda: now[0])
+    dataset_id = load(emulator, {"id": 1})
+    now[0] += seconds
+    for path in ("/", f"/datasets/{dataset_id}"):
+        assert f">{age}<small>2023-11-14 22:13:20</small>" in page(emulator, path)
+
+
+def test_rows_are_charted_over_time(emulator: Emulator) -> None:
+    """A dataset's page has a small chart of its own rows over the time of their ingestions."""
+    dataset_id = load(emulator, *({"id": n} for n in range(150)))
+    load(emulator, {"id": 1}, title="Another")
+    html = page(emulator, f"/datasets/{dataset_id}")
+    chart = html.partition('data-live="loads"')[2].partition("</figure>")[0]
+    assert '<figure class="small">' in chart
+    assert re.search(r"Rows between \d{4}-\d\d-\d\d [\d:]+ and .*: 150 appended, 0 over", chart)
+    assert sum(int(count) for count in re.findall(r"<title>(\d+) rows appended", chart)) == 150
+    made = emulator.store.create_dataset("Empty", emulator.store.data_sources()[0].id).id
+    assert "<figure" not in page(emulator, f"/datasets/{made}")
+
+
+def test_v2_rejections_show_their_reasons(emulator: Emulator) -> None:
+    """A row that v2 rejects is shown with its reason, and its request with the version that it spoke."""
+    dataset_id = load(emulator, {"id": 1, "amount": 2})
+    number = emulator.store.dataset(dataset_id).number
+    headers = {"x-api-key": emulator.api_key}
+    body = {"records": [{"id": 2, "amount": "many"}, {"id": 3, "amount": 3}]}
+    for url in (f"v2/datasets/{number}/data", f"v1/datasets/{dataset_id}/data"):
+        requests.post(f"{emulator.url}/{url}", json=body, headers=headers, timeout=5)
+    emulator.store.finish_processing()
+    found = cells(page(emulator, "/rejected"))
+    assert found.count("A value is no number, which its column is.") == 1
+    assert cells(page(emulator, "/requests"))[:6] == ["v1", "200", "1", "v2", "200", "1"]
 
 
 def test_ingestions_show_their_counts(emulator: Emulator) -> None:

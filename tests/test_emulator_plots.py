@@ -98,12 +98,22 @@ def test_bars_stack_without_gaps() -> None:
     [
         ("2012-01-01", "2015-12-31", ["2012", "2013", "2014", "2015"]),
         ("2024-01-01", "2024-01-09", ["2024-01-01", "2024-01-03", "2024-01-05", "2024-01-07", "2024-01-09"]),
-        ("2024-01-01", "2024-01-02", ["00:00:00", "06:00:00", "12:00:00", "18:00:00", "00:00:00"]),
+        (
+            "2024-01-01",
+            "2024-01-05",
+            ["01-01 00:00", "01-02 00:00", "01-03 00:00", "01-04 00:00", "01-05 00:00"],
+        ),
+        (
+            "2024-01-01T01:00",
+            "2024-01-01T05:00",
+            ["01:00:00", "02:00:00", "03:00:00", "04:00:00", "05:00:00"],
+        ),
+        ("2024-01-01T01:00:00", "2024-01-01T01:00:02", ["01:00:00", "01:00:01", "01:00:02"]),
         ("2024-01-01", "2024-01-01", ["2024-01-01"]),
     ],
 )
 def test_times_are_labelled_by_their_span(first: str, last: str, labels: list[str]) -> None:
-    """A long span has years, a shorter one days, a day has times."""
+    """A long span has years, a shorter one days, a day has times; and no label comes twice."""
     ends = (datetime.fromisoformat(each).replace(tzinfo=timezone.utc).timestamp() for each in (first, last))
     assert [label for _, label in time_ticks(*ends)] == labels
 

@@ -72,7 +72,7 @@ def _datasets(store: Store, source: DataSource, datasets: list[Dataset]) -> Rend
             len(dataset.columns),
             totals.ingestions,
             totals.overwritten,
-            totals.rejected,
+            totals.bad_rows,
         )
         table.add_row(
             _escaped(dataset.title or dataset.id),

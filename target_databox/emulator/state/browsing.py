@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from target_databox.emulator.state.rules import OTHER_ROW
 from target_databox.emulator.state.shapes import Ingestion
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Bar:
         begins_at: In seconds since 1970.
         appended: Rows stored under a new key, or without one.
         overwritten: Rows that replaced a stored one.
-        rejected: Rows that were not stored.
+        rejected: Rows that were rejected for the first time.
         waiting: Rows that are not processed yet, or whose processing failed.
     """
 
@@ -53,7 +54,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """A row that was not stored: whose it was, why, and its JSON text."""
+    """A row that was rejected for its own sake: whose it was, how its newest try ended, and its JSON text."""
 
     dataset_id: str
     dataset_title: str
@@ -63,6 +64,7 @@ class RejectedRow:
     field: str | None
     reason: str
     text: str
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ class Browser:
             row[0]: row[1:]
             for row in self._database.all(
                 "SELECT min(CAST((accepted_at - ?) / ? AS INTEGER), ?), sum(appended), sum(overwritten),"
-                " sum(rejected), sum(CASE WHEN status = 'done' THEN 0 ELSE received END)"
+                " sum(CASE WHEN status = 'done' THEN 0 ELSE received END)"
                 " FROM ingestions WHERE ? IS NULL OR dataset = ? GROUP BY 1",
                 first,
                 width,
@@ -205,7 +207,26 @@ class Browser:
                 dataset_seq,
             )
         }
-        return [Bar(first + width * n, *sums.get(n, (0, 0, 0, 0))) for n in range(count)]
+        bad = {
+            row[0]: row[1]
+            for row in self._database.all(
+                "SELECT min(CAST((at - ?) / ? AS INTEGER), ?), count(*) FROM ("
+                "SELECT min(accepted_at) AS at FROM rejected_rows"
+                " JOIN ingestions ON ingestions.seq = rejected_rows.ingestion"
+                " WHERE (? IS NULL OR dataset = ?) AND reason <> ? GROUP BY dataset, body) GROUP BY 1",
+                first,
+                width,
+                count - 1,
+                dataset_seq,
+                dataset_seq,
+                OTHER_ROW,
+            )
+        }
+        return [
+            Bar(first + width * n, appended, overwritten, bad.get(n, 0), waiting)
+            for n in range(count)
+            for appended, overwritten, waiting in [sums.get(n, (0, 0, 0))]
+        ]
 
     def ingestions(self, dataset_seq: int | None, offset: int, limit: int) -> list[Ingestion]:
         """Ingestions, newest first, of a dataset or of all, also those that the API doesn't list yet.
@@ -227,7 +248,9 @@ class Browser:
         return [Ingestion(*row) for row in rows]
 
     def rejected(self, dataset_seq: int | None, offset: int, limit: int) -> list[RejectedRow]:
-        """Rejected rows, newest first, of a dataset or of all.
+        """Rejected rows, each once, the newest first, of a dataset or of all.
+
+        Left out is what was rejected only because another row of its ingestion was bad.
 
         Args:
             dataset_seq: The dataset's number in the database; `None` for all.
@@ -236,16 +259,19 @@ class Browser:
         """
         rows = self._database.all(
             "SELECT datasets.id, coalesce(datasets.title, datasets.id), ingestions.id, accepted_at, place,"
-            " field, reason, body FROM rejected_rows"
+            " field, reason, body, count(*), max(rejected_rows.seq) FROM rejected_rows"
             " JOIN ingestions ON ingestions.seq = rejected_rows.ingestion"
-            " JOIN datasets ON datasets.seq = ingestions.dataset WHERE ? IS NULL OR datasets.seq = ?"
-            " ORDER BY rejected_rows.seq DESC LIMIT ? OFFSET ?",
+            " JOIN datasets ON datasets.seq = ingestions.dataset"
+            " WHERE (? IS NULL OR datasets.seq = ?) AND reason <> ?"
+            # SQLite takes the other columns from the row of the maximum.
+            " GROUP BY datasets.seq, body ORDER BY max(rejected_rows.seq) DESC LIMIT ? OFFSET ?",
             dataset_seq,
             dataset_seq,
+            OTHER_ROW,
             limit,
             offset,
         )
-        return [RejectedRow(*row) for row in rows]
+        return [RejectedRow(*row[:-1]) for row in rows]
 
 
 def parsed(text: str) -> dict[str, Any]:

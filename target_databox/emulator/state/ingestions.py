@@ -15,7 +15,7 @@ from target_databox.emulator.state.errors import (
 )
 from target_databox.emulator.state.json_rows import parsed_row, parsed_rows, texts_of
 from target_databox.emulator.state.permissions import allow_change
-from target_databox.emulator.state.rules import Rejection
+from target_databox.emulator.state.rules import OTHER_ROW, Rejection
 from target_databox.emulator.state.shapes import Fate, Ingestion, Totals
 
 if TYPE_CHECKING:
@@ -242,12 +242,22 @@ class Ingestions:
         Raises:
             UnknownObjectError: The dataset does not exist.
         """
-        row = self._database.one(
+        dataset = self._catalogue.dataset(dataset_id).seq
+        *sums, last_at = self._database.one(
             "SELECT count(*), sum(received), sum(appended), sum(overwritten), sum(rejected),"
-            " sum(status IN ('failed', 'purged')), sum(status = 'pending') FROM ingestions WHERE dataset = ?",
-            self._catalogue.dataset(dataset_id).seq,
+            " sum(status IN ('failed', 'purged')), sum(status = 'pending'), max(accepted_at)"
+            " FROM ingestions WHERE dataset = ?",
+            dataset,
         )
-        return Totals(*(each or 0 for each in row))
+        # A client finds the bad row of a batch by trying it again in ever smaller ones.
+        bad_rows = self._database.one(
+            "SELECT count(DISTINCT body) FROM ingestions"
+            " JOIN rejected_rows ON rejected_rows.ingestion = ingestions.seq"
+            " WHERE dataset = ? AND ingestions.rejected > 0 AND reason <> ?",
+            dataset,
+            OTHER_ROW,
+        )[0]
+        return Totals(*[*(each or 0 for each in sums), last_at, bad_rows])
 
     def history(self, dataset_id: str | None = None) -> list[Ingestion]:
         """Every ingestion ever accepted, of a dataset or of all, in order of acceptance, with its rows."""

@@ -109,7 +109,19 @@ class Ingestion:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums over the ingestions of a dataset: how many there are, and their rows by outcome."""
+    """The sums over the ingestions of a dataset.
+
+    Attributes:
+        ingestions: How many there are.
+        received: How many rows they had.
+        appended: Rows stored under a new key, or without one.
+        overwritten: Rows that replaced a stored one.
+        rejected: Rows that were not stored, each as often as it was tried.
+        failed: Ingestions that were not processed.
+        pending: Ingestions that are not processed yet.
+        last_at: When the newest one was accepted, in seconds since 1970; `None` without any.
+        bad_rows: Rows that were rejected for their own sake, each once however often it was tried.
+    """
 
     ingestions: int
     received: int
@@ -118,6 +130,8 @@ class Totals:
     rejected: int
     failed: int
     pending: int
+    last_at: float | None
+    bad_rows: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class Store:
         keep_rows: bool = True,
     ) -> None:
         self.assumptions = assumptions or Assumptions()
+        self.now = clock
         random = Random(seed)  # noqa: S311 -- no secret: the same times every time
         self._database = Database(path)
         self.browser = Browser(self._database)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from target_databox.emulator.state.browsing import Bar
 
-WIDTH, HEIGHT = 760, 260
-LEFT, RIGHT, TOP, BOTTOM = 84, 16, 12, 34
+WIDTH, HEIGHT, SMALL_HEIGHT = 760, 260, 150
+LEFT, RIGHT, TOP, BOTTOM = 72, 16, 14, 34
 _MOST_DOTS = 120
 _LARGEST = 1e300
 _DAY = 86_400
@@ -50,7 +50,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A picture in a frame of `WIDTH` by `HEIGHT`.
+    """A picture in a frame of `WIDTH` by its own height.
 
     Attributes:
         x_ticks: Labels of the horizontal axis.
@@ -59,6 +59,7 @@ class Plot:
         dots: The points to mark, when they are few.
         boxes: The rectangles.
         summary: A sentence for who can't see the picture.
+        height: `HEIGHT`, or less for a small one.
     """
 
     x_ticks: list[Tick]
@@ -67,6 +68,7 @@ class Plot:
     dots: list[tuple[float, float]]
     boxes: list[Box]
     summary: str
+    height: int = HEIGHT
 
 
 def line_plot(points: Sequence[tuple[float, float]], x_name: str, y_name: str) -> Plot | None:
@@ -94,7 +96,7 @@ def line_plot(points: Sequence[tuple[float, float]], x_name: str, y_name: str) -
     )
     return Plot(
         [Tick(_across(x, first, last), label) for x, label in time_ticks(first, last)],
-        [Tick(_up(y, bottom, top), _number(y)) for y in y_values],
+        [Tick(_up(y, bottom, top), _short(y)) for y in y_values],
         " ".join(f"{x:.1f},{y:.1f}" for x, y in places),
         places if len(places) <= _MOST_DOTS else [],
         [],
@@ -102,13 +104,14 @@ def line_plot(points: Sequence[tuple[float, float]], x_name: str, y_name: str) -
     )
 
 
-def bar_plot(bars: Sequence[Bar]) -> Plot | None:
+def bar_plot(bars: Sequence[Bar], *, small: bool = False) -> Plot | None:
     """Rows by outcome over time, one stack for each span; `None` when there is no bar."""
+    height = SMALL_HEIGHT if small else HEIGHT
     if not bars:
         return None
     kinds = list(_KINDS)
     totals = [sum(getattr(bar, kind) for kind in kinds) for bar in bars]
-    y_values = round_values(0, max(*totals, 1), 4)
+    y_values = round_values(0, max(*totals, 1), 2 if small else 4)
     top = y_values[-1]
     first = bars[0].begins_at
     span = bars[1].begins_at - first if len(bars) > 1 else 1.0
@@ -119,19 +122,21 @@ def bar_plot(bars: Sequence[Bar]) -> Plot | None:
         below = 0
         for kind in kinds:
             if count := getattr(bar, kind):
-                y = _up(below + count, 0, top)
-                height = _up(below, 0, top) - y
-                title = f"{count:,} rows {_KINDS[kind]}, {_time(bar.begins_at)}"
-                boxes.append(Box(LEFT + place * width, y, max(width - 1, 0.5), height, kind, title))
+                base = _up(below, 0, top, height)
+                # One rejected row of a million has to be seen.
+                tall = max(base - _up(below + count, 0, top, height), 1.5)
+                title = f"{count:,} rows {_KINDS[kind]}, {_stamp(bar.begins_at)}"
+                boxes.append(Box(LEFT + place * width, base - tall, max(width - 1, 0.5), tall, kind, title))
                 below += count
     parts = [f"{sum(getattr(bar, kind) for bar in bars):,} {_KINDS[kind]}" for kind in kinds]
     return Plot(
         [Tick(_across(x, first, end), label) for x, label in time_ticks(first, end)],
-        [Tick(_up(y, 0, top), _number(y)) for y in y_values],
+        [Tick(_up(y, 0, top, height), _short(y)) for y in y_values],
         "",
         [],
         boxes,
-        f"Rows between {_time(first)} and {_time(end)}: {', '.join(parts)}.",
+        f"Rows between {_stamp(first)} and {_stamp(end)}: {', '.join(parts)}.",
+        height,
     )
 
 
@@ -178,9 +183,10 @@ def time_ticks(first: float, last: float) -> list[tuple[float, str]]:
         step = max(1, round((end - begin) / 6))
         years = range(begin + 1 if _moment(first).timetuple().tm_yday > 1 else begin, end + 1, step)
         return [(datetime(year, 1, 1, tzinfo=timezone.utc).timestamp(), str(year)) for year in years]
-    if days > 2:
-        return [(first + (last - first) * n / 4, _date(first + (last - first) * n / 4)) for n in range(5)]
-    return [(first + (last - first) * n / 4, _time(first + (last - first) * n / 4)) for n in range(5)]
+    label = _date if days >= 8 else _time if _date(first) == _date(last) else _hour
+    places = [first + (last - first) * n / 4 for n in range(5)]
+    # A short span has fewer names than places.
+    return [(at, label(at)) for n, at in enumerate(places) if not n or label(at) != label(places[n - 1])]
 
 
 def _across(x: float, first: float, last: float) -> float:
@@ -188,9 +194,17 @@ def _across(x: float, first: float, last: float) -> float:
     return LEFT + share * (WIDTH - LEFT - RIGHT)
 
 
-def _up(y: float, bottom: float, top: float) -> float:
+def _up(y: float, bottom: float, top: float, height: int = HEIGHT) -> float:
     share = (y - bottom) / (top - bottom) if top > bottom else 0.5
-    return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+    return height - BOTTOM - share * (height - TOP - BOTTOM)
+
+
+def _short(value: float) -> str:
+    """A number as an axis has room for it: 250k, 1.5M."""
+    for least, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if least <= abs(value) < 1e15:
+            return f"{value / unit:,.6g}{letter}"
+    return _number(value)
 
 
 def _number(value: float) -> str:
@@ -209,3 +223,11 @@ def _date(at: float) -> str:
 
 def _time(at: float) -> str:
     return f"{_moment(at):%H:%M:%S}"
+
+
+def _hour(at: float) -> str:
+    return f"{_moment(at):%m-%d %H:%M}"
+
+
+def _stamp(at: float) -> str:
+    return f"{_date(at)} {_time(at)}"

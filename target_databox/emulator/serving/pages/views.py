@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -12,7 +13,7 @@ from target_databox.emulator.serving.pages import plots
 from target_databox.emulator.state.browsing import cell, parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from target_databox.emulator.serving.emulation import Emulation
     from target_databox.emulator.state.shapes import Dataset
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _ROWS = 50
 _NEWEST = 100
 _BARS = 60
+# The name of a column that holds another table's keys: id, customer_id, customerId.
+_REFERENCE = re.compile(r"(^|[\W_])[iI][dD]$|[a-z]I[dD]$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ def overview(emulation: Emulation, request: Request) -> Page:
         {
             "sources": sources,
             "url": request.url,
+            "now": store.now(),
+            "last_at": max((each.last_at for each in totals.values() if each.last_at), default=None),
             "numbers": {
                 "rows": sum(each.row_count for each in datasets),
                 "rows on their way": sum(
@@ -105,7 +110,7 @@ def overview(emulation: Emulation, request: Request) -> Page:
                     for each in totals.values()
                     if each.pending
                 ),
-                "rows rejected": sum(each.rejected for each in totals.values()),
+                "rows rejected": sum(each.bad_rows for each in totals.values()),
                 "requests": emulation.log.total,
             },
             "plot": plots.bar_plot(store.browser.bars(None, _BARS)),
@@ -114,7 +119,7 @@ def overview(emulation: Emulation, request: Request) -> Page:
 
 
 def dataset(emulation: Emulation, request: Request) -> Page:
-    """One dataset: its columns, a plot of a number over time, and its rows."""
+    """One dataset: how its rows came, a plot of a number over time, its rows and its columns."""
     store = emulation.store
     found = store.dataset(request.ids["dataset_id"])
     words, page = request.query.get("q", "").strip(), request.page()
@@ -142,6 +147,8 @@ def dataset(emulation: Emulation, request: Request) -> Page:
             "dataset": found,
             "source": store.data_source(found.data_source_id),
             "totals": store.totals(found.id),
+            "now": store.now(),
+            "loads": plots.bar_plot(store.browser.bars(found.seq, _BARS), small=True),
             "rows": rows,
             "words": words,
             "searched": searched,
@@ -156,12 +163,19 @@ def _column_plot(emulation: Emulation, found: Dataset, request: Request) -> dict
     dates = [name for name, each in found.columns.items() if each.type == "datetime"]
     numbers = [name for name, each in found.columns.items() if each.type == "number"]
     x = request.query.get("x", dates[0] if dates else "")
-    y = request.query.get("y", numbers[0] if numbers else "")
+    y = request.query.get("y", _first_measure(numbers, found.keys or ()))
     plot, stride = None, 1
     if x in dates and y in numbers:
         points, stride = emulation.store.browser.points(found.seq, found.row_count, x, y)
         plot = plots.line_plot(points, x, y)
     return {"dates": dates, "numbers": numbers, "x": x, "y": y, "plot": plot, "stride": stride}
+
+
+def _first_measure(numbers: Sequence[str], keys: Sequence[str]) -> str:
+    """The number that a plot begins with: no key, here or elsewhere, and none that the pipeline added."""
+    plain = [name for name in numbers if name not in keys]
+    measures = [name for name in plain if not name.startswith("_sdc_") and not _REFERENCE.search(name)]
+    return next(iter(measures or plain or numbers), "")
 
 
 def ingestions(emulation: Emulation, request: Request) -> Page:
@@ -242,9 +256,19 @@ def _moment(at: float | None) -> str:
     return f"{datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=at):%Y-%m-%d %H:%M:%S}"
 
 
+def _age(at: float, now: float) -> str:
+    """How long ago something was, as people say it."""
+    seconds = max(0.0, now - at)
+    for size, unit in ((86_400, "day"), (3_600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count:,} {unit}{'s' if unit == 'day' and count > 1 else ''} ago"
+    return "now"
+
+
 def _count(number: int) -> str:
     return f"{number:,}"
 
 
-FILTERS: dict[str, Callable[..., str]] = {"moment": _moment, "count": _count, "answer": _answer}
+FILTERS: dict[str, Callable[..., str]] = {"moment": _moment, "age": _age, "count": _count, "answer": _answer}
 """What templates may do to a value, by name."""

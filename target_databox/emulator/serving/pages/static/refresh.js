@@ -2,11 +2,14 @@
 // fetches the page again and replaces the parts marked data-live. Forms are outside them, so typing is never disturbed.
 (() => {
   const interval = 1500;
+  // Ages such as "3 minutes ago" grow while nothing else changes.
+  const oldest = 60000;
+  let drawn = Date.now();
   const label = (element) => element && (element.getAttribute("href") || element.getAttribute("aria-label"));
 
   async function refresh() {
     const version = await (await fetch("/version")).text();
-    if (version === document.body.dataset.version) return;
+    if (version === document.body.dataset.version && Date.now() - drawn < oldest) return;
     const answer = await fetch(location.href);
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -21,6 +24,7 @@
       if (had) [...part.querySelectorAll("a, .scroll")].find((each) => label(each) === focused)?.focus();
     }
     document.body.dataset.version = fresh.body.dataset.version;
+    drawn = Date.now();
   }
 
   async function keep() {
