@@ -83,6 +83,10 @@ def test_loaded_data_can_be_found(emulator: Emulator, weather: str, tab: Any) ->
     """From the overview a click leads to the dataset with its columns and its first rows."""
     tab.goto(emulator.url)
     assert not is_wider_than_its_window(tab)
+    headings = tab.get_by_role("columnheader")
+    assert headings.all_inner_texts()[:4] == ["dataset", "last load", "rows", "rejected"]
+    rejected = headings.nth(3).bounding_box()
+    assert rejected["x"] + rejected["width"] <= tab.viewport_size["width"]
     tab.get_by_role("link", name="Weather").click()
     assert tab.url.endswith(weather)
     assert not is_wider_than_its_window(tab)
@@ -108,12 +112,12 @@ def test_long_names_wrap(emulator: Emulator, tab: Any) -> None:
 
 def test_rows_come_before_the_columns(emulator: Emulator, tab: Any) -> None:
     """On the page of a wide dataset its rows are above the list of its columns, with a link to that."""
-    row = {"id": 1, **{f"measure {number}": number for number in range(99)}}
+    row = {"id": 1, **{f"{number} measured": "some words" for number in range(99)}}
     dataset_id = load(emulator, "Wide", [row], "id")
     tab.goto(f"{emulator.url}/datasets/{dataset_id}")
     rows, columns = (tab.get_by_role("region", name=name, exact=True) for name in ("Rows", "Columns"))
     assert rows.bounding_box()["y"] < columns.bounding_box()["y"]
-    assert rows.bounding_box()["height"] < 150
+    assert rows.get_by_role("row").nth(1).bounding_box()["height"] < 40
     assert not is_wider_than_its_window(tab)
     tab.get_by_role("link", name="columns").click()
     assert tab.evaluate("document.querySelector('#columns').getBoundingClientRect().top") < 800
