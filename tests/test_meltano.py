@@ -285,12 +285,14 @@ def test_trials_share_their_bookmark(meltano: str, repository: Path, tmp_path: P
 
 
 def test_new_database_starts_anew(meltano: str, repository: Path, tmp_path: Path) -> None:
-    """A trial whose database was removed reads everything again."""
+    """A trial whose database was removed reads everything again, and without limits waits for nothing."""
     database = tmp_path / "trial.sqlite"
     trial = (EMULATOR, "run", "--no-limits", "--database", str(database), "--", meltano, "run", *PAIR)
     said(repository, *trial)
     database.unlink()
-    assert "with bookmark value: None" in said(repository, *trial)
+    told = said(repository, *trial)
+    assert "with bookmark value: None" in told
+    assert " 0.0 s waited for the rate limit" in told
     assert len(stored_rows(database, "seattle_weather")) == len(source_rows(repository, "seattle_weather"))
 
 
