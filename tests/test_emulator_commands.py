@@ -270,7 +270,7 @@ def test_git_is_offered_no_trial(tmp_path: Path) -> None:
 def test_unlimited_run_is_not_paced(tmp_path: Path) -> None:
     """With --no-limits the target makes more requests than its configured pace allows."""
     config, messages = tmp_path / "config.json", tmp_path / "messages"
-    config.write_text('{"api_key": "real", "requests_per_hour": 3, "batch_size_rows": 1}')
+    config.write_text('{"api_key": "real", "requests_per_second": 20, "batch_size_rows": 1}')
     lines: list[dict[str, Any]] = [
         {
             "type": "SCHEMA",
@@ -285,7 +285,7 @@ def test_unlimited_run_is_not_paced(tmp_path: Path) -> None:
     target = [sys.executable, "-c", program, "--config", str(config), "--input", str(messages)]
     done = ran("run", "--no-limits", "--processing-seconds-max", "0.1", "--", *target)
     assert done.returncode == 0, done.stderr
-    assert "0 s waited for the rate limit" in done.stderr
+    assert " 0.0 s waited for the rate limit" in done.stderr
     inherited = {**os.environ, "TARGET_DATABOX_EMULATOR_NO_LIMITS": "true"}
     show = ran("run", "--", sys.executable, "-c", SHOW, env=inherited)
     assert "TARGET_DATABOX_EMULATOR_NO_LIMITS" not in show.stdout
