@@ -102,11 +102,11 @@ def installers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def environment_of(installers: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def environment_of(installers: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Makes virtual environments of what a file in requirements/ pins, and tells where their commands are."""
 
-    def made(pins: str) -> Path:
-        folder = tmp_path_factory.mktemp(pins)
+    def made(pins: str, folder: Path | None = None) -> Path:
+        folder = folder or tmp_path_factory.mktemp(pins)
         venv.create(folder)
         install = ["pip", "install", "-q", "--require-hashes", "-r", REQUIREMENTS / f"{pins}.txt"]
         subprocess.run([installers / "uv", *install, "-p", folder / "bin" / "python"], check=True)

@@ -32,7 +32,10 @@ PINS = {
     ),
     "requirements/audit.txt": (PROJECT["dependency-groups"]["audit"],),
     "requirements/meltano.txt": (PROJECT["dependency-groups"]["meltano"],),
-    "requirements/installers.txt": (PROJECT["dependency-groups"]["installers"],),
+    **{
+        f"requirements/{group}.txt": (PROJECT["dependency-groups"][group],)
+        for group in ("installers", "airflow", "dagster")
+    },
     "target_databox/emulator/data/tap-jsonl.txt": (PROJECT["dependency-groups"]["demo"],),
 }
 
