@@ -29,7 +29,7 @@ _COLUMN: Final = Column(ROW_HASH, "string", (ROW_HASH,))
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
 # Whole numbers below this are written in full, larger ones and fractions by digits and exponent.
 _LARGE_DIGITS: Final = 40
-_LARGE: Final = 10**_LARGE_DIGITS
+LARGE: Final = 10**_LARGE_DIGITS
 _EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
@@ -75,7 +75,7 @@ def with_hash(body: bytes, digits: str) -> bytes:
 
 def canonical(value: Any) -> Any:
     """A value in the form that all equal values share."""
-    if type(value) is int and -_LARGE < value < _LARGE:
+    if type(value) is int and -LARGE < value < LARGE:
         return value
     if isinstance(value, (list, tuple)):
         return [canonical(each) for each in value]

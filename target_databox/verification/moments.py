@@ -61,8 +61,10 @@ def _instant(text: str, zone: dt.tzinfo) -> Instant | None:
 
 def is_elsewhere(text: str) -> bool:
     """Whether a date-time is written with an offset other than that of UTC."""
+    if text[-1:] == "Z":
+        return False
     offset = _offset_text(text)
-    return offset not in {"", "Z", "z"} and bool(_offset(offset))
+    return offset not in {"", "z"} and bool(_offset(offset))
 
 
 def to_milliseconds(moment: Instant) -> set[Instant]:

@@ -6,11 +6,12 @@ Numbers are compared by value, date-times by instant, text and arrays as they ar
 from __future__ import annotations
 
 import hashlib
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from target_databox.records.row_hash import canonical
+from target_databox.records.row_hash import LARGE, canonical
 from target_databox.verification.moments import Instant, instant
 
 if TYPE_CHECKING:
@@ -18,8 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 DIGEST_BYTES: Final = 16
+MARK: Final = 0xFFFFFFFF
+# Fractions as short as this lose nothing but zeros at their end on the way to their normal form.
+MOST_PLAIN_DIGITS: Final = 30
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _KEY: Final = msgspec.json.Decoder(list[Any])
+
+
+class Number(msgspec.Struct, frozen=True):
+    """A number that is not whole, or very large.
+
+    Attributes:
+        digits: All of them, in one way to write them.
+    """
+
+    digits: str
 
 
 def normal(value: Any, zone: dt.tzinfo | None) -> Any:
@@ -29,9 +43,19 @@ def normal(value: Any, zone: dt.tzinfo | None) -> Any:
         value: As decoded from JSON, fractions as Decimal; not null.
         zone: The time zone of date-times without an offset; None for a value that is no date-time.
     """
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return value if zone is None else instant(value, zone) or value
-    return canonical(value)
+    if (kind is int and -LARGE < value < LARGE) or kind is bool:
+        return value
+    if kind is Decimal:
+        # Most fractions are short, and their text says all.
+        digits = str(value)
+        if len(digits) <= MOST_PLAIN_DIGITS and "." in digits and "E" not in digits:
+            digits = digits.rstrip("0")
+            return Number(digits) if digits[-1] != "." else int(digits[:-1])
+    found = canonical(value)
+    return Number(str(found)) if type(found) is Decimal else found
 
 
 def normal_row(
@@ -52,7 +76,7 @@ def normal_row(
         if type(value) is str:
             found[name] = (instant(value, zone) or value) if name in moments else value
         else:
-            found[name] = canonical(value)
+            found[name] = normal(value, None)
     return found
 
 
@@ -68,22 +92,31 @@ def key_of(row: Mapping[str, Any], columns: Sequence[str]) -> bytes:
 
 def key_values(key: bytes) -> list[Any]:
     """The values of a key that `key_of` made, fit to be shown."""
-    return [
-        f"{each['at']}Z" if isinstance(each, dict) and "at" in each else each for each in _KEY.decode(key)
-    ]
+    return [_shown(each) for each in _KEY.decode(key)]
 
 
 def mark(value: Any) -> int:
     """A number for a value in its normal form, never 0: it shows which columns differ, and proves nothing.
 
-    It is made with the process's own secret where that matters, so that nobody could guess texts by it.
+    It is made with the process's own secret, so that nobody could guess texts by it.
     """
     kind = type(value)
     if kind is str or kind is Instant:
-        found = hash(value)
-    elif kind is int:
+        return hash(value) & MARK or 1
+    if kind is int:
         # Not its own hash, which numbers share that differ in high bits only; and not that of its text.
-        found = hash(b"\0%d" % value)
-    else:
-        found = hash(b"\0" + _ENCODER.encode(value))
-    return found & 0xFFFFFFFF or 1
+        return mark_of_digits(str(value))
+    if kind is Number:
+        return mark_of_digits(value.digits)
+    return hash(b"\1" + _ENCODER.encode(value)) & MARK or 1
+
+
+def mark_of_digits(digits: str) -> int:
+    """The mark of a number that is written as its normal form is."""
+    return hash(f"\0{digits}") & MARK or 1
+
+
+def _shown(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return f"{value['at']}Z" if "at" in value else Decimal(value["digits"])

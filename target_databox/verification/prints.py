@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from target_databox.verification.normal import digest, mark
+from target_databox.verification.normal import MARK, digest, mark
 from target_databox.verification.rules import Rule, variants
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _PAIR: Final = struct.Struct("<HB")
 # Columns that are told apart; the digest holds all of them.
 MOST_COLUMNS: Final = 20_000
+# Whole numbers up to here are exact as doubles.
+SMALL: Final = 2**53
 
 
 class Columns:
@@ -79,23 +81,28 @@ def print_of(row: Mapping[str, Any], kept: Mapping[str, Any], columns: Columns, 
         columns: Numbers of columns; those of the row are added.
         zone: The time zone of date-times without an offset.
     """
-    columns.add(kept)
-    shape, made = [], []
+    numbers = columns.numbers
+    if not numbers.keys() >= kept.keys():
+        columns.add(kept)
+    marks, shape, made = [0] * len(columns), b"", []
     for name, value in kept.items():
-        kind = type(value)
-        # Most values are texts that nothing changes, or small numbers.
-        if kind is str:
-            if value.strip() == value:
-                continue
-        elif kind is bool or (kind is int and -(2**53) <= value <= 2**53):
-            continue
-        number = columns.number(name)
+        number = numbers.get(name)
         if number is None:
             continue
+        kind = type(value)
+        if kind is str:
+            marks[number] = hash(value) & MARK or 1
+            # Most values are texts that no rule changes.
+            if value.strip() == value:
+                continue
+        else:
+            marks[number] = mark(value)
+            if kind is bool or (kind is int and -SMALL < value < SMALL):
+                continue
         for rule, variant in variants(row[name], value, zone):
-            shape.append(_PAIR.pack(number, rule))
+            shape += _PAIR.pack(number, rule)
             made.append(variant)
-    return Print(digest(kept), packed(columns.marks(kept)), b"".join(shape), packed(made))
+    return Print(digest(kept), packed(marks), shape, packed(made))
 
 
 def packed(marks: list[int]) -> bytes:

@@ -6,6 +6,7 @@ beside its own, and what comes back is compared with them.
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import math
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
@@ -13,18 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from target_databox.records.row_hash import canonical
 from target_databox.verification.moments import (
+    DATE_CHARACTERS,
+    SECOND_CHARACTERS,
     Instant,
     to_date,
     to_milliseconds,
     to_seconds,
     without_offset,
 )
-from target_databox.verification.normal import mark
+from target_databox.verification.normal import Number, mark, mark_of_digits, normal
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator
 
 
@@ -84,14 +85,18 @@ WORDS[Rule.DECIMALS_1] = "numbers come back rounded to 1 decimal"
 
 EMPTY: Final = mark("")
 _EXACT_DOUBLE: Final = 2**53
+# With a point; so many digits are exact as doubles, and as singles.
+_SHORT_DIGITS: Final = 16
+_SINGLE_DIGITS: Final = 8
 _DIGITS: Final = {Rule.DIGITS_15: Context(prec=15), Rule.SINGLE: Context(prec=7)}
 # Values with more digits than this are tried with no rule about digits, since that would take too long.
 _MOST_DIGITS: Final = 1_000
+_MODES: Final = (ROUND_HALF_UP, ROUND_HALF_EVEN, ROUND_DOWN)
 _WIDE: Final = Context(prec=2 * _MOST_DIGITS)
 _PARSED: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def variants(value: Any, kept: Any, zone: dt.tzinfo) -> Iterator[tuple[Rule, int]]:
+def variants(value: Any, kept: Any, zone: dt.tzinfo) -> list[tuple[Rule, int]]:
     """What rules would make of a value of the input, as marks; those that change nothing are left out.
 
     Args:
@@ -102,12 +107,15 @@ def variants(value: Any, kept: Any, zone: dt.tzinfo) -> Iterator[tuple[Rule, int
     kind = type(kept)
     if kind is str:
         trimmed = kept.strip()
-        if trimmed != kept:
-            yield Rule.TRIMMED, mark(trimmed)
-    elif kind is Instant:
-        yield from _of_moment(value, kept, zone)
-    elif kind is Decimal or (kind is int and not -_EXACT_DOUBLE <= kept <= _EXACT_DOUBLE):
-        yield from _of_number(Decimal(kept))
+        return [] if trimmed == kept else [(Rule.TRIMMED, mark(trimmed))]
+    if kind is Instant:
+        return _of_moment(value, kept, zone)
+    if kind is Number:
+        digits = kept.digits
+        return _of_short(digits) if len(digits) <= _SHORT_DIGITS and "E" not in digits else _of_number(digits)
+    if kind is int and not -_EXACT_DOUBLE <= kept <= _EXACT_DOUBLE:
+        return _of_number(str(kept))
+    return []
 
 
 def alternatives(value: Any) -> Iterator[tuple[Rule, int]]:
@@ -121,45 +129,83 @@ def alternatives(value: Any) -> Iterator[tuple[Rule, int]]:
         if value[:1].isspace() or not value or len(value) > _MOST_DIGITS:
             return
         try:
-            yield Rule.AS_TEXT, mark(canonical(_PARSED.decode(value)))
+            yield Rule.AS_TEXT, mark(normal(_PARSED.decode(value), None))
         except (msgspec.MsgspecError, ArithmeticError, ValueError, RecursionError):
             return
     elif kind is bool:
         yield Rule.AS_BOOLEAN, mark("true" if value else "false")
     elif kind is int:
         yield Rule.AS_NUMBER, mark(str(value))
-    elif kind is Decimal:
-        yield Rule.AS_NUMBER, mark(format(value, "f") if abs(value.adjusted()) < _MOST_DIGITS else str(value))
+    elif kind is Number:
+        yield Rule.AS_NUMBER, mark(value.digits)
 
 
-def _of_moment(text: str, moment: Instant, zone: dt.tzinfo) -> Iterator[tuple[Rule, int]]:
-    for rule, found in (
-        (Rule.MILLISECONDS, to_milliseconds(moment)),
-        (Rule.SECONDS, to_seconds(moment)),
-        (Rule.DATES, to_date(text, moment, zone)),
-        (Rule.OFFSET_LOST, without_offset(text, moment, zone)),
-    ):
-        for each in found:
-            yield rule, mark(each)
+def _of_moment(text: str, moment: Instant, zone: dt.tzinfo) -> list[tuple[Rule, int]]:
+    is_plain = text[-1] == "Z" and zone is dt.timezone.utc
+    if is_plain and len(moment.at) == SECOND_CHARACTERS:
+        # As most taps write them: only the time of day can be lost.
+        first = f"{moment.at[:DATE_CHARACTERS]}T00:00:00"
+        return [] if first == moment.at else [(Rule.DATES, mark(Instant(first)))]
+    return [
+        (rule, mark(each))
+        for rule, found in (
+            (Rule.MILLISECONDS, to_milliseconds(moment)),
+            (Rule.SECONDS, to_seconds(moment)),
+            (Rule.DATES, to_date(text, moment, zone)),
+            (Rule.OFFSET_LOST, set() if is_plain else without_offset(text, moment, zone)),
+        )
+        for each in found
+    ]
 
 
-def _of_number(number: Decimal) -> Iterator[tuple[Rule, int]]:
+def _of_short(digits: str) -> list[tuple[Rule, int]]:
+    """What rounding makes of a fraction that a double holds, and that has no exponent."""
+    unsigned = digits.lstrip("-")
+    sign = "-" if len(unsigned) < len(digits) else ""
+    whole, _, fraction = unsigned.partition(".")
+    number, places = int(whole + fraction), len(fraction)
+    found = []
+    if len(unsigned) > _SINGLE_DIGITS:
+        found += [(Rule.SINGLE, mark(normal(_DIGITS[Rule.SINGLE].plus(Decimal(digits)), None)))]
+    for rule, kept in _DECIMALS.items():
+        if kept >= places:
+            continue
+        cut, rest = divmod(number, 10 ** (places - kept))
+        # Cut off or rounded: which of them Databox would do is not known.
+        for rounded in (cut, cut + 1) if 2 * rest >= 10 ** (places - kept) else (cut,):
+            found.append((rule, mark_of_digits(_written(sign, rounded, kept))))
+    return found
+
+
+def _written(sign: str, number: int, places: int) -> str:
+    """The normal form of a number of so many decimals."""
+    if not places:
+        return f"{sign}{number}" if number else "0"
+    text = f"{number:0{places + 1}}"
+    whole, fraction = text[:-places], text[-places:].rstrip("0")
+    if fraction:
+        return f"{sign}{whole}.{fraction}"
+    return f"{sign}{whole}" if whole != "0" else "0"
+
+
+def _of_number(text: str) -> list[tuple[Rule, int]]:
+    number = Decimal(text)
     digits, exponent = number.as_tuple().digits, int(number.as_tuple().exponent)
     if len(digits) > _MOST_DIGITS or abs(number.adjusted()) > _MOST_DIGITS:
-        return
+        return []
+    found = []
     double = float(number)
     if math.isfinite(double) and Decimal(repr(double)) != number:
-        yield Rule.DOUBLE, mark(canonical(double))
+        found.append((Rule.DOUBLE, mark(normal(double, None))))
     for rule, context in _DIGITS.items():
         if len(digits) > context.prec:
-            yield rule, mark(canonical(context.plus(number)))
+            found.append((rule, mark(normal(context.plus(number), None))))
     for rule, places in _DECIMALS.items():
         if -exponent > places:
             # Which of them Databox would use is not known.
-            for rounded in {
-                _rounded(number, places, mode) for mode in (ROUND_HALF_UP, ROUND_HALF_EVEN, ROUND_DOWN)
-            }:
-                yield rule, mark(canonical(rounded))
+            for rounded in {_rounded(number, places, mode) for mode in _MODES}:
+                found.append((rule, mark(normal(rounded, None))))
+    return found
 
 
 def _rounded(number: Decimal, places: int, mode: str) -> Decimal:
