@@ -115,6 +115,9 @@ class Comparison:
         self._other_filled: set[str] = set()
         self._equal_filled: set[str] = set()
         self._equal_empty: set[str] = set()
+        # The columns of the last row, and those of them that the input does not have.
+        self._names: tuple[str, ...] = ()
+        self._foreign_names: list[str] = []
         self._differing: dict[int, _Column] = {}
         # What changes and what doesn't, by the columns that differ.
         self._kinds: Counter[tuple[int, ...]] = Counter()
@@ -146,10 +149,14 @@ class Comparison:
             moments: Columns of date-times.
         """
         self.rows += 1
-        if len(row) > len(found):
-            for name, value in row.items():
-                if value is not None and name not in found and len(self.foreign_columns) < MOST_KINDS:
-                    self.foreign_columns[name] = None
+        names = tuple(row)
+        if names != self._names:
+            # Rows have the same columns again and again.
+            self._names = names
+            self._foreign_names = [name for name in names if name not in self._columns.numbers]
+        for name in self._foreign_names:
+            if row[name] is not None and len(self.foreign_columns) < MOST_KINDS:
+                self.foreign_columns[name] = None
         for name in moments:
             if name not in self.elsewhere and type(found.get(name)) is Instant and is_elsewhere(row[name]):
                 self.elsewhere.add(name)

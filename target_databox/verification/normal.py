@@ -59,7 +59,10 @@ def normal(value: Any, zone: dt.tzinfo | None) -> Any:
 
 
 def normal_row(
-    row: Mapping[str, Any], moments: Collection[str], zone: dt.tzinfo, columns: Collection[str] | None = None
+    row: Mapping[str, Any],
+    moments: Collection[str],
+    zone: dt.tzinfo,
+    columns: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A row in the form that all equal rows share.
 
@@ -71,12 +74,15 @@ def normal_row(
     """
     found: dict[str, Any] = {}
     for name, value in row.items():
-        if value is None or (columns is not None and name not in columns):
-            continue
-        if type(value) is str:
+        kind = type(value)
+        if kind is str:
             found[name] = (instant(value, zone) or value) if name in moments else value
-        else:
+        elif kind is bool or (kind is int and -LARGE < value < LARGE):
+            found[name] = value
+        elif value is not None:
             found[name] = normal(value, None)
+    if columns is not None and not found.keys() <= columns.keys():
+        return {name: value for name, value in found.items() if name in columns}
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from target_databox.verification.normal import MARK, digest, mark
@@ -10,7 +11,7 @@ from target_databox.verification.rules import Rule, variants
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _PAIR: Final = struct.Struct("<HB")
 # Columns that are told apart; the digest holds all of them.
@@ -107,12 +108,12 @@ def print_of(row: Mapping[str, Any], kept: Mapping[str, Any], columns: Columns, 
 
 def packed(marks: list[int]) -> bytes:
     """Marks as bytes."""
-    return struct.pack(f"<{len(marks)}I", *marks)
+    return array("I", marks).tobytes()
 
 
-def unpacked(marks: bytes) -> tuple[int, ...]:
+def unpacked(marks: bytes) -> Sequence[int]:
     """Marks that were packed."""
-    return struct.unpack(f"<{len(marks) // 4}I", marks)
+    return array("I", marks)
 
 
 def pairs(shape: bytes) -> Iterator[tuple[int, Rule]]:
