@@ -765,3 +765,84 @@ def test_unknown_numbers_may_be_adopted(make_client: Any) -> None:
     assert client.refused("GET", "/datasets/77") == (404, "not_found")
     assert client.refused("GET", "/data-sources/88") == (404, "not_found")
     assert client.source() not in {77, 88}
+
+
+CHANGED = {
+    "id": 1,
+    "text": " a ",
+    "number": "NUMBER",
+    "at": "2024-03-01T23:30:00.123456-02:00",
+    "day": "2024-03-01",
+    "last": "x",
+}
+READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({"read_numbers": "doubles"}, {"number": "1234567890.1234567"}),
+    ({"read_numbers": "15-digits"}, {"number": "1234567890.12346"}),
+    ({"read_numbers": "2-decimals"}, {"number": "1234567890.12"}),
+    ({"read_texts": "trimmed"}, {"text": "a"}),
+    ({"read_fractions": "milliseconds"}, {"at": "2024-03-01T23:30:00.123-02:00"}),
+    ({"read_offsets": "utc"}, {"at": "2024-03-02T01:30:00.123456Z"}),
+    ({"read_offsets": "lost"}, {"at": "2024-03-01T23:30:00.123456"}),
+    ({"read_columns": "last-hidden"}, {"last": None}),
+    ({"read_columns": "key-hidden"}, {"id": None}),
+]
+
+
+@pytest.mark.parametrize(("switch", "changed"), READ)
+def test_values_change_on_their_way_back(
+    make_emulator: EmulatorMaker, switch: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    """Each switch of reading back changes what it says and nothing else, and hidden columns are called so."""
+    emulator = make_emulator(**NOW, **switch)
+    source = emulator.store.create_data_source("s")
+    dataset = emulator.store.create_dataset("d", source.id, ["id"])
+    number = "1234567890.12345678901"
+    emulator.store.accept(dataset.id, [json.dumps(CHANGED).replace('"NUMBER"', number).encode()])
+    emulator.store.finish_processing()
+    answer = Client(emulator).raw("GET", f"/v2/datasets/{dataset.number}/data")
+    data = json.loads(answer.text, parse_float=str)["data"]
+    wanted = {**CHANGED, "number": number, **changed}
+    (row,) = data["items"]
+    assert row == {name: value for name, value in wanted.items() if value is not None}
+    assert [each["id"] for each in data["schema"] if not each["visible"]] == [
+        name for name, value in wanted.items() if value is None
+    ]
+
+
+def test_filter_hides_rows_of_every_page(make_emulator: EmulatorMaker) -> None:
+    """A filter hides a third of the rows from pages and totals; the dataset still holds them."""
+    emulator = make_emulator(**NOW, read_rows="filtered")
+    source = emulator.store.create_data_source("s")
+    dataset = emulator.store.create_dataset("d", source.id)
+    emulator.store.accept(dataset.id, [b'{"id": %d}' % number for number in range(90)])
+    emulator.store.finish_processing()
+    held = emulator.store.dataset(dataset.id)
+    pages = [emulator.store.read_rows(held, page, 25, None, descending=False) for page in range(4)]
+    assert [(len(rows), total) for rows, total in pages] == [(25, 60), (25, 60), (10, 60), (0, 60)]
+    assert held.row_count == 90
+
+
+def test_pages_are_the_same_in_any_order(make_emulator: EmulatorMaker) -> None:
+    """A page is the same whichever was read before it, also after rows have come and gone."""
+    emulator = make_emulator(**NOW)
+    store = emulator.store
+    dataset = store.create_dataset("d", store.create_data_source("s").id, ["id"])
+
+    def add(first: int) -> None:
+        store.accept(dataset.id, [b'{"id":%d}' % number for number in range(first, first + 50)])
+        store.finish_processing()
+
+    def ids(page: int) -> list[int]:
+        rows, _ = store.read_rows(store.dataset(dataset.id), page, 10, None, descending=False)
+        return [json.loads(bytes(row))["id"] for row in rows]
+
+    add(0)
+    for page in (0, 1, 4, 2, 3, 0, 3, 5):
+        assert ids(page) == list(range(50))[page * 10 : page * 10 + 10]
+    store.purge(dataset.id)
+    assert ids(1) == []
+    add(100)
+    assert ids(1) == list(range(110, 120))
+    add(200)
+    assert (ids(4), ids(5), ids(9)) == (list(range(140, 150)), list(range(200, 210)), list(range(240, 250)))

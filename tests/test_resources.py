@@ -591,3 +591,25 @@ def test_finding_changes_nothing(emulator: Emulator, run_on: Callable[..., Run],
         assert found is not None
         assert found.id == source.id
     assert not [route for route in asked(emulator) if route.startswith("create")]
+
+
+@both
+def test_finding_creates_nothing(emulator: Emulator, run_on: Callable[..., Run], version: str) -> None:
+    """A dataset that is only looked for is found where a run would find it, and never created."""
+    with pytest.raises(DataSourceError, match="so nothing was loaded into it"):
+        run_on(emulator, version=version).resources.find_dataset("orders", "Orders")
+    made = run_on(emulator, version=version).dataset("orders", "Orders", primary_keys=["id"])
+    emulator.log.clear()
+    looking = run_on(emulator, version=version).resources
+    found = looking.find_dataset("orders", " Orders ", primary_keys=["id"])
+    assert (found.id, found.keys, found.created) == (made.id, ("id",), False)
+    with pytest.raises(
+        DatasetError, match=r"has no dataset: none in the data source .* has the title 'Refunds'"
+    ):
+        looking.find_dataset("refunds", "Refunds")
+    with pytest.raises(KeysDifferError):
+        run_on(emulator, version=version).resources.find_dataset("orders", "Orders", primary_keys=["name"])
+    by_id = run_on(emulator, version=version).resources
+    assert by_id.find_dataset("orders", "x", dataset_id=made.id, primary_keys=["id"]).id == made.id
+    assert {each.method for each in emulator.log} == {"GET"}
+    assert len(emulator.store.datasets()) == len(emulator.store.data_sources()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,12 +27,14 @@ from target_databox.api.values import (
     ApiProblem,
     Dataset,
     DatasetDetail,
+    DatasetFacts,
     DataSource,
     Ingestion,
     IngestionEntry,
     IngestionsPage,
     IngestionStatus,
     Page,
+    RowsPage,
 )
 from tests.test_v1_client import Column, Http
 
@@ -260,6 +263,61 @@ def test_schemas_tell_keys_and_columns(
     assert client.dataset("11") == DatasetDetail("11", keys, types)
 
 
+@pytest.mark.parametrize(
+    ("data", "facts"),
+    [
+        ({"rowCount": 5, "dataSourceId": 7}, DatasetFacts(5, 7)),
+        ({"rowCount": "5", "dataSourceId": "7"}, DatasetFacts(5, None)),
+        ({"rowCount": None}, DatasetFacts(None, None)),
+        (None, DatasetFacts(None, None)),
+    ],
+)
+def test_datasets_tell_how_many_rows_they_hold(
+    client: DataboxClient, http: Http, data: Any, facts: DatasetFacts
+) -> None:
+    """The rows of a dataset and its data source are read; what is missing or odd is not known."""
+    http.get(f"{URL}/v2/datasets/11", json=answer(data))
+    assert client.dataset_facts("11") == facts
+
+
+def test_rows_are_read_back(client: DataboxClient, http: Http) -> None:
+    """A page of rows has every digit, its total, and which columns are hidden; pages count from 0 there."""
+    text = (
+        '{"data": {"items": [{"n": 1.10000000000000000001, "big": 12345678901234567890123,'
+        ' "s": null, "e": 1e400}],'
+        ' "pagination": {"totalItems": 2001}, "schema": [{"id": "s", "visible": false}, {"id": "n"}, 7]}}'
+    )
+    http.get(f"{URL}/v2/datasets/11/data", text=text)
+    page = client.rows("11", 3)
+    assert page == RowsPage(
+        (
+            {
+                "n": Decimal("1.10000000000000000001"),
+                "big": 12345678901234567890123,
+                "s": None,
+                "e": Decimal("1e400"),
+            },
+        ),
+        2001,
+        ("s",),
+    )
+    assert http.last_request.qs == {"page": ["2"], "pagesize": ["1000"]}
+
+
+@pytest.mark.parametrize("data", [{}, {"items": None, "pagination": None, "schema": None}, {"schema": "x"}])
+def test_rows_may_be_none(client: DataboxClient, http: Http, data: Any) -> None:
+    """A page without rows is empty, whatever else is missing."""
+    http.get(f"{URL}/v2/datasets/11/data", json=answer(data))
+    assert client.rows("11") == RowsPage((), None)
+
+
+def test_rows_need_access(client: DataboxClient, http: Http) -> None:
+    """A key that may not read rows gets an error that says who may."""
+    http.get(f"{URL}/v2/datasets/11/data", status_code=403, json={})
+    with pytest.raises(KeyRefusedError, match="needs a user with access to the dataset"):
+        client.rows("11")
+
+
 def test_rows_are_posted(client: DataboxClient, http: Http) -> None:
     """Rows go out byte by byte as they were encoded, with the key that they were given."""
     http.post(
@@ -424,6 +482,8 @@ CALLS: dict[str, Callable[[DataboxClient], object]] = {
     "rows": lambda client: client.post_rows("11", b"{}", ONCE),
     "ingestion": lambda client: client.ingestion("11", "i"),
     "ingestions": lambda client: client.ingestions("11"),
+    "facts": lambda client: client.dataset_facts("11"),
+    "rows back": lambda client: client.rows("11"),
 }
 OF_AN_ACCOUNT = {"data sources", "new data source", "datasets", "new dataset"}
 ONCE_ONLY = {"new data source", "new dataset", "purge", "rows"}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import re
 import signal
 import tempfile
@@ -15,6 +18,7 @@ import pytest
 from target_databox.api.errors import KeyRefusedError, RefusedError
 from target_databox.emulator import Store
 from target_databox.verification.errors import VerificationError
+from target_databox.verification.progress import VerifyProgress
 from target_databox.verification.rules import WORDS, Rule
 from tests.command import Command, finished, record, schema, state, text
 from tests.loading import load
@@ -437,6 +441,50 @@ def _wait_for_file(pid: int, folder: Path) -> str:
                 return target
         time.sleep(0.02)
     raise AssertionError(f"no file in {tempfile.gettempdir()}")
+
+
+def test_terminal_shows_progress_and_a_table(command: Command) -> None:
+    """On a terminal progress is drawn and removed, and the table has colours."""
+    command.run(orders(3))
+    command.emulator.faults.add("read_rows", delay_before_seconds=0.4)
+    shown, own = pty.openpty()
+    process = command.start("--verify", stdout=own, stderr=own, env={"TERM": "xterm", "COLUMNS": "120"})
+    assert process.stdin is not None
+    process.stdin.write(orders(3))
+    process.stdin.close()
+    os.close(own)
+    said = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while part := os.read(shown, 65536):
+            said += part
+    os.close(shown)
+    assert process.wait(timeout=20) == 0
+    assert b"'orders': 3 of 3 rows compared" in said
+    assert b"Everything that was read is in Databox, and equal." in said
+    assert re.search(rb"\x1b\[32mequal", said)
+
+
+def test_progress_is_a_line_at_intervals(caplog: pytest.LogCaptureFixture) -> None:
+    """Without a terminal progress is a log line every ten seconds, with the pace and what is left."""
+    now = [0.0]
+    progress = VerifyProgress(clock=lambda: now[0])
+    with caplog.at_level("INFO"):
+        progress.read(1000)
+        now[0] = 10.0
+        progress.read(2000)
+        progress.begin()
+        now[0] = 15.0
+        progress.compared("orders", 500, 4000)
+        now[0] = 20.0
+        progress.compared("orders", 1000, 4000)
+        now[0] = 30.0
+        progress.compared("orders", 2000, None)
+    progress.stop()
+    assert [each.message for each in caplog.records] == [
+        "2,000 rows of the input read.",
+        "'orders': 1,000 of 4,000 rows compared, 100 a second, about 30 s left.",
+        "'orders': 2,000 rows compared, 100 a second.",
+    ]
 
 
 def test_emulator_is_asked_through_v2_alone(command: Command, verified: Any) -> None:

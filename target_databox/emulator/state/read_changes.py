@@ -74,7 +74,8 @@ class Changes:
 
     def _number(self, value: Decimal) -> Any:
         if self._numbers == "doubles":
-            return float(value)
+            double = float(value)
+            return int(double) if double.is_integer() else double
         if self._numbers == "15-digits":
             return _FIFTEEN.plus(value)
         if self._numbers == "2-decimals" and int(value.as_tuple().exponent) < -2:
