@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from target_databox import __version__
 from target_databox.api.budget import BlockingBudget, Budget
 from target_databox.api.errors import SetupError
-from target_databox.api.retries import patiently, wait_seconds
+from target_databox.api.retries import call_with_retries, wait_seconds
 from target_databox.delivery.batches import Destination
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import Engine
@@ -216,7 +216,7 @@ class Loader:
             with self._interrupts:
                 return call()
 
-        return patiently(
+        return call_with_retries(
             interruptible_call,
             budget=self._blocking_budget,
             retry_seconds=self._settings.retry_seconds,

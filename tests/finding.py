@@ -6,7 +6,7 @@ import functools
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from target_databox.api.retries import patiently
+from target_databox.api.retries import call_with_retries
 from target_databox.destination.resources import Resources
 from target_databox.destination.sources import Sources
 from target_databox.versions import DIALECTS, client_class
@@ -68,7 +68,11 @@ class Run:
             on_exchange=self._pass,
         )
         with_retries = functools.partial(
-            patiently, budget=self.turns, retry_seconds=retry_seconds, rest=lambda _: None, now=lambda: 0.0
+            call_with_retries,
+            budget=self.turns,
+            retry_seconds=retry_seconds,
+            rest=lambda _: None,
+            now=lambda: 0.0,
         )
         self.sources = Sources(
             self.client, with_retries, dialect=DIALECTS[version], new_key=new_key, **settings

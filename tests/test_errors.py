@@ -103,8 +103,7 @@ def test_redirects_name_their_host() -> None:
     error = error_of_answer(method="GET", path="/v1/accounts", status=302, location="elsewhere.test")
     assert str(error) == (
         "GET /v1/accounts was answered with status 302: redirects to elsewhere.test are not "
-        "followed, for the sake "
-        "of the API key. Check the setting api_url."
+        "followed, to protect the API key. Check the setting api_url."
     )
 
 

@@ -29,8 +29,8 @@ from target_databox.api.retries import (
     CEILINGS_SECONDS,
     LONGEST_RETRY_AFTER_SECONDS,
     RetryRule,
+    call_with_retries,
     epoch_of_http_date,
-    patiently,
     retry_after_seconds,
     wait_seconds,
 )
@@ -141,7 +141,7 @@ def by_setup(story: Story, retry_seconds: float, rand: Callable[[], float]) -> B
 
     blocking = BlockingBudget(story, clock=lambda: story.now, rest=story.rest)  # type: ignore[arg-type] # a budget
     try:
-        patiently(
+        call_with_retries(
             call,
             budget=blocking,
             retry_seconds=retry_seconds,
@@ -373,7 +373,7 @@ def test_result_is_returned() -> None:
     """What the call returned is returned."""
     story = Story(OK)
     blocking = BlockingBudget(story, clock=lambda: 0.0)  # type: ignore[arg-type] # a budget
-    assert patiently(lambda: "done", budget=blocking, retry_seconds=0) == "done"
+    assert call_with_retries(lambda: "done", budget=blocking, retry_seconds=0) == "done"
 
 
 def test_final_failures_are_raised() -> None:
@@ -390,7 +390,7 @@ def test_final_failures_are_raised() -> None:
             raise next(calls)
 
         with pytest.raises(type(refusal), match=r"^No\.$") as caught:
-            patiently(call, budget=blocking, retry_seconds=100)
+            call_with_retries(call, budget=blocking, retry_seconds=100)
         assert caught.value is refusal
 
 
@@ -409,7 +409,10 @@ def test_turns_of_requests_within_are_not_counted() -> None:
             raise outcome
         return outcome
 
-    assert patiently(call, budget=blocking, retry_seconds=3, now=lambda: story.now, rest=story.rest) == "done"
+    assert (
+        call_with_retries(call, budget=blocking, retry_seconds=3, now=lambda: story.now, rest=story.rest)
+        == "done"
+    )
     assert story.now > 3 * 3600
 
 
@@ -427,7 +430,7 @@ def test_rests_can_be_ended() -> None:
         raise error
 
     with pytest.raises(KeyboardInterrupt):
-        patiently(
+        call_with_retries(
             call,
             budget=BlockingBudget(story, clock=lambda: 0.0),  # type: ignore[arg-type] # a budget
             retry_seconds=100,

@@ -1,1 +1,1 @@
-"""The only rooms that know HTTP: what all versions of the API share, and a folder for each version."""
+"""The only package that speaks HTTP: what all API versions share, and a subpackage for each version."""

@@ -1,4 +1,4 @@
-"""Which addresses the API key may be sent to, so that settings and client hold to one rule."""
+"""Which addresses the API key may be sent to: one rule for the settings and the client."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from urllib.parse import urlsplit
 
 
 def address_problem(url: str) -> str | None:
-    """What keeps an address from being used, or None when nothing does.
+    """Why an address can't be used, or None if it can.
 
-    The address itself is never part of the answer, since it may hold a password.
+    The result never contains the address, which may hold a password.
 
     Args:
         url: Base address of the API.
 
     Returns:
-        A clause that follows the setting's name, such as "must be https, ...".
+        A clause to follow the setting's name, such as "must be https, ...".
     """
-    # Nothing that two parsers of addresses could read in two ways.
+    # Refuse whatever two URL parsers could read differently.
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         return "must not hold blanks, backslashes, control characters or non-ASCII letters"
     try:
@@ -39,8 +39,7 @@ def address_problem(url: str) -> str | None:
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine: ``localhost``, 127.0.0.0/8 or ``::1``.
 
-    Names other than ``localhost`` are not resolved: what they stand for may change between the
-    check and the connection.
+    Other names are not resolved: what they resolve to may change between the check and the connection.
     """
     if host.lower() == "localhost":
         return True

@@ -1,7 +1,7 @@
-"""What the JSON of all versions of the API has in common: the envelope, problems, status words, counts.
+"""Reads what the JSON of all API versions has in common: the envelope, problems, status words, counts.
 
-What can be read is read, the rest is not known, and none of it makes a good answer unreadable. How much of an
-answer is read is bounded: a server may send anything.
+A field that can't be read counts as unknown; it never makes the whole response unreadable. The amount that is
+read is bounded, since a server may send anything.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# An id stands in paths; Databox's are UUIDs and numbers (D, O).
+# Ids become path segments; Databox's are UUIDs and numbers (D, O).
 MOST_ID_CHARACTERS: Final = 255
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_ID_CHARACTERS)]
-# Lines of a page, of which at most 100 are asked for. A list without pages may be longer.
+# Lines of one page. Requests ask for at most 100; a list without pages may be longer.
 MOST_LINES: Final = 10_000
 Page = msgspec.Meta(max_length=MOST_LINES)
-# What failed answers and those that only Python can read are worth.
+# Longest body of a failed response, and longest body that is given to Python's slower, more lenient parser.
 MOST_FAILED_BYTES: Final = 1_000_000
 MOST_ODD_BYTES: Final = 4_000_000
-# Titles that can be found have at most 255 characters.
+# More than any title that can be found (255 characters).
 MOST_TEXT_CHARACTERS: Final = 1_000
 MOST_NAMES: Final = 10_000
 _INTEGER_DIGITS: Final = 18
 
-# The status of an ingestion *event*. D: `success`; 3: `processing`; O: `completed`, `failed`, in v2 `purged`;
-# the rest A. Another word is done where its counts add up to the rows sent, else pending until the caller's
-# time is up.
+# Status words of an ingestion *event*. D: `success`; 3: `processing`; O: `completed`, `failed`, in v2
+# `purged`; the rest A. With any other word the ingestion is done once its counts add up to the rows sent;
+# until then it is pending, as long as the caller waits.
 PENDING_WORDS: Final = frozenset({"processing", "pending", "queued", "running", "in_progress", "accepted"})
 DONE_WORDS: Final = frozenset({"success", "completed"})
 FAILED_WORDS: Final = frozenset({"failed", "error", "purged", "cancelled", "canceled", "aborted"})
 
-# From here on a JSON number has lost digits somewhere on its way.
+# Above this a JSON number may have lost digits: some parsers read it as a double.
 MOST_COUNTED: Final = 2**53
 LONGEST_WORD_CHARACTERS: Final = 40
 _COUNT_TEXT: Final = re.compile(r"([0-9]{1,15})(?:\.0+)?")
 
 
 class Envelope(msgspec.Struct, rename="camel"):
-    """What every answer has beside its own fields (D)."""
+    """The fields that every response has (D)."""
 
     request_id: Any = None
     status: Any = None
@@ -58,7 +58,7 @@ ENVELOPE: Final = msgspec.json.Decoder(Envelope)
 
 
 def read(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
-    """An answer of the expected kind.
+    """Decode a response.
 
     Raises:
         ValueError: It is not the documented JSON, or is nested too deeply to be read.
@@ -69,7 +69,7 @@ def read(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
         if len(payload) > MOST_ODD_BYTES:
             raise ValueError(str(exc)) from exc
     try:
-        # Once more as Python reads it: NaN, endless numbers or text that is not UTF-8 must not hide the rest.
+        # Try Python's lenient parser: NaN, endless numbers or invalid UTF-8 must not hide the rest.
         value = json.loads(payload.decode("utf-8-sig", "replace"), parse_int=_integer)
         return msgspec.convert(_writable(value), decoder.type)
     except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
@@ -77,7 +77,7 @@ def read(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
 
 
 def envelope_of(payload: bytes) -> Envelope:
-    """The envelope of a failed answer; an empty one when the body is too long, HTML or anything else."""
+    """The envelope of a failed response; empty if the body is too long, HTML or anything else."""
     if len(payload) > MOST_FAILED_BYTES:
         return Envelope()
     try:
@@ -87,7 +87,7 @@ def envelope_of(payload: bytes) -> Envelope:
 
 
 def _writable(value: Any) -> Any:
-    """A JSON value without halves of surrogate pairs, which could neither be logged nor sent."""
+    """A JSON value without lone surrogates, which can neither be logged nor sent."""
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, list):
@@ -98,18 +98,18 @@ def _writable(value: Any) -> Any:
 
 
 def _integer(text: str) -> float:
-    # Python refuses to read more than 4,300 digits, and nobody counts that far.
+    # Python refuses integers of more than 4,300 digits; no count has that many.
     return int(text) if len(text) <= _INTEGER_DIGITS else float(text)
 
 
 def problems(errors: Any, clean: Callable[[object], str | None]) -> tuple[ApiProblem, ...]:
     """The first thousand entries of an `errors` list (D), whatever their shape.
 
-    A row that one of them names (v2, O) comes along as `record`.
+    A rejected row that an entry contains (v2, O) becomes `record`.
 
     Args:
-        errors: What came under that name.
-        clean: Makes text fit for a log.
+        errors: The value of `errors` in the response.
+        clean: Makes text safe to log.
     """
     if not errors:
         return ()
@@ -129,7 +129,7 @@ def problems(errors: Any, clean: Callable[[object], str | None]) -> tuple[ApiPro
 
 
 def status_of(word: object) -> IngestionStatus:
-    """What a status word means, whatever its case and the blanks around it; `UNKNOWN` for any other."""
+    """What a status word means, ignoring case and surrounding blanks; `UNKNOWN` for any other word."""
     known = _plain(word)
     if known in DONE_WORDS:
         return IngestionStatus.DONE
@@ -139,18 +139,18 @@ def status_of(word: object) -> IngestionStatus:
 
 
 def word_of(word: object, clean: Callable[[object], str | None]) -> str | None:
-    """A status word for a message, at most 40 characters; None when there is none.
+    """A status word for a message, at most 40 characters; None if there is none.
 
     Args:
-        word: What came under `status`.
-        clean: Makes text fit for a log.
+        word: The value of `status` in the response.
+        clean: Makes text safe to log.
     """
     if status_of(word) is not IngestionStatus.UNKNOWN:
         return _plain(word)
-    said = clean(word)
-    if said is None or len(said) <= LONGEST_WORD_CHARACTERS:
-        return said
-    return f"{said[: LONGEST_WORD_CHARACTERS - 1]}…"
+    shown = clean(word)
+    if shown is None or len(shown) <= LONGEST_WORD_CHARACTERS:
+        return shown
+    return f"{shown[: LONGEST_WORD_CHARACTERS - 1]}…"
 
 
 def count_of(value: object) -> int | None:
@@ -165,17 +165,17 @@ def count_of(value: object) -> int | None:
 
 
 def field(value: object, name: str) -> object:
-    """A field of what should be an object; None where it is none or has no such field."""
+    """A field of a JSON object; None if the value is not an object or lacks the field."""
     return value.get(name) if isinstance(value, dict) else None
 
 
 def text(value: object) -> str | None:
-    """A text, at most a thousand characters of it; None for anything else."""
+    """The first thousand characters of a text; None for anything else."""
     return value[:MOST_TEXT_CHARACTERS] if isinstance(value, str) else None
 
 
 def names(value: object) -> tuple[str, ...] | None:
-    """A list of names; None for anything else, and for a list of thousands."""
+    """A list of non-empty names, at most 10,000; None for anything else."""
     is_list_of_names = (
         isinstance(value, list)
         and len(value) <= MOST_NAMES
@@ -185,15 +185,15 @@ def names(value: object) -> tuple[str, ...] | None:
 
 
 def column_types(schema: object, name: str) -> dict[str, str]:
-    """The types of columns, by the column's name; those that can't be read are left out.
+    """Column types by column name, without those that can't be read.
 
     Args:
         schema: A list of objects.
-        name: The field that names the column; its type is in `dataType`.
+        name: The field with the column's name; its type is in `dataType`.
     """
     lines = schema[:MOST_NAMES] if isinstance(schema, list) else []
-    told = ((text(field(line, name)), text(field(line, "dataType"))) for line in lines)
-    return {column: data_type for column, data_type in told if column and data_type}
+    pairs = ((text(field(line, name)), text(field(line, "dataType"))) for line in lines)
+    return {column: data_type for column, data_type in pairs if column and data_type}
 
 
 def _plain(word: object) -> str:

@@ -1,4 +1,4 @@
-"""What the clients of all versions share: a connection, one question, and what its answer amounts to."""
+"""The base of all clients: sends one request and turns the response into a value or an error."""
 
 from __future__ import annotations
 
@@ -31,25 +31,26 @@ T = TypeVar("T", bound=Envelope)
 
 
 class BaseClient:
-    """A version of Databox's API as Python, one try a call, thread-safe.
+    """Base class of the clients. Each call makes one try. Thread-safe.
 
-    Every method of a version raises `ThrottledError`, `UnreachableError` or `LostAnswerError` where the same
-    call may succeed later, `KeyRefusedError`, `MissingError` or another `RefusedError` where it will not.
+    Every method of a client raises `ThrottledError`, `UnreachableError` or `LostAnswerError` if the same call
+    may succeed later, and `KeyRefusedError`, `MissingError` or another `RefusedError` if it will not.
 
     Args:
         api_url: Address of the API; see `addresses.address_problem`.
-        api_key: The key, sent as `x-api-key` (D).
-        request_timeout_seconds: Longest time for one try of one request as a whole.
+        api_key: The API key, sent as `x-api-key` (D).
+        request_timeout_seconds: Longest duration of one try, from connecting to the end of the response.
         account_id: The configured account.
         on_exchange: Called after every try, in the thread that made it.
-        user_agent: Who we say we are.
-        new_session: Makes the session of a thread; its adapters carry the requests.
+        user_agent: The `User-Agent` header.
+        new_session: Makes the session of a thread; its adapters send the requests.
 
     Attributes:
         lost_statuses: Statuses after which a request may or may not have been carried out.
 
     Raises:
-        ValueError: The address, the key or the environment's proxy can't be used; the message repeats none.
+        ValueError: The address, the API key or the environment's proxy can't be used. The message contains
+            none of them.
     """
 
     lost_statuses = LOST_ANSWER_STATUSES
@@ -80,11 +81,11 @@ class BaseClient:
         return f"{type(self).__name__}({self._transport.api_url!r})"
 
     def close(self) -> None:
-        """Close the connections of every thread; nothing may be asked afterwards."""
+        """Close the connections of every thread; the client can't be used afterwards."""
         self._transport.close()
 
     def server_time(self) -> float | None:
-        """Epoch seconds by the `Date` header of the newest answer, to the second; None before the first."""
+        """Epoch seconds from the `Date` header of the latest response; None before the first."""
         return epoch_of_http_date(self._transport.date)
 
     def _ask(
@@ -99,18 +100,18 @@ class BaseClient:
         may_be_empty: bool = False,
         role_needed: str | None = None,
     ) -> T:
-        """Send one request once and read its answer.
+        """Send one request once and decode the response.
 
         Args:
             method: HTTP method.
             route: The path, with names in braces in place of ids.
-            decoder: What a good answer is.
-            ids: What stands in the path, in order.
+            decoder: Decodes a 2xx response.
+            ids: The ids for the path, in order.
             body: JSON, or None.
-            query: What stands behind the path.
-            headers: Headers beside those of every request.
-            may_be_empty: Whether a good answer may have no body.
-            role_needed: Who may do this, as a clause; for the message of a 403.
+            query: Query parameters.
+            headers: Headers in addition to those of every request.
+            may_be_empty: Whether a 2xx response may have no body.
+            role_needed: Who may make this request, as a clause for the message of a 403.
 
         Raises:
             DataboxError: See `errors`.
@@ -123,14 +124,14 @@ class BaseClient:
                 return read(decoder, reply.payload if reply.payload.strip() or not may_be_empty else b"{}")
             except ValueError as exc:
                 raise self._unreadable(method, path, reply.status, reply.payload) from exc
-        found, request_id = self._told_by(reply.payload)
+        found, request_id = self._evidence(reply.payload)
         raise error_of_answer(
             method=method,
             path=path,
             status=reply.status,
             problems=found,
             request_id=request_id,
-            # Dates are read by the server's own clock, which ours may not agree with.
+            # A date in Retry-After is compared with the server's own clock; ours may differ.
             retry_after_seconds=retry_after_seconds(
                 reply.headers.get("Retry-After"), epoch_of_http_date(reply.headers.get("Date")) or time.time()
             ),
@@ -142,8 +143,8 @@ class BaseClient:
     def _unreadable(
         self, method: str, path: str, status: int, payload: bytes
     ) -> LostAnswerError | RefusedError:
-        """The error for a 2xx that is not the documented JSON: with errors of its own, a POST was refused."""
-        found, request_id = self._told_by(payload)
+        """The error for a 2xx that is not the documented JSON; a POST was refused if it contains errors."""
+        found, request_id = self._evidence(payload)
         said = problems_text(found, request_id)
         kind: type[LostAnswerError | RefusedError] = LostAnswerError
         what = f"and not with the documented JSON{f' ({said})' if said else ''}; it may or may not have "
@@ -160,10 +161,10 @@ class BaseClient:
         )
 
     def _expect_no_problems(self, method: str, path: str, answer: Envelope) -> None:
-        """Make sure that a 2xx answer has no errors.
+        """Check that a 2xx response contains no errors.
 
         Raises:
-            RefusedError: It has.
+            RefusedError: It does.
         """
         found = self._problems(answer.errors)
         if found:
@@ -178,17 +179,18 @@ class BaseClient:
                 request_id=request_id,
             )
 
-    def _told_by(self, payload: bytes) -> tuple[tuple[ApiProblem, ...], str | None]:
-        told = envelope_of(payload)
-        return self._problems(told.errors), self._clean(told.request_id)
+    def _evidence(self, payload: bytes) -> tuple[tuple[ApiProblem, ...], str | None]:
+        """The errors and the request id of a response that is not as expected."""
+        envelope = envelope_of(payload)
+        return self._problems(envelope.errors), self._clean(envelope.request_id)
 
     def _problems(self, errors: Any) -> tuple[ApiProblem, ...]:
-        """The entries of an `errors` list, fit for a log."""
+        """The entries of an `errors` list, safe to log."""
         return problems(errors, self._clean)
 
 
 def path_of(route: str, ids: tuple[object, ...]) -> str:
-    """The route with ids in place of its names, each as one segment of the path, whatever was configured."""
+    """The route with ids in place of its names. Each id is quoted, so that it stays one path segment."""
     for one in ids:
         segment = quote(str(one), safe="")
         if segment in {"", ".", ".."}:

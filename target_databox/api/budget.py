@@ -1,8 +1,11 @@
-"""The request budget: one pace for every request of a run, whatever its kind.
+"""The request budget: limits the rate of all requests of a run, of every kind.
 
-Databox counts every request of a key, 10 a second and 10,000 an hour (D), so loads, polls and listings draw
-from one budget. Requests are spaced evenly instead of sent in bursts: an even flow survives the jitter of a
-network and keeps any strict window of one second within the limit. Times are seconds of one monotonic clock.
+Databox counts every request of an API key, 10 per second and 10,000 per hour (D), so posting rows, polling
+and listing share one budget. Requests are spaced evenly rather than sent in bursts, so that network jitter
+does not push any one-second window over the limit. Times are seconds of one monotonic clock.
+
+After a 429 all requests pause and the pace is halved; it recovers with every other response. That is how
+several processes with one API key come to share its limit.
 """
 
 from __future__ import annotations
@@ -20,32 +23,33 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Spacing is this much wider than the limit asks for: room for the network's jitter in a server's strict
-# second.
+# Requests are spaced this much wider than the limit requires, to allow for network jitter.
 MARGIN = 1.03
 HOUR_SECONDS = 3600.0
-# Requests of the hour are remembered in steps of this size, so memory does not grow with the limit.
+# The past hour's requests are counted in steps of this size, so that memory does not grow with the limit.
 STEP_SECONDS = 1.0
-# A pause without a Retry-After grows from the first to the second, fully jittered above its half.
+# Without a Retry-After, a pause doubles from the shortest to the longest with each 429 in a row; its second
+# half is random.
 SHORTEST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
-# A 429 means somebody else spends of the same limit: go on with half, climb fast to below the pace that was
-# too fast, then by the same amount in a second whatever the pace, so that processes with one key end up with
-# equal shares. The pace never falls below this share of the limit.
+# A 429 means that another process uses the same API key. The pace is halved. It grows fast (FAST_GROWTH per
+# response) up to KNEE of the pace that was too fast, then by the same amount per second at any pace
+# (SLOW_GROWTH), so that all processes end up with equal shares. It never falls below SLOWEST_SHARE of the
+# limit.
 SLOWEST_SHARE = 1 / 64
 KNEE = 0.75
 FAST_GROWTH = 1.1
 SLOW_GROWTH = 0.0005
-# At most one warning in this time, however many pauses a crowded key brings.
+# At most one warning in this time, however many pauses there are.
 QUIET_SECONDS = 10.0
-# From here on two digits would need an exponent.
+# Above this, the format `.2g` would print an exponent.
 READABLE_PACE = 99.5
-# Refusals within this time of a lowered pace are echoes of requests that were already on their way.
+# A 429 this soon after the pace was lowered belongs to an earlier request and does not lower it again.
 ECHO_SECONDS = 1.0
 
 
 class Budget:
-    """Turns to send a request, thread-safe.
+    """Decides when the next request may be sent. Thread-safe.
 
     Args:
         per_second: Requests in any window of one second.
@@ -59,7 +63,7 @@ class Budget:
         self.per_second = per_second
         self._rand = rand
         self._lock = threading.Lock()
-        # A fractional limit keeps its meaning: 0.5 an hour is one in two hours.
+        # A limit below one stretches the window: 0.5 per hour is one request in two hours.
         self._hour_capacity = max(1, math.floor(per_hour))
         self._hour_seconds = HOUR_SECONDS / min(per_hour, 1.0)
         self._hour: deque[list[float]] = deque()
@@ -76,18 +80,18 @@ class Budget:
 
     @property
     def pace(self) -> float:
-        """Requests per second at present, at most the limit."""
+        """The current number of requests per second, at most the limit."""
         return self._pace
 
     def take(self, now: float, reserve: int = 0) -> float:
-        """Take one turn, if it may start now.
+        """Take one request from the budget, if it may be sent now.
 
         Args:
-            now: The present, in seconds.
-            reserve: Further requests that the hour must still be able to pay for.
+            now: The current time, in seconds.
+            reserve: Further requests that the hour's budget must still cover.
 
         Returns:
-            0 when the turn was taken, else the time from when to ask again.
+            0 if the request may be sent, else the time at which to ask again.
         """
         with self._lock:
             at = self._earliest(now, reserve)
@@ -99,10 +103,10 @@ class Budget:
             return 0.0
 
     def refused(self, now: float, retry_after_seconds: float | None) -> str | None:
-        """Pause everything and lower the pace, after a 429.
+        """Pause all requests and lower the pace, after a 429.
 
         Returns:
-            What to warn of, by whoever holds no lock; None where that was said a moment ago.
+            A warning for the caller to log once it holds no lock; None if one was returned a moment ago.
         """
         with self._lock:
             self.throttled += 1
@@ -120,7 +124,7 @@ class Budget:
             return self._warning(now, pause) if is_new else None
 
     def succeeded(self) -> None:
-        """Let the pace recover a little, after an answer that is not a 429."""
+        """Raise the pace a little, after a response that is not a 429."""
         with self._lock:
             self._pauses = 0
             if self._pace < KNEE * self._ceiling:
@@ -130,7 +134,7 @@ class Budget:
             self._pace = min(self.per_second, faster)
 
     def hour_left(self, now: float) -> int:
-        """Requests that the present hour can still pay for."""
+        """Requests that may still be sent within the current hour."""
         with self._lock:
             self._forget(now)
             return self._hour_capacity - self._hour_count
@@ -148,7 +152,7 @@ class Budget:
     def _earliest(self, now: float, reserve: int) -> float:
         at = max(self._next_at, self._paused_until)
         self._forget(now)
-        # A limit too small for the reserve may still be used up by what comes first.
+        # With a limit too small for the reserve, one request at a time may still be sent.
         room = self._hour_capacity - min(reserve, self._hour_capacity - 1)
         excess = self._hour_count - room + 1
         if excess > 0:
@@ -159,8 +163,8 @@ class Budget:
         return at
 
     def _count(self, now: float) -> None:
-        # [first, count, last]: a step leaves the hour when its newest request does, so it never counts too
-        # few.
+        # [first, count, last]: a step leaves the hour when its newest request does, so the count is never too
+        # low.
         if self._hour and now - self._hour[-1][0] < STEP_SECONDS:
             self._hour[-1][1] += 1
             self._hour[-1][2] = now
@@ -174,15 +178,15 @@ class Budget:
 
 
 class BlockingBudget:
-    """The same budget for whoever can wait for its turn.
+    """The budget for callers that can wait.
 
     Args:
-        budget: What everybody draws from.
+        budget: The run's budget.
         clock: Monotonic seconds.
         rest: Waits some seconds; may raise to end the wait.
 
     Attributes:
-        waited_seconds: Time spent waiting for turns so far.
+        waited_seconds: Total time spent waiting for the budget.
     """
 
     def __init__(
@@ -212,5 +216,5 @@ class BlockingBudget:
             logger.warning("%s", warning)
 
     def succeeded(self) -> None:
-        """Note an answer that is not a 429."""
+        """Note a response that is not a 429."""
         self._budget.succeeded()

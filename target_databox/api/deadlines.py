@@ -1,11 +1,11 @@
-"""One try of one request ends in time and reads so much at most, however slow the other side is.
+"""Bounds the duration of one try of a request, and the size of its response, however slow the server is.
 
-A timeout of a socket is the longest silence: it starts anew with every byte. So whatever is read or sent sets
-it first to what is left of the try's time: an answer's heads (`100 Continue` may precede it), its body, the
-lines around its chunks, its trailers, and what a proxy says before.
+A socket's timeout bounds only the silence between two bytes. So before every read and write the timeout is
+set to what is left of the try's time. This covers the heads (`100 Continue` may come before the real one),
+the body, the chunk lines, the trailers and a proxy's own response.
 
-Two things are left out: looking up a name, which nothing can interrupt, and a SOCKS proxy, whose connections
-are not ours; there only silences and the body are bounded.
+Two things are not covered: a name lookup, which can't be interrupted, and a SOCKS proxy, whose connections
+are not made here. With a SOCKS proxy only silences and the body are bounded.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 else:
     _Connection = object
 
-# Lists of data sources and datasets have no pages (D); at some 150 bytes a line this holds 200,000 of them.
+# Lists of data sources and datasets have no pages (D); at about 150 bytes a line this holds 200,000 lines.
 MAX_ANSWER_BYTES: Final = 32_000_000
-# A proxy and a server may send some interim answers each.
+# A proxy and a server may each send a few interim responses (1xx).
 MOST_HEADS: Final = 10
-# A timeout of 0 would mean not to wait at all.
+# A timeout of 0 would make the socket non-blocking.
 LEAST_SECONDS: Final = 0.001
 
 
 class ThisTry(threading.local):
-    """What happens on the wire during one try; a try never changes its thread.
+    """The state of one try, which stays in one thread.
 
     Attributes:
-        has_left: Whether the request is on its way.
-        deadline: When the try is over, in monotonic seconds; None is never.
-        read_bytes: What came from the other side, the lines around chunks and all heads included.
+        has_left: Whether any byte of the request may have been sent.
+        deadline: When the try ends, in monotonic seconds; None for never.
+        read_bytes: Bytes received so far, including all heads and chunk lines.
     """
 
     has_left = False
@@ -45,16 +45,16 @@ class ThisTry(threading.local):
     read_bytes = 0
 
     def begin(self, seconds: float | None) -> None:
-        """Begin a try that may take so long."""
+        """Begin a try; None sets no limit."""
         self.has_left = False
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.read_bytes = 0
 
     def left_seconds(self) -> float | None:
-        """What is left of its time.
+        """What is left of the try's time; None if it has no limit.
 
         Raises:
-            TimeoutError: Nothing is.
+            TimeoutError: The time is up.
         """
         if self.deadline is None:
             return None
@@ -68,11 +68,11 @@ this_try: Final = ThisTry()
 
 
 class _InTime(io.RawIOBase):
-    """Reads from a socket what comes within the try.
+    """Reads from a socket within the time of the try.
 
     Args:
         inner: The socket's own file.
-        sock: The socket, or what stands for one in a tunnel within TLS.
+        sock: The socket, or its substitute where TLS is tunnelled through TLS.
     """
 
     def __init__(self, inner: io.RawIOBase, sock: Any) -> None:
@@ -81,15 +81,15 @@ class _InTime(io.RawIOBase):
         self._sock = sock
 
     def readable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int | None:
-        """Read what there is, once something is there.
+        """Wait for data and read it.
 
         Raises:
-            TimeoutError: The try is over.
-            OSError: The answer is too large, or what the socket says.
+            TimeoutError: The try's time is up.
+            OSError: The response is too large, or the socket fails.
         """
         self._sock.settimeout(this_try.left_seconds())
         count: int | None = self._inner.readinto(buffer)
@@ -99,13 +99,13 @@ class _InTime(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the file, which releases the socket."""
         self._inner.close()
         super().close()
 
 
 class AnswerInTime(http.client.HTTPResponse):
-    """An answer whose every byte is read within the try."""
+    """A response whose every byte is read within the time of the try."""
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -116,39 +116,39 @@ class AnswerInTime(http.client.HTTPResponse):
         self._heads += 1
         if self._heads > MOST_HEADS:
             raise http.client.BadStatusLine("more interim answers than any server needs")
-        told: tuple[str, int, str] = super()._read_status()  # type: ignore[misc] # not in its types
-        return told
+        status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc] # not in its types
+        return status
 
 
 class InTime(_Connection):
-    """Makes a connection of urllib3 send and read within the try."""
+    """Makes a urllib3 connection send and read within the time of the try."""
 
     response_class = AnswerInTime
 
     def connect(self) -> None:
-        """Connect, and note that from here on the request is on its way."""
+        """Connect, and note that bytes of the request may be sent from now on."""
         super().connect()
         this_try.has_left = True
 
     def _new_conn(self) -> socket.socket:
-        # urllib3 gives each address of a host all the time that there is to connect.
+        # urllib3 allows the whole connect timeout for each address of a host, so divide it.
         seconds = self.timeout
         if seconds is not None:
             self.timeout = seconds / _count_of_addresses(self.host, self.port)
         limit = None if seconds is None else time.monotonic() + seconds
         sock: socket.socket = super()._new_conn()
         if limit is not None:
-            # What is left is for TLS.
+            # The rest of the time is for the TLS handshake.
             sock.settimeout(max(limit - time.monotonic(), LEAST_SECONDS))
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        """Send a request; over a kept connection it is on its way at once."""
+        """Send a request; over a kept connection its bytes may be sent at once."""
         this_try.has_left = self.sock is not None
         super().request(*args, **kwargs)
 
     def send(self, data: Any) -> None:
-        """Send, for as long as the try lasts: the body may take longer than a connection may."""
+        """Send within the time of the try: a body may take longer than the connect timeout."""
         if self.sock is None:
             self.connect()
         self.sock.settimeout(this_try.left_seconds())
@@ -159,4 +159,4 @@ def _count_of_addresses(host: str, port: int) -> int:
     try:
         return len({each[4] for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
     except OSError:
-        return 1  # urllib3 will say so
+        return 1  # urllib3 raises the error

@@ -1,4 +1,4 @@
-"""What a version of the API is, as one value, so that whoever uses one need not know which."""
+"""Describes a version of the API as one value, so that the code that uses it is the same for all versions."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class Dialect:
 
     Attributes:
         name: Its name, as in the paths of its routes.
-        row_frame: What stands before and behind the rows in the body of a request.
-        most_rows: Rows in one request.
-        most_bytes: Bytes in the body of one request, frame included.
-        most_columns: Columns of a dataset; None when no limit is known.
+        row_frame: The bytes before and after the rows in a request's body.
+        most_rows: Most rows in one request.
+        most_bytes: Most bytes in the body of one request, frame included.
+        most_columns: Most columns of a dataset; None if no limit is known.
         page_size: Lines on a full page of the list of ingestions.
-        ids_are_numbers: Whether the ids of datasets are whole numbers; else they are UUIDs.
-        resends_are_recognised: Whether a second copy of a request, with the same idempotency key, is known to
-            be one, and carried out once.
-        things_are_readable: Whether documented routes read one data source and one dataset, so that one
-            that they do not know is gone.
-        lists_all_datasets: Whether the list of datasets is that of the whole account, each with its data
-            source; else it is that of one data source.
+        ids_are_numbers: Whether dataset ids are whole numbers; otherwise they are UUIDs.
+        resends_are_recognised: Whether the API recognises a second copy of a request by its idempotency key,
+            and carries it out once.
+        things_are_readable: Whether documented routes read a single data source and a single dataset, so that
+            a 404 means that it is gone.
+        lists_all_datasets: Whether the list of datasets covers the whole account and names each one's data
+            source; otherwise it covers one data source.
     """
 
     name: str

@@ -1,20 +1,20 @@
-"""Every way in which a request to Databox can fail, told apart by what the caller may do next.
+"""Every way in which a request to Databox can fail, classified by what the caller may do next.
 
     DataboxError                evidence of one failed request
      |- TransientError          worth another try
      |   |- ThrottledError      429: nothing was stored
      |   |- UnreachableError    the request never left: nothing was stored
-     |   `- LostAnswerError     sent, but the answer is lost or unreadable: stored or not, nobody knows
+     |   `- LostAnswerError     sent, but the answer is lost or unreadable: it may or may not be stored
      `- RefusedError            a final answer: another try gives the same
     x
 
-    SetupError                  what was configured and what Databox holds don't fit; a setting helps
+    SetupError                  the settings don't fit what Databox holds; another setting helps
      |- AccountError
      |- DataSourceError
      `- DatasetError
          `- KeysDifferError
 
-`str(error)` is the whole sentence for the user: what failed, on which object, what the API said, what to do.
+`str(error)` is the complete message: what failed, on which object, what the API said, what to do.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 KEY_REFUSED_STATUSES: Final = frozenset({401, 403})
 MISSING_STATUS: Final = 404  # A: documented for no route
 THROTTLED_STATUS: Final = 429  # A: the status past the rate limit is not documented
-# A: after these the request may or may not have been carried out. Proxies have words of their own (520 to
-# 529 and more), so it is every 5xx but those that say that the request was not understood (501, 505).
+# A: after these the request may or may not have been carried out. Proxies use statuses of their own (520 to
+# 529 and more), so it is every 5xx except those that mean that the request was not understood (501, 505).
 LOST_ANSWER_STATUSES: Final = frozenset({408, 425, *range(500, 600)}) - {501, 505}
 WRONG_KEY_STATUS: Final = 401
-PROBLEMS_TOLD: Final = 10
+PROBLEMS_SHOWN: Final = 10
 FORBIDDEN_STATUS: Final = 403
-# O: the answer of v2 to an idempotency key that came with other input before.
+# O: how v2 answers an idempotency key that it has seen with another request.
 REUSED_KEY_STATUS: Final = 422
 REUSED_KEY_CODE: Final = "idempotency_key_reused"
 
@@ -47,14 +47,14 @@ class DataboxError(Exception):
     """A request to Databox failed.
 
     Attributes:
-        message: The whole sentence for the user.
-        happened: Its part without advice and full stop, for an error that knows better advice.
+        message: The complete message for the user.
+        happened: The message without advice and full stop, for an error that gives better advice.
         method: HTTP method, such as `POST`.
-        path: The request's path, such as `/v1/datasets/…/data`; never a query with values, never the host.
-        status: HTTP status, or None when no answer arrived.
-        problems: The `errors` of the answer; empty when there were none or the body was unreadable.
-        request_id: The API's name of the request, for Databox's support; or None.
-        retry_after_seconds: How long the API asked to wait (`Retry-After`), or None when it didn't say.
+        path: The request's path, such as `/v1/datasets/…/data`; without query and host.
+        status: HTTP status, or None if no answer arrived.
+        problems: The `errors` of the response; empty if there were none or the body was unreadable.
+        request_id: The API's id of the request, for Databox's support; or None.
+        retry_after_seconds: How long the API asked to wait (`Retry-After`), or None if it didn't.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ class TransientError(DataboxError):
 
 
 class ThrottledError(TransientError):
-    """The rate limit was passed (429, A): nothing was stored, every request on this key has to slow down."""
+    """The rate limit was exceeded (429, A): nothing was stored; all requests of this key must slow down."""
 
 
 class UnreachableError(TransientError):
-    """The request never left (name lookup, refused, connect timeout, TLS handshake): nothing was stored."""
+    """No byte was sent (name lookup, refused, connect timeout, TLS handshake): nothing was stored."""
 
 
 class LostAnswerError(TransientError):
@@ -115,38 +115,38 @@ class RefusedError(DataboxError):
 
     @property
     def may_blame_body(self) -> bool:
-        """Whether what was sent may be why; a redirect or a server that can't says nothing of it."""
+        """Whether the request's body may be the cause; with a redirect, a 501 or a 505 it is not."""
         return self.status is None or 200 <= self.status < 300 or 400 <= self.status < 500
 
 
 class KeyRefusedError(RefusedError):
-    """The API key is missing, wrong or not allowed to do this (401 D, 403 3): nothing else can succeed."""
+    """The API key is missing, wrong or lacks permission (401 D, 403 3): no other request can succeed."""
 
 
 class MissingError(RefusedError):
-    """What the path names does not exist, or is not visible to this key (404, A)."""
+    """What the path names does not exist, or is not visible to this API key (404, A)."""
 
     @property
     def may_blame_body(self) -> bool:
-        """Never: the path is why."""
+        """Never: the path is the cause."""
         return False
 
 
 class IdempotencyError(RefusedError):
-    """The idempotency key of a request is another request's (422, O)."""
+    """The request's idempotency key was already used for another request (422, O)."""
 
     @property
     def may_blame_body(self) -> bool:
-        """Never: what was sent is not looked at."""
+        """Never: the API does not look at the body."""
         return False
 
 
 class SetupError(Exception):
-    """Configuration and Databox don't fit; the message names the setting that helps."""
+    """The settings don't fit what Databox holds; the message names the setting to change."""
 
 
 class AccountError(SetupError):
-    """The account is unknown, or there are several and none is configured."""
+    """The account is unknown, or there are several and `account_id` is not set."""
 
 
 class DataSourceError(SetupError):
@@ -163,8 +163,8 @@ class KeysDifferError(DatasetError):
     Attributes:
         stream: The Singer stream.
         dataset_id: Its dataset.
-        wanted: Keys that the stream would have.
-        found: Keys that the dataset has.
+        wanted: The stream's primary keys.
+        found: The dataset's primary keys.
     """
 
     def __init__(
@@ -178,25 +178,25 @@ class KeysDifferError(DatasetError):
 
 
 def is_reused_key(status: int, problems: Iterable[ApiProblem]) -> bool:
-    """Whether an answer says that an idempotency key is another request's (v2, O)."""
+    """Whether a response says that the idempotency key was used for another request (v2, O)."""
     return status == REUSED_KEY_STATUS and any(each.code == REUSED_KEY_CODE for each in problems)
 
 
 def problems_text(problems: Iterable[ApiProblem], request_id: str | None) -> str:
-    """What the API said, as one clause such as `invalid_input: Bad title, field title, request id 12`.
+    """The API's errors as one clause, such as `invalid_input: Bad title, field title, request id 12`.
 
     Returns:
-        The clause without a full stop, of at most ten problems; empty when the API said nothing.
+        The clause without a full stop, with at most ten problems; empty if there is nothing to show.
     """
-    problems, told = tuple(problems), []
-    for problem in problems[:PROBLEMS_TOLD]:
+    problems, shown = tuple(problems), []
+    for problem in problems[:PROBLEMS_SHOWN]:
         message = (problem.message or "").rstrip(".")
         words = ": ".join(part for part in (problem.code, message) if part) or problem.type or "no reason"
-        told.append(f"{words}, field {problem.field}" if problem.field else words)
-    if len(problems) > PROBLEMS_TOLD:
+        shown.append(f"{words}, field {problem.field}" if problem.field else words)
+    if len(problems) > PROBLEMS_SHOWN:
         least = "at least " if len(problems) >= MOST_PROBLEMS else ""
-        told.append(f"and {least}{len(problems) - PROBLEMS_TOLD} more")
-    clauses = ["; ".join(told)] if told else []
+        shown.append(f"and {least}{len(problems) - PROBLEMS_SHOWN} more")
+    clauses = ["; ".join(shown)] if shown else []
     if request_id:
         clauses.append(f"request id {request_id}")
     return ", ".join(clauses)
@@ -214,21 +214,21 @@ def error_of_answer(
     lost_statuses: frozenset[int] = LOST_ANSWER_STATUSES,
     role_needed: str | None = None,
 ) -> DataboxError:
-    """The error for an answer whose status is not 2xx.
+    """The error for a response whose status is not 2xx.
 
     Args:
         method: HTTP method of the request.
         path: Path of the request.
-        status: HTTP status of the answer.
-        problems: The answer's `errors`.
-        request_id: The answer's `requestId`.
-        retry_after_seconds: From the answer's `Retry-After`.
-        location: The host that a redirect points to, shown and never followed.
-        lost_statuses: Those after which the request may or may not have been carried out.
-        role_needed: Who may do this, as a clause; None when that is not known.
+        status: HTTP status of the response.
+        problems: The response's `errors`.
+        request_id: The response's `requestId`.
+        retry_after_seconds: From the response's `Retry-After`.
+        location: The host that a redirect points to; shown, never followed.
+        lost_statuses: Statuses after which the request may or may not have been carried out.
+        role_needed: Who may make this request, as a clause; None if unknown.
 
     Returns:
-        An instance of the class that says what the caller may do next; never raised here.
+        The error, of the class that fits what the caller may do next; it is not raised here.
     """
     said = problems_text(problems, request_id)
     happened = f"{method} {path} was answered with status {status}" + (f" ({said})" if said else "")
@@ -254,7 +254,7 @@ def error_of_answer(
         kind = IdempotencyError
         advice = (
             "the API takes the request for a copy of another one. Nothing was stored; run again, and report "
-            "it to the makers of target-databox."
+            "it to the maintainers of target-databox."
         )
     elif status in KEY_REFUSED_STATUSES:
         kind = KeyRefusedError
@@ -267,7 +267,7 @@ def error_of_answer(
         advice = "it does not exist, or the API key can't see it. Check the configured ids and api_url."
     elif 300 <= status < 400:
         where = f" to {location}" if location else ""
-        advice = f"redirects{where} are not followed, for the sake of the API key. Check the setting api_url."
+        advice = f"redirects{where} are not followed, to protect the API key. Check the setting api_url."
     return kind(
         f"{happened}: {advice}",
         method=method,

@@ -1,4 +1,4 @@
-"""What one try of one request looked like, for metrics and DEBUG logs: never its rows, never the key."""
+"""Describes one try of a request for metrics and DEBUG logs, without rows and without the API key."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Exchange:
         method: HTTP method.
         route: The path with names in place of ids, such as `/v1/datasets/{datasetId}/data`.
         path: The path as it was sent, without its query.
-        status: HTTP status, or None when no answer arrived.
-        seconds: From before connecting until the last byte of the answer.
+        status: HTTP status, or None if no answer arrived.
+        seconds: Time from before connecting to the last byte of the response.
     """
 
     method: str
@@ -33,13 +33,13 @@ class Exchange:
 
 
 def curl(method: str, url: str, headers: Mapping[str, str], *, has_body: bool) -> str:
-    """A request as a `curl` command that a user can try, the key masked.
+    """A request as a `curl` command that a user can try, with the API key masked.
 
     Args:
         method: HTTP method.
         url: The whole address.
-        headers: The request's headers; the values of those that carry secrets are masked.
-        has_body: Whether a body is sent; it is read from standard input and never shown.
+        headers: The request's headers; values of secret ones are masked.
+        has_body: Whether a body is sent; the command reads it from standard input.
 
     Returns:
         One line of shell, every argument quoted.

@@ -1,4 +1,4 @@
-"""What every version of the API has in common: its address, and the budget of a key.
+"""What all versions of the API share: the address, and the rate limit of an API key.
 
 Grades: D documented by Databox, O the official Databox client does so, A assumed.
 """

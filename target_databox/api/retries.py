@@ -1,4 +1,4 @@
-"""What is worth another try, and how long to wait before it: sums first, the thin edge that waits last."""
+"""Decides whether a request is tried again and how long to wait first. Pure, except `call_with_retries`."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ T = TypeVar("T")
 
 BASE_SECONDS: Final = 1.0
 CAP_SECONDS: Final = 60.0
-# Nothing waits longer than the longest window in which the API counts requests (an hour, D).
+# The longest window in which the API counts requests is an hour (D), so no wait needs to be longer.
 LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
-# Several processes that were told the same Retry-After must not come back in the same instant.
+# Spreads processes that received the same Retry-After.
 RETRY_AFTER_JITTER: Final = 0.1
 SHORTEST_JITTER_SECONDS: Final = 0.1
 LONGEST_JITTER_SECONDS: Final = 5.0
-# Less than this is no time left, however two clocks add it up.
+# Less than this counts as no time left; sums of times have rounding errors.
 SHORTEST_SECONDS: Final = 0.001
 
-# 1, 2, 4 … seconds; backoff's generator starts with a value that primes it.
+# 1, 2, 4 … seconds. The first value of backoff's generator only primes it, so skip it.
 CEILINGS_SECONDS: Final = tuple(
     itertools.islice(backoff.expo(base=2, factor=BASE_SECONDS, max_value=CAP_SECONDS), 1, 9)
 )
@@ -49,10 +49,10 @@ def retry_after_seconds(header_value: str | None, now_epoch: float) -> float | N
 
     Args:
         header_value: Seconds, or an HTTP date; None when there is no such header.
-        now_epoch: The present by the server's clock, for dates.
+        now_epoch: The current time by the server's clock, for dates.
 
     Returns:
-        Seconds from 0 to an hour, or None when the header says nothing that can be read.
+        Seconds from 0 to an hour, or None if the header is missing or unreadable.
     """
     text = (header_value or "").strip()
     if _DELTA_SECONDS.fullmatch(text):
@@ -62,7 +62,7 @@ def retry_after_seconds(header_value: str | None, now_epoch: float) -> float | N
 
 
 def epoch_of_http_date(text: str | None) -> float | None:
-    """Epoch seconds of an HTTP date, such as the `Date` header; None when it can't be read."""
+    """Epoch seconds of an HTTP date, such as the `Date` header; None if it can't be read."""
     if not text:
         return None
     try:
@@ -75,7 +75,7 @@ def epoch_of_http_date(text: str | None) -> float | None:
 def wait_seconds(
     tries: int, retry_after_seconds: float | None, rand: Callable[[], float] = random.random
 ) -> float:
-    """How long to wait before the next try: full jitter, or what the API asked for and a little more.
+    """How long to wait before the next try: full jitter, or slightly more than the API asked for.
 
     Args:
         tries: Tries that have failed so far, from 1.
@@ -98,9 +98,9 @@ class Decision:
     """Whether a request that failed is tried again.
 
     Attributes:
-        again: True for another try.
-        wait_seconds: How long to wait before it.
-        reason: Why there is no other try, as a clause without a full stop; empty where there is one.
+        again: Whether to try again.
+        wait_seconds: How long to wait first.
+        reason: Why there is no other try, as a clause without a full stop; empty if there is one.
     """
 
     again: bool
@@ -110,14 +110,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class RetryRule:
-    """When a request whose failures are transient is tried again: one rule for setup and delivery.
+    """When a request that failed transiently is tried again: one rule for setup and delivery.
 
-    1. The time runs from a request's first failure. Its failed tries and the waits between them count; tries
-       that end with 429 and waits for the budget don't.
-    2. A wait that the API asks for and that would end after that time is not begun.
-    3. A wait that nobody asks for is cut to what is left, so that the last try is made when the time is up.
+    1. `retry_seconds` starts with a request's first failure. Failed tries and the waits between them count;
+       tries that end with 429 and waits for the budget don't.
+    2. If the API asks for a wait that would end after that time, there is no other try.
+    3. Any other wait is cut to the time left, so that the last try is made when the time is up.
 
-    A 429 never comes here: the budget waits for it, and it counts towards nothing.
+    The rule is never asked about a 429: the budget handles those, and they count towards no timeout.
 
     Attributes:
         retry_seconds: The setting of that name; 0 means one try.
@@ -128,12 +128,12 @@ class RetryRule:
     wait: Callable[[int, float | None], float] = wait_seconds
 
     def after(self, error: TransientError, failures: int, failing_seconds: float) -> Decision:
-        """What follows a failed try.
+        """Decide what follows a failed try.
 
         Args:
             error: How it failed.
             failures: Failed tries so far, this one included.
-            failing_seconds: How long the request has been failing, see above.
+            failing_seconds: How long the request has been failing; see rule 1.
         """
         asked = error.retry_after_seconds
         wait = self.wait(failures, asked)
@@ -154,7 +154,7 @@ class RetryRule:
         return Decision(again=True, wait_seconds=min(wait, left))
 
 
-def patiently(
+def call_with_retries(
     call: Callable[[], T],
     *,
     budget: BlockingBudget,
@@ -163,17 +163,17 @@ def patiently(
     rest: Callable[[float], object] = time.sleep,
     rand: Callable[[], float] = random.random,
 ) -> T:
-    """Make one request, and make it again while its failures are transient; see `RetryRule`.
+    """Make one request, and try again while its failures are transient; see `RetryRule`.
 
-    The loop is written out, since `backoff.on_exception` sleeps where no signal could wake it, and counts
-    waits for the budget.
+    `backoff.on_exception` is not used: a signal could not interrupt its sleep, and it would count waits for
+    the budget as failing time.
 
     Args:
         call: One try of the request.
-        budget: Gives every try its turn; a 429 is its to wait for.
-        retry_seconds: How long the request may go on failing.
+        budget: Delays every try until the budget allows it, also after a 429.
+        retry_seconds: How long the request may keep failing.
         now: Monotonic clock, in seconds.
-        rest: Waits some seconds; may raise to end the call, as a signal does.
+        rest: Waits some seconds; may raise to end the call, as on a signal.
         rand: Uniform random number in [0, 1).
 
     Returns:
@@ -193,7 +193,7 @@ def patiently(
             budget.refused(error.retry_after_seconds)
         except TransientError as error:
             if failures:
-                # Making a request may have meant to make others first, which had to wait for their turn.
+                # The call may have made other requests first, which waited for the budget themselves.
                 failing_seconds += now() - started - (budget.waited_seconds - waited)
             failures += 1
             decision = rule.after(error, failures, failing_seconds)

@@ -1,6 +1,7 @@
-"""One thread's way to the API: it never retries by itself, and knows whether a failed request had left.
+"""HTTP sessions, one per thread, that never retry and report whether a failed request had been sent.
 
-The environment (proxies, certificates) is asked once, not at every request, which costs a quarter of its CPU.
+Proxies and certificates are read from the environment once: doing so at every request costs a quarter of its
+CPU time.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class NeverLeftError(requests.ConnectionError):
     """No byte of the request was sent: nothing can have been stored."""
 
 
-# urllib3's exceptions don't tell a TLS handshake that timed out from an answer that never came, so a
-# connection notes it: once `connect` has returned the request is on its way; a kept one is connected already.
+# urllib3 raises the same exception for a TLS handshake that timed out and for an answer that never came. So
+# these connections note in `this_try` when they are connected: from then on bytes may have been sent.
 class _Connection(InTime, HTTPConnection):
     pass
 
@@ -51,31 +52,31 @@ _POOLS: Final = {"http": _Pool, "https": _TlsPool}
 
 
 class ApiAdapter(HTTPAdapter):
-    """Sends a request once over a kept connection, and says so when it never left."""
+    """Sends a request once over a kept connection; `NeverLeftError` if no byte of it was sent."""
 
     def __init__(self) -> None:
-        # Zero retries, and one connection: a session belongs to one thread.
+        # One connection is enough: a session belongs to one thread.
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make direct connections end in time, and note whether a request has left."""
+        """Use our connection classes for direct connections."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
-        """Make connections through an HTTP proxy do so too."""
+        """Use our connection classes for connections through an HTTP proxy."""
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
         if proxy.lower().startswith("socks"):
-            # Its connections are not ours and note nothing, so the worst is supposed.
+            # SOCKS connections have classes of their own and note nothing, so assume that bytes were sent.
             this_try.has_left = True
         else:
             manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def close(self) -> None:
-        """Close every connection now; urllib3 alone would leave that to the garbage collector."""
+        """Close every connection now; urllib3 would leave that to the garbage collector."""
         for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in tuple(manager.pools.keys()):  # the container refuses to be iterated over
+            for key in tuple(manager.pools.keys()):  # the container itself is not iterable
                 manager.pools[key].close()
         super().close()
 
@@ -91,17 +92,17 @@ class ApiAdapter(HTTPAdapter):
         """Send a request once.
 
         Args:
-            request: The request, whole.
-            stream: Whether the answer's body is left unread.
-            timeout: Longest wait for a connection, and for the other side's next word, in seconds.
+            request: The complete request.
+            stream: Whether the response's body is left unread.
+            timeout: Longest waits for a connection and between two bytes, in seconds.
             verify: True, or the path of the certificates to trust.
             cert: Not used by Databox.
             proxies: Proxies by scheme.
 
         Raises:
             NeverLeftError: No byte of the request was sent.
-            requests.RequestException: Anything else that `requests` reports.
-            urllib3.exceptions.HTTPError: Likewise, in urllib3's own words.
+            requests.RequestException: Any other failure that `requests` reports.
+            urllib3.exceptions.HTTPError: Any other failure that `requests` does not wrap.
         """
         try:
             return super().send(
@@ -120,11 +121,11 @@ class ApiAdapter(HTTPAdapter):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the environment says about the way to one address, looked up once.
+    """The environment's settings for one address, looked up once.
 
     Attributes:
-        proxies: Proxies by scheme; may hold passwords, so it is never shown.
-        verify: True for the usual certificates, else the path of a file or directory of them.
+        proxies: Proxies by scheme; they may hold passwords and are never shown.
+        verify: True for the default certificates, else the path of a file or directory of certificates.
     """
 
     proxies: Mapping[str, str] = field(repr=False)
@@ -132,9 +133,9 @@ class Surroundings:
 
 
 def surroundings(api_url: str) -> Surroundings:
-    """Proxies (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) and certificates (`REQUESTS_CA_BUNDLE`) to be used.
+    """The proxies (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) and certificates (`REQUESTS_CA_BUNDLE`) to use.
 
-    This machine is never reached through a proxy: plain http would show it the key.
+    This machine is never reached through a proxy: with plain http the proxy would see the API key.
 
     Raises:
         ValueError: A proxy is not an address, or the certificates don't exist.
@@ -153,7 +154,7 @@ def surroundings(api_url: str) -> Surroundings:
     except LocationParseError:
         is_address = False
     if not is_address:
-        # Outside of the handler: the parser's own error repeats the proxy, which may hold a password.
+        # Raised outside the handler: the parser's error contains the proxy, which may hold a password.
         raise ValueError(
             "HTTPS_PROXY or ALL_PROXY is not an address such as http://proxy:3128. Correct or unset it."
         )
@@ -161,9 +162,9 @@ def surroundings(api_url: str) -> Surroundings:
 
 
 def open_session() -> requests.Session:
-    """A session for one thread, which asks the environment nothing."""
+    """A session for one thread, which reads nothing from the environment."""
     session = requests.Session()
-    session.trust_env = False  # neither proxies nor .netrc: the latter would add an Authorization header
+    session.trust_env = False  # no proxies and no .netrc, which would add an Authorization header
     for scheme in ("https://", "http://"):
         session.mount(scheme, ApiAdapter())
     return session

@@ -1,4 +1,4 @@
-"""One try of one request: bytes out, bytes in, and the difference between never sent and answer lost."""
+"""Makes one try of a request, and distinguishes a request that was never sent from a lost answer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CHUNK_BYTES: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer as it came: any status, any body."""
+    """A response of any status, with its raw body."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,19 +41,20 @@ class Reply:
 
 
 class Transport:
-    """Sends requests with the key, one session a thread.
+    """Sends requests with the API key, with one session per thread.
 
     Args:
         api_url: Address of the API.
-        api_key: The key.
-        request_timeout_seconds: Longest time for one try of one request as a whole.
+        api_key: The API key.
+        request_timeout_seconds: Longest duration of one try, from connecting to the end of the response.
         on_exchange: Called after every try, in the thread that made it.
-        user_agent: Who we say we are.
-        connect_timeout_seconds: Longest wait for a connection; less when a request has less.
-        new_session: Makes the session of a thread; its adapters carry the requests.
+        user_agent: The `User-Agent` header.
+        connect_timeout_seconds: Longest wait for a connection, at most `request_timeout_seconds`.
+        new_session: Makes the session of a thread; its adapters send the requests.
 
     Raises:
-        ValueError: The address, the key or the environment's proxy can't be used; the message repeats none.
+        ValueError: The address, the API key or the environment's proxy can't be used. The message contains
+            none of them.
     """
 
     def __init__(
@@ -95,16 +96,16 @@ class Transport:
             session.close()
 
     def clean(self, text: object) -> str | None:
-        """What the API said, fit for a log: one line, at most 300 characters, the key masked; or None."""
+        """Text from the API, safe to log: one line, at most 300 characters, the API key masked; or None."""
         if text is None or text == "":
             return None
         try:
-            said = str(text)
-        except RecursionError:  # lists in lists in lists
+            raw = str(text)
+        except RecursionError:  # deeply nested JSON
             return None
-        # Of a text without end the beginning is enough.
-        said = said.replace(self._key, MASK)[:_LOOKED_AT_CHARACTERS]
-        line = " ".join("".join(c if c.isprintable() else " " for c in said).split())
+        # Only the beginning of a very long text is processed.
+        raw = raw.replace(self._key, MASK)[:_LOOKED_AT_CHARACTERS]
+        line = " ".join("".join(c if c.isprintable() else " " for c in raw).split())
         line = line.replace(self._key, MASK)
         return line if len(line) <= MAX_TEXT_CHARACTERS else line[: MAX_TEXT_CHARACTERS - 1] + "…"
 
@@ -125,18 +126,18 @@ class Transport:
             path: Path, for errors.
             target: Path with its query.
             body: JSON, or None.
-            headers: Headers beside those of every request.
+            headers: Headers in addition to those of every request.
 
         Returns:
-            The answer, whatever its status.
+            The response, whatever its status.
 
         Raises:
             UnreachableError: No byte was sent.
-            LostAnswerError: The answer was not received whole.
+            LostAnswerError: The response was not received whole.
         """
         session = self._session()
         request = requests.PreparedRequest()
-        # Built by hand: `prepare` parses the address twice, reads .netrc and costs more than sending.
+        # Built by hand: `prepare` parses the address twice, reads .netrc and takes longer than sending.
         request.method, request.url, request.body = method, f"{self.api_url}{target}", body
         request.headers = CaseInsensitiveDict({**self._headers, **(headers or {})})
         if body is not None:
@@ -149,7 +150,7 @@ class Transport:
         started = time.perf_counter()
         this_try.begin(self._timeout_seconds)
         try:
-            # Straight to the adapter: no redirect is looked at, no cookie kept.
+            # The adapter is called directly, so redirects are not followed and cookies not kept.
             response = session.get_adapter(request.url).send(
                 request,
                 stream=True,
@@ -165,9 +166,9 @@ class Transport:
                     return Reply(status, response.headers, b"")
                 while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
                     payload += chunk
-                    this_try.left_seconds()  # much may have been read ahead
+                    this_try.left_seconds()  # buffered chunks arrive without checking the time
             except BaseException:
-                response.raw.close()  # a connection with half an answer in it can't be used again
+                response.raw.close()  # the rest of this response would be read as the next one
                 raise
             return Reply(status, response.headers, bytes(payload))
         except (NeverLeftError, requests.ConnectTimeout) as exc:
@@ -202,15 +203,15 @@ class Transport:
                 self._on_exchange(Exchange(method, route, path, status, seconds))
 
     def _is_readable(self, response: requests.Response) -> bool:
-        """Whether a body is what it seems to be; that of a failure matters less than its status.
+        """Whether the body can be read; without it, the status of a failed response is enough.
 
         Raises:
-            requests.ConnectionError: It isn't, and the status alone is no answer.
+            requests.ConnectionError: It can't be, and the status alone is not enough.
         """
         if response.status_code < FIRST_FINAL_STATUS:
-            # The real answer comes behind it, and would be taken for the next request's.
+            # The real response follows, and would be read as the next request's.
             raise requests.ConnectionError(f"only status {response.status_code} came, which is no answer")
-        # None was asked for, and a small encoded body can hold gigabytes.
+        # No encoding was requested, and a small encoded body may decode to gigabytes.
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
         if encoding in ("", "identity"):
             return True
@@ -227,15 +228,15 @@ class Transport:
         return session
 
     def _reason(self, error: BaseException) -> str:
-        """The innermost cause in a few words, without the address that `requests` repeats around it."""
+        """The innermost cause in a few words, without the address that `requests` adds."""
         innermost, seen = error, {id(error)}
         while (deeper := _cause_of(innermost)) is not None and id(deeper) not in seen:
             innermost = deeper
             seen.add(id(deeper))
         if isinstance(innermost, TimeoutError) or "timed out" in str(innermost):
             return f"no answer within {self._timeout_seconds:g} seconds"
-        told = getattr(innermost, "verify_message", None) or getattr(innermost, "strerror", None)
-        return self.clean(told or str(innermost)) or type(innermost).__name__
+        reason = getattr(innermost, "verify_message", None) or getattr(innermost, "strerror", None)
+        return self.clean(reason or str(innermost)) or type(innermost).__name__
 
 
 def _cause_of(error: BaseException) -> BaseException | None:

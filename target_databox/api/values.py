@@ -1,4 +1,4 @@
-"""What the Databox API answers, as values that every room may hold without knowing HTTP."""
+"""Responses of the Databox API as values, which the rest of the project uses without knowing HTTP."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-# Of one answer: twice as many as a request has rows, whatever the version.
+# Of one response: twice the most rows of a request of any version.
 MOST_PROBLEMS: Final = 1_000
 
 
 class IngestionStatus(enum.Enum):
     """What an ingestion's status word means.
 
-    On the detail of an ingestion `DONE` is only the status of the request (D): processing is over when the
-    metrics are there as well. On a line of the list it is the status of the ingestion itself (D).
-    `UNKNOWN` is any other word, or none: only the counts can say that processing is over.
+    In the detail of an ingestion, `DONE` is only the status of the request (D): processing is over once the
+    metrics are present as well. On a line of the list it is the status of the ingestion itself (D).
+    `UNKNOWN` is any other word, or none: only the counts then show that processing is over.
     """
 
     PENDING = "pending"
@@ -36,14 +36,14 @@ class IngestionStatus(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ApiProblem:
-    """One entry of an answer's `errors` (D), cut to a readable length; the API key is masked.
+    """One entry of a response's `errors` (D), cut to a readable length, with the API key masked.
 
     Attributes:
-        code: Machine-readable word; `invalid_input` is the only documented one, so nothing depends on it.
+        code: Machine-readable word; only `invalid_input` is documented, so nothing depends on it.
         message: Text for people, at most 300 characters.
-        field: The request field that is to blame, if any.
+        field: The request field at fault, if any.
         type: Category, such as `validation` or `permission`.
-        record: The rejected row that it is about, as decoded JSON; None where the API names none.
+        record: The rejected row, as decoded JSON; None if the entry names none.
     """
 
     code: str | None
@@ -55,7 +55,7 @@ class ApiProblem:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that the key can see (D)."""
+    """An account that the API key can see (D)."""
 
     id: int
     name: str
@@ -64,11 +64,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """A data source: the container of datasets (D). `created` is ISO 8601 text as it came.
+    """A data source: the container of datasets (D). `created` is unparsed ISO 8601 text.
 
     Attributes:
-        ingestion_supported: Whether it takes rows (D); False only where the API says so, as it does of those
-            that Databox fills itself; None where that is not certain.
+        ingestion_supported: Whether it takes rows (D). False only if the API says so, as for data sources
+            that Databox fills itself; None if uncertain.
     """
 
     id: int
@@ -80,10 +80,10 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset as a list shows it (fields O). `created` is ISO 8601 text as it came.
+    """A dataset as a list shows it (fields O). `created` is unparsed ISO 8601 text.
 
     Attributes:
-        data_source_id: Its data source; None where the list is of one data source only.
+        data_source_id: Its data source; None if the list covers one data source only.
     """
 
     id: str
@@ -94,13 +94,13 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class DatasetDetail:
-    """What the API tells of one dataset (O): v1 on an undocumented route.
+    """The detail of one dataset (O); v1 has it on an undocumented route.
 
     Attributes:
         id: The dataset's id.
-        primary_keys: Its keys, empty when it has none: an empty list, or null, as in the request that creates
-            a dataset (D). None when the API doesn't tell: the field is missing, or is anything else.
-        column_types: Types by column, as far as the API tells them.
+        primary_keys: Its primary keys. Empty if it has none: the API returns an empty list, or null, as in
+            the request that creates a dataset (D). None if unknown: the field is missing or anything else.
+        column_types: Types by column name, as far as they are known.
     """
 
     id: str
@@ -110,12 +110,12 @@ class DatasetDetail:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A POST of rows that the API accepted (D): it will be processed later.
+    """A POST of rows that the API accepted (D) and will process later.
 
     Attributes:
-        ingestion_id: Where the outcome can be read.
-        errors: Usually empty; the ingestion's own counts decide what was stored.
-        request_id: The API's name of the request.
+        ingestion_id: The ingestion whose detail shows the outcome.
+        errors: Usually empty; what was stored follows from the ingestion's counts.
+        request_id: The API's id of the request.
     """
 
     ingestion_id: str
@@ -130,16 +130,16 @@ class Ingestion:
     Attributes:
         id: The ingestion's id.
         status: On this route the status of the *request* (D): `DONE` alone proves nothing.
-        timestamp: Epoch seconds, or None when it is missing or unreadable.
-        received: Rows that arrived; None while the metrics are missing, as for the other counts.
+        timestamp: Epoch seconds, or None if missing or unreadable.
+        received: Rows that arrived. This and the other counts are None while the metrics are missing.
         appended: Rows stored under a new key or without one.
-        overwritten: Rows that replaced the row of their key.
+        overwritten: Rows that replaced the row with their key.
         rejected: Rows that were not stored.
-        errors: What the API says is wrong with it (O).
-        request_id: The API's name of the request that read it.
-        word: The status as it came, for messages: printable and short; None when there was none.
-        dataset_rows: Rows that the dataset held when it was processed (D).
-        dataset_columns: Its columns then (D).
+        errors: The ingestion's errors (O).
+        request_id: The API's id of the request that read it.
+        word: The original status word for messages, printable and short; None if there was none.
+        dataset_rows: Rows that the dataset held when the ingestion was processed (D).
+        dataset_columns: Columns that it had then (D).
     """
 
     id: str
@@ -162,9 +162,9 @@ class IngestionEntry:
 
     Attributes:
         id: The ingestion's id.
-        timestamp: Epoch seconds, or None when it is missing or unreadable.
-        status: That of the ingestion itself (D).
-        word: The status as it came, for messages: printable and short; None when there was none.
+        timestamp: Epoch seconds, or None if missing or unreadable.
+        status: The status of the ingestion itself (D).
+        word: The original status word for messages, printable and short; None if there was none.
     """
 
     id: str
@@ -175,13 +175,13 @@ class IngestionEntry:
 
 @dataclass(frozen=True, slots=True)
 class IngestionsPage:
-    """One page of a dataset's list of ingestions, in the API's order, which is unknown.
+    """One page of a dataset's list of ingestions, in the API's order, which is not documented.
 
     Attributes:
         entries: The lines; empty past the last page.
         page: The page's number, counted from 1 (O).
         page_size: How many lines a full page has.
-        total_items: How many ingestions the dataset has, or None when the API doesn't tell.
+        total_items: How many ingestions the dataset has, or None if unknown.
     """
 
     entries: tuple[IngestionEntry, ...]
@@ -195,8 +195,8 @@ class Page(Generic[T]):
     """A page of a list of accounts, data sources or datasets.
 
     Attributes:
-        items: What is on it, in the API's order.
-        total_items: How many the whole list has; None when the API doesn't tell.
+        items: The page's items, in the API's order.
+        total_items: How many items the whole list has; None if unknown.
     """
 
     items: tuple[T, ...]
@@ -245,11 +245,11 @@ class ColumnLike(Protocol):
 
     @property
     def data_type(self) -> str | None:
-        """`string`, `number` or `datetime` (O); None when its type is not declared."""
+        """`string`, `number` or `datetime` (O); None if its type is not to be declared."""
 
 
 def epoch_of(timestamp: object) -> float | None:
-    """Epoch seconds of a time such as `2025-10-01T12:00:00.000000Z` (D); None when it can't be read."""
+    """Epoch seconds of a time such as `2025-10-01T12:00:00.000000Z` (D); None if it can't be read."""
     if not isinstance(timestamp, str):
         return None
     try:

@@ -59,7 +59,7 @@ class Client(Protocol):
 
 
 class WithRetries(Protocol):
-    """Makes a request in its turn, and again while its failures are transient; see `retries.patiently`."""
+    """Makes a request within the budget and retries transient failures; see `retries.call_with_retries`."""
 
     def __call__(self, call: Callable[[], T], /) -> T:
         """Return what `call` returned."""

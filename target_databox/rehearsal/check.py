@@ -19,7 +19,7 @@ from target_databox.api.errors import (
     SetupError,
     TransientError,
 )
-from target_databox.api.retries import patiently
+from target_databox.api.retries import call_with_retries
 from target_databox.destination.known_keys import check_existence
 from target_databox.destination.sources import Sources
 from target_databox.outputs.printable import keep_secret
@@ -306,7 +306,7 @@ class Check:
 
     def _with_retries(self, call: Callable[[], T]) -> T:
         seconds = min(MOST_RETRY_SECONDS, self._settings.retry_seconds)
-        return patiently(call, budget=self._blocking_budget, retry_seconds=seconds)
+        return call_with_retries(call, budget=self._blocking_budget, retry_seconds=seconds)
 
     def _note(self, what: str, found: str) -> None:
         self._findings.append(Finding(what, Outcome.OK, found))

@@ -1,1 +1,1 @@
-"""The Databox API v1: its routes, its JSON and its numbers."""
+"""The Databox API v1: its routes, its JSON and its limits."""

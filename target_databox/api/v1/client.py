@@ -1,4 +1,4 @@
-"""Databox's API v1 as Python: one method a route, one try a call; pace and retries live elsewhere."""
+"""The client of API v1: one method per route, one try per call, no rate limiting and no retries."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 
 class DataboxClient(BaseClient):
-    """API v1: answers once; the account is a part of paths and bodies, and idempotency keys are not known."""
+    """API v1. It names the account in paths and bodies, and does not know idempotency keys."""
 
     def validate_key(self) -> None:
-        """Ask whether the key is valid: `KeyRefusedError` when it isn't (D)."""
+        """Check the API key; `KeyRefusedError` if it is not valid (D)."""
         route = "/v1/auth/validate-key"
         self._expect_no_problems("GET", route, self._ask("GET", route, ENVELOPE))
 
     def role(self) -> str | None:
-        """The role of the key's user; v1 does not tell it."""
+        """The role of the API key's user; None, since v1 has no route for it."""
         return None
 
     def accounts(self, page: int = FIRST_PAGE) -> Page[Account]:
-        """Accounts that the key can see (D)."""
+        """The accounts that the API key can see (D)."""
         return Page.whole(reading.accounts(self._ask("GET", "/v1/accounts", wire.ACCOUNTS)))
 
     def timezones(self) -> tuple[str, ...]:
@@ -58,13 +58,13 @@ class DataboxClient(BaseClient):
         timezone: str | None,
         idempotency_key: str = "",
     ) -> DataSource:
-        """Create a data source (D); every call makes another one, also under a title that is taken.
+        """Create a data source (D). Every call creates another one, even if the title is taken.
 
         Args:
             title: Its title.
-            account_id: Its account; None for the account that belongs to the key.
+            account_id: Its account; None for the API key's own account.
             timezone: IANA name; None for Databox's default.
-            idempotency_key: Not known to v1.
+            idempotency_key: Ignored; v1 does not know it.
         """
         fields: dict[str, Any] = {"title": title}
         if account_id is not None:
@@ -75,7 +75,7 @@ class DataboxClient(BaseClient):
         return reading.data_source(self._ask("POST", "/v1/data-sources", wire.NEW_DATA_SOURCE, body=body))
 
     def data_source(self, data_source_id: int) -> DataSource | None:
-        """One data source; v1 has no route for it."""
+        """None, since v1 has no route that reads one data source."""
         return None
 
     def datasets(self, data_source_id: int, page: int = FIRST_PAGE) -> Page[Dataset]:
@@ -91,15 +91,15 @@ class DataboxClient(BaseClient):
         columns: Sequence[ColumnLike] | None = None,
         idempotency_key: str = "",
     ) -> Dataset:
-        """Create a dataset (D); every call makes another one, also under a title that is taken.
+        """Create a dataset (D). Every call creates another one, even if the title is taken.
 
         Args:
             title: Its title.
             data_source_id: The data source that holds it.
             primary_keys: Columns that identify a row; empty for a dataset to which rows are appended.
-            columns: To be declared in the undocumented field `schema` (O), those without a type excepted;
-                None to leave that field out.
-            idempotency_key: Not known to v1.
+            columns: Columns to declare in the undocumented field `schema` (O), except those without a type;
+                None to omit the field.
+            idempotency_key: Ignored; v1 does not know it.
         """
         fields: dict[str, Any] = {"title": title, "dataSourceId": data_source_id}
         if primary_keys:
@@ -112,7 +112,7 @@ class DataboxClient(BaseClient):
         return reading.dataset(self._ask("POST", "/v1/datasets", wire.NEW_DATASET, body=body))
 
     def dataset(self, dataset_id: str) -> DatasetDetail:
-        """What the undocumented detail route says of a dataset (O); be ready for any error."""
+        """The detail of a dataset (O). The route is undocumented, so expect any error."""
         answer = self._ask("GET", "/v1/datasets/{datasetId}", wire.DATASET_DETAIL, dataset_id)
         return reading.dataset_detail(answer, dataset_id)
 
@@ -123,15 +123,15 @@ class DataboxClient(BaseClient):
         self._expect_no_problems("POST", path_of(route, (dataset_id,)), answer)
 
     def post_rows(self, dataset_id: str, body: bytes, idempotency_key: str = "") -> Accepted:
-        """Hand over rows for later processing (D).
+        """Send rows, which the API processes later (D).
 
         Args:
             dataset_id: The dataset.
-            body: The whole request: JSON `{"records": […]}`, at most 100 rows.
-            idempotency_key: Not known to v1.
+            body: The whole body: JSON `{"records": […]}`, at most 100 rows.
+            idempotency_key: Ignored; v1 does not know it.
 
         Raises:
-            RefusedError: Also for a 2xx answer that has errors and no ingestion.
+            RefusedError: Also for a 2xx response with errors and without an ingestion.
         """
         answer = self._ask("POST", "/v1/datasets/{datasetId}/data", wire.ACCEPTED, dataset_id, body=body)
         problems, request_id = (
@@ -141,7 +141,7 @@ class DataboxClient(BaseClient):
         return Accepted(answer.ingestion_id, problems, request_id)
 
     def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
-        """What became of accepted rows (D); `MissingError` is possible right after acceptance (A)."""
+        """The detail of an ingestion (D); `MissingError` is possible right after acceptance (A)."""
         route = "/v1/datasets/{datasetId}/ingestions/{ingestionId}"
         answer = self._ask("GET", route, wire.INGESTION, dataset_id, ingestion_id)
         problems, request_id = (
@@ -154,7 +154,7 @@ class DataboxClient(BaseClient):
     def ingestions(
         self, dataset_id: str, page: int = FIRST_PAGE, page_size: int = PAGE_SIZE
     ) -> IngestionsPage:
-        """One page of a dataset's ingestions (D), in unknown order; a new one may be missing for a while (O).
+        """A page of a dataset's ingestions (D), in unknown order; new ones may be missing for a while (O).
 
         Args:
             dataset_id: The dataset.

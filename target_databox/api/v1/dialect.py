@@ -1,4 +1,4 @@
-"""API v1 as a value."""
+"""Describes API v1; see `api.dialect`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers and words of the Databox API v1, in one place so that each has its source beside it.
+"""Limits of the Databox API v1, each with its source.
 
 Grades: D documented by Databox, O the official Databox CLI does so, 3 a third party says so, A assumed.
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 ROW_FRAME: Final = (b'{"records":[', b"]}")  # D: the body of `POST /v1/datasets/{datasetId}/data`
 MAX_REQUEST_ROWS: Final = 100  # D: "up to 100 records per ingestion event", API index
-# D, cautiously: Databox's pages name 1 MB, 10 MB and no size; a decimal megabyte satisfies all of them.
+# D, the strictest: Databox's pages say 1 MB, 10 MB or nothing; a decimal megabyte satisfies all of them.
 MAX_REQUEST_BYTES: Final = 1_000_000
 
 FIRST_PAGE: Final = 1  # O: pages of ingestions are counted from 1

@@ -1,4 +1,4 @@
-"""Reads the JSON of API v1 into values; see `answers`. Sources: `limits`, `values`."""
+"""Converts the JSON of API v1 to values; see `answers`. Sources of the facts: `limits`, `values`."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ if TYPE_CHECKING:
 
 
 def accounts(answer: wire.Accounts) -> tuple[Account, ...]:
-    """The accounts of an answer."""
+    """The accounts in a response."""
     return tuple(
         Account(line.id, text(line.name) or "", text(line.account_type) or "") for line in answer.accounts
     )
 
 
 def timezones(answer: wire.Timezones) -> tuple[str, ...]:
-    """The names of time zones of an answer."""
+    """The names of the time zones in a response."""
     zones = (text(field(line, "timezone")) for line in answer.timezones)
     return tuple(name for name in zones if name)
 
 
 def data_source(line: wire.DataSourceLine | wire.NewDataSource) -> DataSource:
-    """The data source of a line or of a creation."""
-    # Only a plain `false` keeps a data source from being used: it may be what a user loads into today.
+    """The data source on a line of the list, or one that was just created."""
+    # Only an explicit `false` rules a data source out: users may be loading into one without this field.
     is_supported = line.ingestion_supported is not False
     return DataSource(line.id, text(line.title), text(line.created), text(line.timezone), is_supported)
 
 
 def dataset(line: wire.DatasetLine | wire.NewDataset) -> Dataset:
-    """The dataset of a line or of a creation."""
+    """The dataset on a line of the list, or one that was just created."""
     return Dataset(line.id, text(line.title), text(line.created))
 
 
 def dataset_detail(answer: wire.DatasetDetailAnswer, dataset_id: str) -> DatasetDetail:
-    """The detail of a dataset, as far as it tells one."""
+    """The detail of a dataset, as far as the response contains it."""
     return DatasetDetail(dataset_id, _keys(answer), column_types(answer.schema, "name"))
 
 
 def ingestion(
     answer: wire.IngestionAnswer,
     ingestion_id: str,
-    told: tuple[ApiProblem, ...],
+    errors: tuple[ApiProblem, ...],
     request_id: str | None,
     word: str | None,
 ) -> Ingestion:
@@ -71,7 +71,7 @@ def ingestion(
         appended=count_of(field(counts, "appendedRecordsCount")),
         overwritten=count_of(field(counts, "overwrittenRecordsCount")),
         rejected=count_of(field(counts, "rejectedRecordsCount")),
-        errors=told,
+        errors=errors,
         request_id=request_id,
         word=word,
         dataset_rows=count_of(field(dataset, "totalDatasetRecordsCount")),
@@ -82,8 +82,8 @@ def ingestion(
 def ingestions_page(
     answer: wire.IngestionsAnswer, page: int, page_size: int, clean: Callable[[object], str | None]
 ) -> IngestionsPage:
-    """A page of ingestions, with what was asked for where the answer doesn't say what it is."""
-    # The number is the one that was asked for: a walk would never end where it is told another.
+    """A page of ingestions; where the response lacks the page size, it is the requested one."""
+    # The page number is always the requested one: with another, a list walk might never end.
     return IngestionsPage(
         entries=tuple(
             IngestionEntry(

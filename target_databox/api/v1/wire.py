@@ -1,7 +1,7 @@
-"""The JSON of API v1 as it comes over the wire.
+"""The JSON of API v1 on the wire.
 
-Demanded are lists and ids, without which an answer says nothing. Everything else may be absent, null or odd;
-`reading` makes values of it.
+Only lists and ids are required: a response without them is useless. Every other field may be missing, null or
+malformed; `reading` converts them to values.
 """
 
 from __future__ import annotations
@@ -82,14 +82,14 @@ class NewDataset(Envelope, rename="camel", kw_only=True):
 
 
 class DatasetDetailAnswer(Envelope, rename="camel", kw_only=True):
-    """The detail of a dataset (O): undocumented, so nothing is demanded."""
+    """The detail of a dataset (O): undocumented, so no field is required."""
 
     primary_keys: Any = msgspec.UNSET
     schema: Any = None
 
 
 class AcceptedAnswer(Envelope, rename="camel", kw_only=True):
-    """The answer to a POST of rows (D)."""
+    """The response to a POST of rows (D)."""
 
     ingestion_id: Id
 

@@ -1,4 +1,4 @@
-"""Databox's API v2 as Python: one method a route, one try a call; pace and retries live elsewhere."""
+"""The client of API v2: one method per route, one try per call, no rate limiting and no retries."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
 ACCOUNT_HEADER: Final = "x-account-id"
-# O: what each needs.
+# O: the permissions that these requests need.
 MAY_CREATE: Final = "creating a dataset needs an admin, or the user who created the data source"
 MAY_PURGE: Final = "purging a dataset needs an admin, or the user who created it"
 MAY_READ: Final = "reading rows back needs a user with access to the dataset"
@@ -39,27 +39,27 @@ _PAGES_BEFORE: Final = 1 - FIRST_PAGE
 
 
 class DataboxClient(BaseClient):
-    """API v2: one more try with the same idempotency key is recognised; the account is a header."""
+    """API v2. It recognises another try by its idempotency key, and names the account in a header."""
 
     lost_statuses = LOST_ANSWER_STATUSES | {UNANSWERED_STATUS}
     _own_account_id: int | None = None
 
     def validate_key(self) -> None:
-        """Ask whether the key is valid: `KeyRefusedError` when it isn't (O)."""
+        """Check the API key; `KeyRefusedError` if it is not valid (O)."""
         route = "/v2/auth/validate-key"
         answer = self._ask("GET", route, ENVELOPE, may_be_empty=True)
         self._expect_no_problems("GET", route, answer)
 
     def role(self) -> str | None:
-        """The role of the key's user (O): admin, user, editor or viewer; None when it isn't told."""
+        """The role of the API key's user (O): admin, user, editor or viewer; None if unknown."""
         answer = self._ask("GET", "/v2/profile", wire.FACTS)
         return self._clean(text((answer.data or {}).get("role")))
 
     def accounts(self, page: int = 1) -> Page[Account]:
-        """Accounts that the key can see: its own organization first, behind it those that it manages (U).
+        """The accounts that the API key can see: its own organization, then the accounts that it manages (U).
 
         Args:
-            page: From 1, which is the own organization; those behind it are pages of the managed ones.
+            page: From 1. Page 1 is the organization itself, later pages are those of the managed accounts.
         """
         if page == 1:
             own = self._ask("GET", "/v2/organization", wire.FACTS).data or {}
@@ -73,7 +73,7 @@ class DataboxClient(BaseClient):
         except RefusedError as error:
             if error.is_wrong_key:
                 raise
-            # 400 where the organization manages no accounts (O).
+            # A 400 if the organization manages no accounts (O).
             return Page((), None)
         total = managed.total_items
         return Page(managed.items, None if total is None else total + 1)
@@ -92,18 +92,18 @@ class DataboxClient(BaseClient):
         return reading.data_sources(self._listed("/v2/data-sources", page, headers=self._account(account_id)))
 
     def data_source(self, data_source_id: int) -> DataSource | None:
-        """One data source (O); `MissingError` when it is gone."""
+        """One data source (O); `MissingError` if it is gone."""
         answer = self._ask("GET", "/v2/data-sources/{dataSourceId}", wire.NUMBERED, data_source_id)
         return reading.new_data_source(answer.data)
 
     def create_data_source(
         self, title: str, account_id: int | None, timezone: str | None, idempotency_key: str
     ) -> DataSource:
-        """Create a data source (O); with the same idempotency key once.
+        """Create a data source (O), once per idempotency key.
 
         Args:
             title: Its name.
-            account_id: Its account; None for the key's own organization.
+            account_id: Its account; None for the API key's own organization.
             timezone: IANA name; None for Databox's default.
             idempotency_key: A UUID.
         """
@@ -116,10 +116,10 @@ class DataboxClient(BaseClient):
     def datasets(self, data_source_id: int, page: int = 1) -> Page[Dataset]:  # noqa: ARG002
         """A page of all datasets of the account.
 
-        Those of one data source are not asked for: that filter was seen to return empty pages (O).
+        The API's filter by data source is not used, since it was seen to return empty pages (O).
 
         Args:
-            data_source_id: The data source that is meant; compare it with that of each dataset.
+            data_source_id: Ignored; the caller compares it with the data source of each dataset.
             page: From 1.
         """
         headers = self._account(self._account_id)
@@ -133,13 +133,13 @@ class DataboxClient(BaseClient):
         columns: Sequence[ColumnLike] | None,
         idempotency_key: str,
     ) -> Dataset:
-        """Create a dataset (O); with the same idempotency key once.
+        """Create a dataset (O), once per idempotency key.
 
         Args:
             title: Its name.
             data_source_id: The data source that holds it.
             primary_keys: Columns that identify a row; empty for a dataset to which rows are appended.
-            columns: To be declared, those without a type excepted; None for none.
+            columns: Columns to declare, except those without a type; None to declare none.
             idempotency_key: A UUID.
         """
         fields: dict[str, Any] = {
@@ -162,7 +162,7 @@ class DataboxClient(BaseClient):
         return reading.new_dataset(answer.data)
 
     def dataset(self, dataset_id: str) -> DatasetDetail:
-        """The keys and columns of a dataset (O); `MissingError` when it is gone."""
+        """The primary keys and columns of a dataset (O); `MissingError` if it is gone."""
         answer = self._ask("GET", "/v2/datasets/{datasetId}/schema", wire.FACTS, dataset_id)
         return reading.dataset_detail(answer.data or {}, dataset_id)
 
@@ -185,7 +185,7 @@ class DataboxClient(BaseClient):
         return reading.rows_page(answer.data)
 
     def purge(self, dataset_id: str, idempotency_key: str) -> None:
-        """Remove all rows of a dataset; the dataset stays (O). With the same idempotency key once."""
+        """Remove all rows of a dataset, once per idempotency key; the dataset stays (O)."""
         route = "/v2/datasets/{datasetId}/purge"
         answer = self._ask(
             "POST",
@@ -199,12 +199,12 @@ class DataboxClient(BaseClient):
         self._expect_no_problems("POST", path_of(route, (dataset_id,)), answer)
 
     def post_rows(self, dataset_id: str, body: bytes, idempotency_key: str) -> Accepted:
-        """Hand over rows for later processing (O); with the same idempotency key once.
+        """Send rows, which the API processes later (O), once per idempotency key.
 
         Args:
             dataset_id: The dataset.
-            body: The whole request: JSON `{"records": […]}`, at most 500 rows.
-            idempotency_key: A UUID that no other rows were or will be sent with.
+            body: The whole body: JSON `{"records": […]}`, at most 500 rows.
+            idempotency_key: A UUID that is used for no other rows.
         """
         answer = self._ask(
             "POST",
@@ -219,7 +219,7 @@ class DataboxClient(BaseClient):
         )
 
     def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
-        """What became of accepted rows (O), with the rejected ones; `MissingError` right after acceptance."""
+        """The detail of an ingestion (O), with the rejected rows; `MissingError` right after acceptance."""
         route = "/v2/datasets/{datasetId}/ingestions/{ingestionId}"
         answer = self._ask("GET", route, wire.FACTS, dataset_id, ingestion_id)
         facts = answer.data or {}
@@ -228,7 +228,7 @@ class DataboxClient(BaseClient):
         return reading.ingestion(facts, ingestion_id, problems, self._clean(answer.request_id), word)
 
     def ingestions(self, dataset_id: str, page: int = 1, page_size: int = PAGE_SIZE) -> IngestionsPage:
-        """One page of a dataset's ingestions (O), in unknown order; a new one may be missing for a while.
+        """A page of a dataset's ingestions (O), in unknown order; new ones may be missing for a while.
 
         Args:
             dataset_id: The dataset.
@@ -250,7 +250,7 @@ class DataboxClient(BaseClient):
         return self._ask("GET", route, wire.LIST, *ids, query=query, headers=headers).data
 
     def _account(self, account_id: int | None) -> dict[str, str]:
-        """The header that names an account; the key's own organization is meant without one."""
+        """The header that names an account; without it the API uses the key's own organization."""
         if account_id is None or account_id == self._own_account_id:
             return {}
         return {ACCOUNT_HEADER: str(account_id)}

@@ -1,4 +1,4 @@
-"""API v2 as a value."""
+"""Describes API v2; see `api.dialect`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers of the Databox API v2, in one place so that each has its source beside it.
+"""Limits of the Databox API v2, each with its source.
 
 Grades: O the official Databox client does so, 3 a third party says so, A assumed. No documentation of v2
 could be read.
@@ -14,8 +14,8 @@ MAX_REQUEST_BYTES: Final = 10_485_760  # O: likewise
 MAX_COLUMNS: Final = 100  # O: of a dataset
 
 FIRST_PAGE: Final = 0  # O: pages are counted from 0
-PAGE_SIZE: Final = 100  # O: a larger `pageSize` is clamped
+PAGE_SIZE: Final = 100  # O: a larger `pageSize` is reduced to this
 ROWS_PAGE_SIZE: Final = 1_000  # O: of the rows that are read back, likewise
 
-# A: another try with the same idempotency key is not answered yet.
+# A: an earlier try with the same idempotency key is still being processed.
 UNANSWERED_STATUS: Final = 409

@@ -1,4 +1,4 @@
-"""Reads the JSON of API v2 into values; see `answers`. Sources: `limits`, `values`."""
+"""Converts the JSON of API v2 to values; see `answers`. Sources of the facts: `limits`, `values`."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     from target_databox.api.v2 import wire
     from target_databox.api.values import ApiProblem
 
-# M: of the data sources that were made by API. Another word is no proof that one takes no rows.
+# M: the integration key of data sources created through the API. One with another key may take rows as well.
 _OF_THE_API: Final = "databoxapi"
 
 
 def total_of(items: wire.Items) -> int | None:
-    """How many items the whole list has; `pageSize` may be untrue (O) and is not read."""
+    """How many items the whole list has. `pageSize` is not read, since it may be wrong (O)."""
     return count_of(field(items.pagination, "totalItems"))
 
 
 def accounts(items: wire.Items) -> Page[Account]:
-    """A page of the accounts that an agency manages; those without a number as id are left out."""
+    """A page of the accounts that an agency manages, without those whose id is not a number."""
     found = [(_number(each, "id"), each) for each in items.items or ()]
     return Page(tuple(account(number, each) for number, each in found if number is not None), total_of(items))
 
@@ -73,7 +73,7 @@ def data_sources(items: wire.Items) -> Page[DataSource]:
 
 
 def new_data_source(made: wire.Numbered) -> DataSource:
-    """A data source that was created or read by itself."""
+    """A data source that was just created, or read by its id."""
     facts = {"integrationKey": made.integration_key}
     return _data_source(made.id, made.name, made.created_at, made.timezone, facts)
 
@@ -99,12 +99,12 @@ def datasets(items: wire.Items) -> Page[Dataset]:
 
 
 def new_dataset(made: wire.Numbered) -> Dataset:
-    """A dataset that was created."""
+    """A dataset that was just created."""
     return Dataset(str(made.id), text(made.name), text(made.created_at))
 
 
 def dataset_detail(facts: dict[str, Any], dataset_id: str) -> DatasetDetail:
-    """The keys and columns of a dataset; an empty list says that it has no keys, null says nothing."""
+    """The primary keys and columns of a dataset. An empty list means no keys; null means unknown."""
     return DatasetDetail(dataset_id, names(facts.get("primaryKey")), column_types(facts.get("items"), "id"))
 
 
@@ -124,7 +124,7 @@ def rows_page(found: wire.Rows) -> RowsPage:
 def ingestion(
     facts: dict[str, Any],
     ingestion_id: str,
-    told: tuple[ApiProblem, ...],
+    errors: tuple[ApiProblem, ...],
     request_id: str | None,
     word: str | None,
 ) -> Ingestion:
@@ -139,7 +139,7 @@ def ingestion(
         appended=count_of(field(counts, "appendedRecordCount")),
         overwritten=count_of(field(counts, "overwrittenRecordCount")),
         rejected=count_of(field(counts, "rejectedRecordCount")),
-        errors=told,
+        errors=errors,
         request_id=request_id,
         word=word,
         dataset_rows=count_of(field(dataset, "rowCount")),
@@ -150,7 +150,7 @@ def ingestion(
 def ingestions_page(
     items: wire.Items, page: int, page_size: int, clean: Callable[[object], str | None]
 ) -> IngestionsPage:
-    """A page of ingestions, with what was asked for; those without an id are left out."""
+    """A page of ingestions, without those that lack an id. Number and size are the requested ones."""
     found = [(text(each.get("id")), each) for each in items.items or ()]
     return IngestionsPage(
         entries=tuple(

@@ -1,7 +1,7 @@
-"""The JSON of API v2 as it comes over the wire.
+"""The JSON of API v2 on the wire.
 
-Demanded is what a request is made for: ids, and that `data` is there. Everything else may be absent, null or
-odd, lists too (O); `reading` makes values of it.
+Only ids and `data` are required: a response without them is useless. Every other field, lists included, may
+be missing, null or malformed (O); `reading` converts them to values.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ class Items(msgspec.Struct, rename="camel"):
 
 
 class ListAnswer(Envelope, rename="camel", kw_only=True):
-    """The answer to a question for a list."""
+    """The response to a request for a list."""
 
     data: Items
 
 
 class Facts(Envelope, rename="camel", kw_only=True):
-    """The answer to a question of which nothing is demanded."""
+    """A response of which nothing is required."""
 
     data: dict[str, Any] | None = None
 
 
 class Numbered(msgspec.Struct, rename="camel"):
-    """A data source or a dataset that was created or read."""
+    """A data source or a dataset, just created or read by its id."""
 
     id: int
     name: Any = None
@@ -45,7 +45,7 @@ class Numbered(msgspec.Struct, rename="camel"):
 
 
 class NumberedAnswer(Envelope, rename="camel", kw_only=True):
-    """The answer to a creation, or to a question for one data source."""
+    """The response to a creation, or to a request for one data source."""
 
     data: Numbered
 
@@ -57,7 +57,7 @@ class AcceptedRows(msgspec.Struct, rename="camel"):
 
 
 class AcceptedAnswer(Envelope, rename="camel", kw_only=True):
-    """The answer to a POST of rows."""
+    """The response to a POST of rows."""
 
     data: AcceptedRows
 
