@@ -1,4 +1,4 @@
-"""Puts a run together: the API, its request budget, the delivery, the rejects file; and ends it."""
+"""Assembles a run (client, request budget, delivery, rejects file) from its settings, and ends it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Loader:
 
     Args:
         settings: The run's settings.
-        interrupts: Entered where a signal may interrupt a wait.
+        interrupts: A context in which a signal may interrupt a wait.
     """
 
     def __init__(self, settings: Settings, interrupts: Interrupts) -> None:
@@ -101,7 +101,7 @@ class Loader:
         )
 
     def begin(self, source: IO[Any]) -> None:
-        """Refuse an input that is this run's rejects file, and start to show progress."""
+        """Check that the input is not this run's own rejects file, and start to show progress."""
         if self.rejects is not None:
             self.rejects.refuse_as_input(source)
             self.rejects.make_private()
@@ -135,27 +135,27 @@ class Loader:
         logger.info("Loading %s%s.", destination, _circumstances(destination))
         if differences:
             logger.warning(
-                "Column types of %s differ: %s. Databox may reject rows for that. Set column_types to have "
-                "their values converted: %s.",
+                "Column types of %s differ: %s. Databox may reject rows because of this. To convert the "
+                "values, set column_types: %s.",
                 destination,
                 destination.type_differences,
                 fitting_types(stream, differences),
             )
         if not sink.load_keys and settings.load_method == "upsert" and not dataset.created:
             logger.warning(
-                "Appending to %s, which was there before, since the stream has no keys: rows that it holds "
-                "already will be there twice. To load each row once, name the stream's keys in primary_keys "
-                "or set keyless_streams to hash, and choose another dataset with dataset_titles: keys of a "
-                "dataset can't be changed.",
+                "Appending to %s, which already existed, since the stream has no keys: rows that the dataset "
+                "already holds are stored twice. To load each row once, name the stream's keys in "
+                "primary_keys or set keyless_streams to hash, and choose another dataset with "
+                "dataset_titles: the keys of a dataset can't be changed.",
                 destination,
             )
         return self.engine.open(destination)
 
     def finish(self, failure: BaseException | None) -> None:
-        """End the run: deliver everything that was read, or what there is time for; then summarise.
+        """End the run: deliver everything that was read, as far as time allows, then print the summary.
 
         Args:
-            failure: Why reading ended early, if it did.
+            failure: Why reading ended early; None if it reached the end of the input.
 
         Raises:
             BaseException: Why the run failed.
@@ -252,7 +252,7 @@ class Loader:
 
 
 def _circumstances(destination: Destination) -> str:
-    """What is worth knowing of a dataset when its stream starts."""
+    """What to add about a dataset to the log line at the start of its stream."""
     made = ", which was created" if destination.is_new else ""
     return made + ("" if destination.is_keyed else "; without keys, so that every run appends its rows")
 

@@ -1,4 +1,4 @@
-"""DatasetSink: one stream, one dataset. Validates records, turns them into rows, hands them over."""
+"""DatasetSink: validates the records of one stream, encodes them as rows and passes them to the delivery."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-databox")
 
 
-class Stopped(Exception):  # noqa: N818 # no error: the run ends in order
-    """Nothing more needs to be read."""
+class Stopped(Exception):  # noqa: N818 # not an error: the run ends in an orderly way
+    """The run is ending, so no more input is read."""
 
 
 class Run(Protocol):
-    """What a sink needs of the target that it belongs to.
+    """What a sink needs of its target.
 
     Attributes:
         settings: The run's settings.
-        streams_with_texts: Streams that a warning has named because numbers of theirs are loaded as text.
-        at_hand: Sinks with rows that are not handed over yet.
+        streams_with_texts: Streams that were warned about because their numbers are loaded as text.
+        at_hand: Sinks with rows that are not passed to the delivery yet.
     """
 
     settings: Settings
@@ -60,7 +60,7 @@ class Run(Protocol):
 
     @property
     def engine(self) -> Engine:
-        """What delivers the rows."""
+        """Delivers the rows."""
 
     def tap_keys(self, alias: str) -> list[str] | None:
         """The key properties that the tap sends for the stream with this alias."""
@@ -70,9 +70,9 @@ class DatasetSink(Sink):
     """Loads one stream into one dataset.
 
     Attributes:
-        lane: Where its rows go.
-        encoder: Turns its records into rows.
-        lacked_key: Whether the newest record that could not become a row lacked a key value.
+        lane: The delivery of its rows; None until the dataset is open.
+        encoder: Encodes its records as rows.
+        lacked_key: Whether the latest record that could not be encoded lacked a key value.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class DatasetSink(Sink):
         schema: dict[str, Any],
         key_properties: Sequence[str] | None,
     ) -> None:
-        if Expansion(schema).is_endless:  # nothing else may read it
+        if Expansion(schema).is_endless:  # checked first, since other code would never finish with it
             raise ColumnError(ENDLESS)
         # The columns of `add_record_metadata` that the stream does not have itself.
         self._metadata: tuple[str, ...] = ()
         super().__init__(target, stream_name, schema, key_properties)
         self._target = cast("Run", target)
-        # For records with numbers where their schema has text; created when one comes.
+        # Validates records with numbers where the schema has text; created when needed.
         self._lenient: BaseJSONSchemaValidator | None = None
         settings = self._target.settings
         keys = settings.keys_of(stream_name, self.key_properties)
@@ -126,20 +126,20 @@ class DatasetSink(Sink):
 
     @property
     def added_columns(self) -> tuple[str, ...]:
-        """Columns of `add_record_metadata` that the stream does not have itself; they differ every run."""
+        """Columns of `add_record_metadata` that the stream does not have itself; they differ in every run."""
         return self._metadata
 
     def get_sink_record_counter(self) -> metrics.Counter:
-        """The SDK's count of this stream's records, logged at the stream's end and never in between."""
+        """The SDK's count of this stream's records, logged only at the stream's end."""
         return metrics.record_counter(self.stream_name, log_interval=math.inf)
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
-        """The validator of this stream's records; None when `validate_records` is off.
+        """The validator of this stream's records; None if `validate_records` is off.
 
         Raises:
             SchemaError: No validator understands the schema.
         """
-        # The schema as the tap sent it: columns that we add are no reason to reject a record.
+        # The schema as the tap sent it: a record must not be rejected because of columns that we add.
         return validator_of(self.original_schema) if self.validate_schema else None
 
     def _add_sdc_metadata_to_schema(self) -> None:
@@ -152,15 +152,15 @@ class DatasetSink(Sink):
         self.schema = {**own, "properties": {**own["properties"], **added}}
 
     def _remove_sdc_metadata_from_schema(self) -> None:
-        """Do nothing: a source's own `_sdc_…` columns are columns like any other."""
+        """Do nothing: `_sdc_…` columns of the source itself are ordinary columns."""
 
     def order_keys(self, keys: Sequence[str]) -> None:
-        """Put the values of a row's key in the order in which an earlier SCHEMA named the same columns."""
+        """Order the values of a row's key as in an earlier SCHEMA, which named the same columns."""
         order = [self.load_keys.index(key) for key in keys]
         self._key_order = None if order == sorted(order) else order
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        """Take a record that the SDK passes on.
+        """Take a record from the SDK.
 
         Args:
             record: After stream maps, not yet validated.
@@ -180,15 +180,18 @@ class DatasetSink(Sink):
         is_json: bool = False,
         message: dict[str, Any] | None = None,
     ) -> None:
-        """Turn a record into a row, and keep it until rows are handed over.
+        """Validate a record, encode it as a row and keep it until `hand_over`; reject it if it doesn't fit.
 
         Args:
-            record: Not yet validated.
+            record: The record, not yet validated.
             line: Its message.
-            number: The message's place in the input.
+            number: The message's line number in the input.
             origin: Where it came from.
-            is_json: Whether it is as it was decoded, unchanged by stream maps.
+            is_json: Whether it is exactly the decoded JSON, unchanged by stream maps.
             message: The whole message, for `add_record_metadata`.
+
+        Raises:
+            Stopped: The run ends at this record.
         """
         validator, fits = self._validator, False
         if validator is not None:
@@ -207,7 +210,7 @@ class DatasetSink(Sink):
             record = self._with_metadata(own, message)
             added = record.keys() - own.keys()
         try:
-            # What is added differs from run to run.
+            # Metadata differs from run to run, so it is not part of the row's hash.
             row = self.encoder.encode(record, is_json=is_json, fits=fits, unhashed=added)
         except BadRecordError as error:
             reason = Reason.KEY if error.code.startswith("key_") else Reason.ENCODING
@@ -233,7 +236,7 @@ class DatasetSink(Sink):
         self._rows.append(Row(key, row.body, number, line if self._keeps_lines else None, origin))
 
     def _require_fit_as_text(self, record: dict[str, Any]) -> None:
-        """Check that a record fits its schema if numbers and booleans are allowed where that has text.
+        """Check that a record fits its schema if numbers and booleans are allowed in place of text.
 
         Raises:
             InvalidRecord: It does not.
@@ -253,7 +256,7 @@ class DatasetSink(Sink):
             )
 
     def _with_metadata(self, record: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
-        """A record with those columns of `add_record_metadata` that neither it nor its stream has."""
+        """A record with the columns of `add_record_metadata` that neither it nor its stream has."""
         added: dict[str, Any] = {}
         self._add_sdc_metadata_to_record(added, message, {})
         return {**record, **{name: added[name] for name in self._metadata if name not in record}}
@@ -264,7 +267,7 @@ class DatasetSink(Sink):
         """Reject a record.
 
         Raises:
-            Stopped: The run ends here.
+            Stopped: The run ends at this record.
         """
         if self.lane is not None:
             engine = self._target.engine
@@ -274,7 +277,7 @@ class DatasetSink(Sink):
                 raise Stopped
 
     def width_advice(self) -> str:
-        """The warning for more columns than Databox may take; empty if there are fewer."""
+        """A warning if the stream has more columns than Databox may accept; else empty."""
         if len(self.columns) <= MOST_ADVISED_COLUMNS:
             return ""
         settings = self._target.settings
@@ -288,16 +291,16 @@ class DatasetSink(Sink):
         )
 
     def hand_over(self) -> None:
-        """Hand the rows that are ready to the delivery, and wait until it has room for more."""
+        """Pass the encoded rows to the delivery, and wait until it has room for more."""
         if self._rows and self.lane is not None:
             rows, self._rows = self._rows, []
             self.record_counter_metric.increment(len(rows))
             self._target.engine.put(self.lane, rows)
 
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Do nothing: the delivery has every row already, and cuts and confirms the batches."""
+        """Do nothing: the delivery already has every row, and cuts and confirms its own batches."""
 
 
 def _named(schema: dict[str, Any]) -> Collection[str]:
-    """The properties that a schema names, at its top or by reference."""
+    """The properties that a schema names, at its top level or by reference."""
     return SchemaReader(schema).properties(schema)[0]

@@ -1,9 +1,9 @@
-"""TargetDatabox: Singer messages in, STATE out; settings, signals and exit codes.
+"""TargetDatabox: the SDK's plugin class, which handles the Singer messages, the settings and signals.
 
-A record's way: `reader` (a line) → its `DatasetSink` (validated, made a row) → `delivery` (sent, confirmed)
-→ STATE.
+A record passes through `reader` (a line), its `DatasetSink` (validated and encoded as a row) and `delivery`
+(sent and confirmed); then the STATE after it may be written.
 
-Long because it is one class of the SDK's; what needs no SDK lives elsewhere.
+The module is long because the SDK asks for one class; code that does not need the SDK is elsewhere.
 """
 
 from __future__ import annotations
@@ -69,18 +69,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-databox")
 
-# Rows of a BATCH file that are read before they are handed over.
+# Rows of a BATCH file that are read before they are passed to the delivery.
 BATCH_ROWS_AT_HAND = 200
-# A tap may alternate between so many SCHEMAs of a stream at no cost.
+# SCHEMAs of one stream that are kept, for taps that alternate between several.
 MOST_READINGS = 64
 
 
 class NoSchemaError(InputError, RecordsWithoutSchemaException):
-    """A message names a stream that has had no SCHEMA; also the SDK's error."""
+    """A message names a stream before its SCHEMA; also the SDK's error for this."""
 
 
 class KeyLackingError(RejectedError, MissingKeyPropertiesError):
-    """The record that ended the run lacks a key value; also the SDK's error."""
+    """The record that ended the run lacks a key value; also the SDK's error for this."""
 
 
 class _Reading(NamedTuple):
@@ -94,7 +94,7 @@ class _Reading(NamedTuple):
 
 
 class TargetDatabox(Target):
-    """Singer target for Databox: every row is confirmed before STATE moves on."""
+    """Singer target for Databox. A STATE is written only once every row before it has its final outcome."""
 
     name = "target-databox"
     config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
@@ -135,19 +135,19 @@ class TargetDatabox(Target):
         self.message_reader: LineReader
         self.message_reader.serve(self)
         self._lanes: dict[str, tuple[Lane, tuple[str, ...]]] = {}
-        # By alias, the stream that it comes from.
+        # The source stream of each alias.
         self._sources: dict[str, str] = {}
         self._declared: dict[str, tuple[dict[str, Any], list[str]]] = {}
         self._origins: dict[str, Origin] = {}
-        # By stream and by the text of its SCHEMA, the current one last.
+        # For each stream, by the text of its SCHEMA; the current one is last.
         self._readings: dict[str, OrderedDict[bytes, _Reading]] = {}
-        # By alias, the columns of all its SCHEMAs.
+        # The columns of all SCHEMAs of each alias.
         self._columns: dict[str, set[str]] = {}
         # Streams whose records neither stream maps nor metadata change.
         self.short_cuts: dict[str, tuple[DatasetSink, Origin]] = {}
-        # Streams that a warning has named because numbers of theirs are loaded as text.
+        # Streams that were warned about because their numbers are loaded as text.
         self.streams_with_texts: set[str] = set()
-        # Sinks with rows that are not handed over yet.
+        # Sinks with rows that are not passed to the delivery yet.
         self.at_hand: deque[DatasetSink] = deque()
         self._is_warned_of_versions = False
         if self.settings.emulated:
@@ -159,22 +159,22 @@ class TargetDatabox(Target):
 
     @cached_property
     def loader(self) -> Loader:
-        """What loads rows into Databox, created when the first line is read."""
+        """Loads rows into Databox; created when the first line is read."""
         from target_databox.run import Loader
 
         return Loader(self.settings, self.interrupts)
 
     @property
     def engine(self) -> Engine:
-        """What delivers the rows."""
+        """Delivers the rows."""
         return self.loader.engine
 
     def begin(self, source: IO[bytes]) -> None:
-        """Start the run: the input is about to be read."""
+        """Start the run, before the first line is read."""
         self.loader.begin(source)
 
     def is_over(self) -> bool:
-        """Whether nothing more needs to be read."""
+        """Whether the run is ending, so that no more input needs to be read."""
         return self.engine.is_stopping
 
     def tap_keys(self, alias: str) -> list[str] | None:
@@ -188,11 +188,11 @@ class TargetDatabox(Target):
         stream, schema, keys = declaration(message_dict)
         readings = self._readings.setdefault(stream, OrderedDict())
         try:
-            # As text, since 1, 1.0 and true are equal and mean different things in a schema.
+            # Compared as text: in Python 1, 1.0 and true are equal, but in a schema they differ.
             text = msgspec.json.encode((schema, keys))
             if readings and text == next(reversed(readings)):
                 return
-            # Rows are handed over in the order of the input; the order of versions is kept by key.
+            # Rows go to the delivery in the order of the input, so those of the former SCHEMA come first.
             self.hand_over()
             if text in readings:
                 readings.move_to_end(text)
@@ -211,7 +211,7 @@ class TargetDatabox(Target):
             readings.popitem(last=False)
 
     def _read_again(self, stream: str, reading: _Reading) -> None:
-        """Go back to an earlier SCHEMA of a stream: a tap may alternate between several."""
+        """Go back to an earlier SCHEMA of a stream, as when a tap alternates between several."""
         self._declared[stream] = reading.declared
         self._origins[stream] = reading.origin
         self.mapper.stream_maps[stream] = reading.maps
@@ -222,7 +222,7 @@ class TargetDatabox(Target):
 
     def _declare(self, stream: str, schema: dict[str, Any], keys: list[str]) -> None:
         self.short_cuts.pop(stream, None)
-        # Only the rejects file needs the SCHEMA again, and rows in flight would keep it in memory.
+        # Only the rejects file needs the SCHEMA line; otherwise rows in flight would keep it in memory.
         line = self.message_reader.line if self.settings.rejects_path is not None else b""
         self._origins[stream] = Origin(stream, line)
         self.mapper.stream_maps.pop(stream, None)
@@ -250,7 +250,7 @@ class TargetDatabox(Target):
             )
 
     def _open(self, stream: str, stream_map: StreamMap) -> None:
-        # Without a former sink the SDK compares no schemas: to it, 1 and true are equal.
+        # Without a former sink the SDK does not compare the schemas; it would take 1 and true for equal.
         former = self._sinks_active.pop(stream_map.stream_alias, None)
         try:
             sink = self.get_sink(
@@ -260,10 +260,10 @@ class TargetDatabox(Target):
             )
         except (ColumnError, SchemaError) as error:
             raise InputError(f"is a SCHEMA of stream '{stream}' that can't be loaded: {error}") from error
-        # The former sinks, which the SDK keeps to drain them later, hold no rows.
+        # The SDK keeps former sinks to drain them later, but ours hold no rows.
         self._sinks_to_clear.clear()
         if former is not None:
-            # One count for each stream, however many SCHEMAs it has.
+            # One count per stream, however many SCHEMAs it has.
             sink._record_counter = former._record_counter
         opened = self._sink(sink.stream_name)
         opened.lane = self._lane_of(opened)
@@ -303,10 +303,10 @@ class TargetDatabox(Target):
         require(message_dict, "value")
         value = message_dict["value"]
         if self.settings.load_method == "overwrite" or value is None:
-            # After an overwrite a bookmark would make the next run load a part into an emptied dataset.
+            # The next overwrite purges the dataset and needs all records, so it must not find a bookmark.
             return
         if not isinstance(value, dict):
-            raise InputError("is a STATE whose value is no object.")
+            raise InputError("is a STATE whose value is not an object.")
         self.hand_over()
         self.engine.state(state_value(self.message_reader.line))
 
@@ -328,7 +328,7 @@ class TargetDatabox(Target):
         self._maps(stream)
         lines = record_lines(message_dict["encoding"], message_dict["manifest"], opened)
         for count in itertools.count(1):
-            # A file may be slow to open and to read, and may unpack to lines without end.
+            # Opening and reading may take long, and a small file may unpack to very many lines.
             with self.interrupts:
                 batch_line = next(lines, None)
             if batch_line is None:
@@ -341,7 +341,7 @@ class TargetDatabox(Target):
                     self._go_on()
 
     def _take_from_batch(self, stream: str, batch_line: BatchLine) -> None:
-        # As if the tap had sent it: the record keeps its text.
+        # Make it a RECORD line as the tap would have sent it, with the record's text unchanged.
         line = record_line(stream, batch_line.text)
         try:
             decoded = record_message(stream, batch_line.text)
@@ -412,7 +412,7 @@ class TargetDatabox(Target):
             raise Stopped
 
     def hand_over(self) -> None:
-        """Hand all rows that are ready to the delivery."""
+        """Pass all encoded rows to the delivery."""
         while self.at_hand:
             self.at_hand[0].hand_over()
             self.at_hand.popleft()
@@ -420,7 +420,7 @@ class TargetDatabox(Target):
     # The end
 
     def process_endofpipe(self) -> None:
-        """Deliver and confirm everything that was read, or what there is time for; then summarise."""
+        """Deliver and confirm everything that was read, as far as time allows, then print the summary."""
         failure = self.message_reader.failure
         sinks = [sink for sink in self._sinks_active.values() if isinstance(sink, DatasetSink)]
         read = [
@@ -436,7 +436,7 @@ class TargetDatabox(Target):
             for entry in self.settings.unused(columns):
                 logger.warning("Nothing in the input matched the setting %s; is it misspelt?", entry)
         for sink in sinks:
-            # Logs the record count, before the summary ends the log.
+            # Logs the record count, which must come before the summary.
             sink.clean_up()
         try:
             self.loader.finish(failure)

@@ -1,4 +1,4 @@
-"""The versions of the API that runs speak, and the client of each: the only place that names them."""
+"""The supported API versions and their clients; no other module names the versions."""
 
 from __future__ import annotations
 

@@ -355,10 +355,10 @@ def test_appending_again_is_warned_of(command: Command) -> None:
     second = command.run(*messages)
     dataset = command.emulator.store.dataset_titled("orders").id
     assert second.told("WARNING") == [
-        f"Appending to stream 'orders' (dataset 'orders', {dataset}), which was there before, since the "
-        "stream has no keys: rows that it holds already will be there twice. To load each row once, name "
-        "the stream's keys in primary_keys or set keyless_streams to hash, and choose another dataset with "
-        "dataset_titles: keys of a dataset can't be changed."
+        f"Appending to stream 'orders' (dataset 'orders', {dataset}), which already existed, since the "
+        "stream has no keys: rows that the dataset already holds are stored twice. To load each row once, "
+        "name the stream's keys in primary_keys or set keyless_streams to hash, and choose another dataset "
+        "with dataset_titles: the keys of a dataset can't be changed."
     ]
     assert len(command.rows()) == 2
     for method in ("append-only", "overwrite"):

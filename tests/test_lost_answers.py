@@ -255,7 +255,7 @@ LOST = "The answer to a batch of stream 'orders' (dataset 'Orders', d1) was lost
             False,
             listing(("mine", 1.0, DONE)),
             stored(4),
-            "an ingestion could be the lost one, or an earlier run's: their times don't tell",
+            "an ingestion could be the lost one or an earlier run's; its time does not decide which",
         ),
         (
             destination(),
@@ -420,7 +420,7 @@ def test_found_batches_are_told() -> None:
     scene.done(scene.next(ReadIngestion), stored(4))
     assert scene.said()[-1] == (
         "info",
-        "Found ingestion mine of stream 'orders' (dataset 'Orders', d1) again, whose answer was lost.",
+        "Found ingestion mine of stream 'orders' (dataset 'Orders', d1), whose answer was lost.",
     )
 
 

@@ -526,9 +526,9 @@ def test_unknown_keys_are_a_warning(
     assert [
         each.message for each in caplog.records if each.levelname == "WARNING" and "primary" in each.message
     ] == [
-        f"The primary keys of the dataset {first.id} of the stream 's' could not be read. Rows "
+        f"The primary keys of the dataset {first.id} of the stream 's' could not be read. Its rows "
         "keep their order as "
-        "with keys; where rows would have to be sent twice, that is done as without keys."
+        "if it had keys, but are never sent twice, as if it had none."
     ]
     assert asked(emulator).count("dataset") <= 3
 

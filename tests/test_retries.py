@@ -166,7 +166,7 @@ def by_delivery(
         post = dispatcher.next(0.0)
         assert isinstance(post, PostRows)
         dispatcher.done(post, Accepted("i1", (), "r"), 0.0)
-    dispatcher._turns._budget = story
+    dispatcher._scheduler._budget = story
     while dispatcher.error is None:
         request = dispatcher.next(story.now)
         if request is None:

@@ -323,8 +323,8 @@ def test_sources_of_other_accounts_are_refused(
     emulator = make_emulator(accounts=AGENCY)
     source = emulator.store.create_data_source("Shop", 2)
     message = (
-        rf'The data source {source.id} "Shop" is in the account 2 "Client", and its datasets would be looked '
-        rf"for in the account {account_id}\. Set account_id to 2\."
+        rf'The data source {source.id} "Shop" is in the account 2 "Client", but a run would look for its '
+        rf"datasets in the account {account_id}\. Set account_id to 2\."
     )
     settings = {"data_source_id": source.id, "account_id": account_id}
     with pytest.raises(DataSourceError, match=message):

@@ -204,7 +204,7 @@ def test_types_that_differ_are_named_before_and_after(command: Command, tmp_path
         run = command.run(changed, record(id=2, amount="many"), state(done=1), **settings)
         assert (run.code, run.states) == (1, [{"done": 1}] if settings else [])
         warning, *_ = run.told("WARNING")
-        assert f"differ: {differing}. Databox may reject rows for that." in warning
+        assert f"differ: {differing}. Databox may reject rows because of this." in warning
         assert warning.endswith('{"orders": {"amount": "number"}}.')
         if settings:
             after = f"orders: column types differ, and Databox may reject rows for that: {differing}; set"

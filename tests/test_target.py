@@ -104,7 +104,7 @@ BAD_LINES = {
     ),
     "state is a list": (
         b'{"type":"STATE","value":["canary-value"]}\n',
-        "is a STATE whose value is no object.",
+        "is a STATE whose value is not an object.",
     ),
     "state without value": (b'{"type":"STATE"}\n', "is a STATE without value."),
     "schema without properties and keys": (

@@ -210,11 +210,11 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """What API v2 tells of a dataset beside its keys and columns (O).
+    """The row count and the data source of a dataset (O, v2 only).
 
     Attributes:
-        row_count: How many rows it holds, whatever is shown of them; None when it isn't told.
-        data_source_id: Its data source; None when it isn't told.
+        row_count: How many rows it holds, including those not shown yet; None if unknown.
+        data_source_id: Its data source; None if unknown.
     """
 
     row_count: int | None
@@ -223,12 +223,12 @@ class DatasetFacts:
 
 @dataclass(frozen=True, slots=True)
 class RowsPage:
-    """A page of a dataset's rows as they are read back (O).
+    """A page of a dataset's rows, read back (O).
 
     Attributes:
-        rows: Value by column; fractions as Decimal, with every digit.
-        total_rows: How many rows all pages have; None when the API doesn't tell.
-        hidden_columns: Columns that the answer's schema calls invisible.
+        rows: Values by column name; fractions as Decimal, with all digits.
+        total_rows: How many rows all pages have; None if unknown.
+        hidden_columns: Columns that the response's schema marks as invisible.
     """
 
     rows: tuple[dict[str, Any], ...]

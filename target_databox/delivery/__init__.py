@@ -1,1 +1,1 @@
-"""Rows in, outcomes out; knows neither Singer nor HTTP."""
+"""Delivers rows and reports their outcomes; knows neither Singer nor HTTP."""

@@ -1,16 +1,16 @@
-"""Tries of one request, and for how long they have been failing. Pure."""
+"""Keeps track of the tries of one request. Pure."""
 
 from __future__ import annotations
 
 
 class Attempts:
-    """Tries of one request, and how long they have been failing; see `RetryRule` for what counts as that.
+    """The tries of one request, and how long they have been failing; `RetryRule` defines what counts.
 
     Attributes:
         due_at: When the next try may start.
         tries: Tries that have failed since the last success.
-        waited_seconds: Time that counts towards no timeout: what tries waited for their turn after `due_at`,
-            and how long those took that ended with 429.
+        waited_seconds: Time that counts towards no timeout: the waits for the budget after `due_at`, and the
+            duration of tries that ended with 429.
     """
 
     __slots__ = ("_failing_since", "_started_at", "_waited_before", "due_at", "tries", "waited_seconds")
@@ -24,24 +24,24 @@ class Attempts:
         self._waited_before = 0.0
 
     def started(self, now: float) -> None:
-        """A try starts."""
+        """Note that a try starts."""
         self._started_at = now
         self.waited_seconds += max(0.0, now - self.due_at)
 
     def succeeded(self) -> None:
-        """The answer came."""
+        """Note that a try succeeded."""
         self.tries = 0
 
     def throttled(self, now: float) -> None:
-        """A try ended with 429; the next may start when the budget lets it."""
+        """Note that a try ended with 429; the next may start as soon as the budget allows."""
         self.waited_seconds += now - self._started_at
         self.due_at = now
 
     def failed(self, now: float) -> float:
-        """A try failed otherwise.
+        """Note that a try failed in any other way.
 
         Returns:
-            For how long tries have been failing, in seconds.
+            How long the tries have been failing, in seconds.
         """
         if not self.tries:
             self._failing_since = now

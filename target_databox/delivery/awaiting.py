@@ -1,4 +1,4 @@
-"""Awaiting an ingestion's outcome: when to ask, learned from the answers so far, and for how long. Pure."""
+"""Decides when to poll an ingestion, learning from earlier polls, and when to give up. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from target_databox.api.values import IngestionStatus
 from target_databox.delivery.errors import UnconfirmedError
 from target_databox.delivery.outcomes import BatchNotStored, RunFails
-from target_databox.delivery.rejections import Cause, Reason, said
+from target_databox.delivery.rejections import Cause, Reason, code_and_message
 
 if TYPE_CHECKING:
     from target_databox.api.values import Ingestion, IngestionEntry
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from target_databox.delivery.outcomes import Outcome
 
 FIRST_SECONDS = 0.1
-# Missing costs a request, waiting costs only time: these two settle where about one question in eighty comes
-# too early.
+# A poll that comes too early costs a request, one that comes late only time. With these two factors the delay
+# settles where about one poll in eighty is too early.
 GROWTH = 1.25
 SHRINK = 0.9972
-PATIENCE = 1.5
-# From here on the first ingestion is not waited for before others are asked about: it may be stuck.
+# An ingestion that is still pending is polled again at this multiple of its age.
+AGE_GROWTH = 1.5
+# When the delay has reached this, other ingestions are polled as well: the first one may be stuck.
 PROBE_SECONDS = 5.0
 LONGEST_STEP_SECONDS = 30.0
 
@@ -28,10 +29,10 @@ SLOW: Final = "raise confirmation_timeout_seconds if Databox is slow"
 
 
 class PollDelay:
-    """How long after its acceptance an ingestion is asked about.
+    """How long after its acceptance an ingestion is polled.
 
-    Starts low and doubles until the first outcome is seen, one ingestion asked at a time; then follows the
-    slow end of the processing times, so that asking once is nearly always enough.
+    Until the first outcome the delay starts low and doubles, and one ingestion is polled at a time. After
+    that it follows the longer processing times, so that one poll is nearly always enough.
     """
 
     def __init__(self) -> None:
@@ -40,17 +41,17 @@ class PollDelay:
 
     @property
     def asks_many(self) -> bool:
-        """Whether more than one ingestion may be asked about before its outcome."""
+        """Whether several ingestions may be polled at once."""
         return self.is_learned or self.seconds >= PROBE_SECONDS
 
     def asked(self, age_seconds: float, *, done: bool, is_first: bool = True) -> None:
-        """Learn from one question.
+        """Learn from one poll.
 
         Args:
-            age_seconds: Time between the acceptance and the question.
-            done: Whether the outcome was there.
-            is_first: Whether it was the first question about that ingestion. One that is stuck, and asked
-                about again and again, says nothing about the others.
+            age_seconds: Time between the acceptance and the poll.
+            done: Whether the outcome was known.
+            is_first: Whether it was the first poll of that ingestion. Later polls of one that is stuck say
+                nothing about the others.
         """
         if not done:
             if is_first or not self.is_learned:
@@ -62,16 +63,15 @@ class PollDelay:
             self.seconds *= SHRINK
 
     def again(self, age_seconds: float, timeout_seconds: float) -> float:
-        """The age at which to ask once more; the timeout itself is asked at exactly once."""
-        later = max(
-            self.seconds, min(age_seconds * PATIENCE, age_seconds + LONGEST_STEP_SECONDS), age_seconds + 0.05
-        )
+        """The age at which to poll an ingestion again; exactly one poll is made at the timeout itself."""
+        step_end = min(age_seconds * AGE_GROWTH, age_seconds + LONGEST_STEP_SECONDS)
+        later = max(self.seconds, step_end, age_seconds + 0.05)
         return min(later, timeout_seconds) if age_seconds < timeout_seconds else later
 
 
 def learn(delay: PollDelay, batch: Batch, now: float) -> None:
-    """Learn from a batch whose outcome is known how long outcomes take."""
-    # How long the question waited for the budget says nothing of the next one's.
+    """Learn from a batch whose outcome is known how long processing takes."""
+    # The age leaves out the poll's wait for the budget, which differs from poll to poll.
     delay.asked(batch.age_seconds(now), done=True)
     batch.lane.counts.confirmations += 1
     batch.lane.counts.confirmation_seconds += now - batch.accepted_at
@@ -80,7 +80,7 @@ def learn(delay: PollDelay, batch: Batch, now: float) -> None:
 def still_pending(
     delay: PollDelay, batch: Batch, finding: str, advice: str, now: float, timeout_seconds: float
 ) -> list[Outcome]:
-    """Learn from a batch that was asked about in vain; the run fails when its time is up."""
+    """Learn from a batch that is still pending; the run fails once its time is up."""
     age = batch.age_seconds(now)
     delay.asked(age, done=False, is_first=not batch.questions)
     batch.questions += 1
@@ -98,16 +98,22 @@ def still_pending(
 
 
 def failure(batch: Batch, ingestion: Ingestion | None, *, is_nothing_stored: bool) -> BatchNotStored:
-    """An ingestion that failed, with what is known of it."""
+    """The outcome of an ingestion that failed.
+
+    Args:
+        batch: Its batch.
+        ingestion: Its detail; None if only the list was read.
+        is_nothing_stored: Whether certainly none of its rows is stored.
+    """
     problems = ingestion.errors if ingestion is not None else ()
     request_id = ingestion.request_id if ingestion is not None else None
-    code, message = said(problems, "the ingestion failed")
+    code, message = code_and_message(problems, "the ingestion failed")
     cause = Cause(Reason.FAILED, code, message, request_id, batch.ingestion_id)
     return BatchNotStored(batch, cause, is_nothing_stored=is_nothing_stored, may_pass=True)
 
 
 def shown(one: Ingestion | IngestionEntry) -> str:
-    """How Databox shows an ingestion, as a clause with its status word."""
+    """An ingestion's status as a clause, such as `as processing`."""
     if one.status is not IngestionStatus.UNKNOWN:
         return f"as {one.word or 'pending'}"
     return "without a status" if one.word is None else f"with the unknown status '{one.word}'"

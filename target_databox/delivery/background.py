@@ -1,7 +1,19 @@
 """Background tasks of a dataset: wait for an earlier run's ingestions, purge, find a lost batch. Pure.
 
-A task says when its next question is due and which one it is, and takes in the answer. It knows neither the
-dataset nor the rows: it ends with its finding, and what follows from that is decided elsewhere.
+Theory of operation
+===================
+
+A task makes one request at a time: `question` returns the next one, `attempts.due_at` is its time, and `take`
+takes the response and plans the next request or ends the task (`ended`). A task knows neither the dataset nor
+the rows. It only holds its result; `opening` and `lost_answers` decide what follows from it.
+
+    PurgeOnce       POST purge                                     → done
+    PendingWait     walk the list; walk again while ingestions of  → done, or late
+                    others are pending
+    Search          walk the list; read each candidate; again      → done with matches, or late
+                    while candidates may still change
+
+A task is late once it has run for `confirmation_timeout_seconds`, not counting its waits for the budget.
 """
 
 from __future__ import annotations
@@ -19,8 +31,9 @@ if TYPE_CHECKING:
 
     from target_databox.api.values import IngestionEntry
 
-# The server's clock is known from the Date header of an answer, perhaps of another machine of theirs.
-# Too much makes a stranger's ingestion a candidate, which ends the run; too little would load rows twice.
+# The server's time comes from a Date header, perhaps of another machine than the one that stamps ingestions.
+# If this is too large, another writer's ingestion may become a candidate, which ends the run. If it is too
+# small, the lost ingestion is missed and its rows are loaded twice.
 CLOCK_TOLERANCE_SECONDS: Final = 5.0
 FIRST_LOOK_SECONDS: Final = 1.0
 LONGEST_LOOK_SECONDS: Final = 15.0
@@ -29,21 +42,21 @@ LOOK_GROWTH: Final = 1.5
 
 @dataclass(frozen=True)
 class ListPage:
-    """A page of the dataset's list of ingestions is to be read."""
+    """Read a page of the dataset's list of ingestions."""
 
     page: int
 
 
 @dataclass(frozen=True)
 class IngestionDetail:
-    """One ingestion's own record is to be read."""
+    """Read the detail of one ingestion."""
 
     ingestion_id: str
 
 
 @dataclass(frozen=True)
 class PurgeRows:
-    """The dataset is to be purged; every try has the same idempotency key."""
+    """Purge the dataset; every try has the same idempotency key."""
 
     idempotency_key: str
 
@@ -53,12 +66,13 @@ Question: TypeAlias = ListPage | IngestionDetail | PurgeRows
 
 @dataclass
 class Hold:
-    """Primary keys kept busy, since a first copy of their batch may still land.
+    """Primary keys that stay busy, since a first copy of their batch may still be stored.
 
     Attributes:
-        lost_at: When the newest answer was lost.
-        posted_after: The server's clock before the first of these POSTs.
-        keys: Keys whose rows have their outcome meanwhile.
+        lost_at: When the latest answer was lost.
+        posted_after: The server's time before the first of these POSTs; None if unknown.
+        keys: Keys whose rows already have their outcome, to be freed at the end of the hold.
+        is_over: Whether the hold has ended.
     """
 
     lost_at: float
@@ -68,13 +82,13 @@ class Hold:
 
 
 class Task:
-    """One thing to be done for a dataset, by questions to the API.
+    """A background task of a dataset, which makes one request at a time.
 
     Attributes:
-        attempts: Tries of its next question.
-        began_at: When its first question was due.
-        is_away: Whether a question of it is on the wire.
-        ended: None while it goes on.
+        attempts: Tries of its next request.
+        began_at: When its first request was due.
+        is_away: Whether one of its requests is on the wire.
+        ended: `done`, or `late` if its time is up; None while it goes on.
     """
 
     def __init__(self, due_at: float) -> None:
@@ -86,21 +100,21 @@ class Task:
         self._look_seconds = FIRST_LOOK_SECONDS
 
     def started(self, now: float) -> None:
-        """Its question starts."""
+        """Note that its request starts."""
         self.is_away = True
         self._waited_seconds += max(0.0, now - self.attempts.due_at)
         self.attempts.started(now)
 
     def question(self) -> Question:
-        """What is to be asked next."""
+        """The next request."""
         raise NotImplementedError
 
     def take(self, answer: IngestionsPage | Ingestion | None, now: float) -> None:
-        """Take in the answer; None for a purge that was done, and for an ingestion that can't be read yet."""
+        """Take the response; None for a completed purge, and for an ingestion that can't be read yet."""
         raise NotImplementedError
 
     def _go_on(self, now: float, timeout_seconds: float, *, wait: bool = False) -> None:
-        """Plan the next question, at once or after a growing wait, or end when the time is up."""
+        """Plan the next request, at once or after a growing wait; end as `late` if the time is up."""
         if now - self.began_at - self._waited_seconds >= timeout_seconds:
             self.ended = "late"
             return
@@ -111,38 +125,38 @@ class Task:
 
 
 class PurgeOnce(Task):
-    """Removes every row of the dataset; doing it twice before the first row is as good as once."""
+    """Purges the dataset. A second purge before the first row does no harm."""
 
     def __init__(self, due_at: float, idempotency_key: str) -> None:
         super().__init__(due_at)
         self._idempotency_key = idempotency_key
 
     def question(self) -> Question:
-        """The purge."""
+        """The purge, with the same idempotency key at every try."""
         return PurgeRows(self._idempotency_key)
 
     def take(self, answer: IngestionsPage | Ingestion | None, now: float) -> None:  # noqa: ARG002 # as every task
-        """It was done."""
+        """End: the dataset is purged."""
         self.ended = "done"
 
 
 class PendingWait(Task):
     """Waits until ingestions that this run doesn't know are no longer pending.
 
-    Only those that the first walk finds count: a second writer may always have new ones. So do only those
-    that are not older than `since`, wherever in the list they are.
+    It waits only for ingestions that the first walk finds, since a second writer may always add new ones, and
+    ignores those older than `since`.
 
     Args:
         due_at: When the first walk may start.
-        is_known: Whether an ingestion is this run's own, or was there before.
-        since: Server's time before which nothing matters; None when all does.
-        timeout_seconds: How long to read and to wait for what is pending.
-        most_pages: Pages after which a walk stops all the same.
+        is_known: Whether an ingestion is this run's own, or existed before.
+        since: Server's time before which ingestions are ignored; None to ignore none.
+        timeout_seconds: How long to read the list and to wait.
+        most_pages: Most pages of one walk; None for no limit.
         holds: Held keys that this wait can release.
 
     Attributes:
-        found: Ingestions that the first walk found pending, and that still are; None before its end.
-        seen: All ingestions that the newest walk saw.
+        found: Ingestions that the first walk found pending, and that still are; None during the first walk.
+        seen: All ingestions that the latest complete walk saw.
         is_cut_short: Whether that walk left pages unread.
     """
 
@@ -172,7 +186,7 @@ class PendingWait(Task):
         return ListPage(self._walk.page() or 1)
 
     def take(self, answer: IngestionsPage | Ingestion | None, now: float) -> None:
-        """Take in a page."""
+        """Take a page."""
         if not isinstance(answer, IngestionsPage):
             return
         self._walk.read(answer)
@@ -197,23 +211,31 @@ class PendingWait(Task):
 
 
 class Search(Task):
-    """Looks for a batch whose answer was lost in the list of ingestions, where it must not be sent twice.
+    """Searches the list of ingestions for a batch whose answer was lost and that must not be sent twice.
 
-    Exactly one unknown ingestion that is as large as the batch and not older than its request is the lost
-    one. One whose counts may still grow is looked at again.
+    A match is an unknown ingestion that has as many rows as the batch and is not older than its request. Each
+    candidate on the list is read by itself, since only the detail has the row count:
+
+    1. It can't be read yet: read it again later.
+    2. It is older than the request, or has more rows than the batch: it is another one.
+    3. It has as many rows as the batch: a match.
+    4. It failed with fewer rows: a match, since it may have failed before it counted all of them.
+    5. Its counts don't add up, or the list does not show it as done: its row count may still grow, so read it
+       again later, in the second case after another walk over the list.
+    6. It is done with fewer rows: it is another one.
 
     Args:
-        due_at: When the list may show it.
+        due_at: When the list should show the ingestion.
         rows: How many rows the batch has.
-        is_known: Whether an ingestion is this run's own, or was there before.
-        since: Server's time before which it can't have been accepted; None when that is not known.
-        sure_from: Server's time from which an unknown ingestion can be no earlier run's; infinite when there
-            is none, minus infinity when all of them are this run's.
-        timeout_seconds: How long to look for it.
+        is_known: Whether an ingestion is this run's own, or existed before.
+        since: Server's time before which it can't have been accepted; None if unknown.
+        sure_from: Server's time from which an unknown ingestion can't be an earlier run's. Infinite if there
+            is no such time, minus infinity if all unknown ingestions are this run's.
+        timeout_seconds: How long to search.
 
     Attributes:
         matches: The ingestions that could be the lost one, once the search has ended.
-        is_unsure: Whether one of them may be an earlier run's, since the times don't tell.
+        is_unsure: Whether a match may be an earlier run's, judging by its time.
     """
 
     def __init__(
@@ -242,13 +264,13 @@ class Search(Task):
         self._is_list_stale = False
 
     def question(self) -> Question:
-        """The next page, or the next ingestion that could be the lost one."""
+        """The next page, or the next candidate."""
         if self._walk is not None:
             return ListPage(self._walk.page() or 1)
         return IngestionDetail(self._unread[0])
 
     def take(self, answer: IngestionsPage | Ingestion | None, now: float) -> None:
-        """Take in a page, or an ingestion; None when it is listed and can't be read yet."""
+        """Take a page or an ingestion; None for one that is listed but can't be read yet."""
         if isinstance(answer, IngestionsPage):
             self._listed_page(answer, now)
         else:
@@ -283,12 +305,12 @@ class Search(Task):
         elif ingestion.received == self._rows:
             self._match(read.id, at)
         elif ingestion.status is IngestionStatus.FAILED:
-            # It may have stopped before it counted everything, and can't be told from ours.
+            # It may have failed before it counted all rows, so it could be ours.
             self._match(read.id, at)
         elif not _is_counted(ingestion):
             self._pending.append(read.id)
         elif read.status is not IngestionStatus.DONE:
-            # What the list doesn't show as processed may still grow to the size of the batch.
+            # Until the list shows it as done, its row count may still grow to that of the batch.
             self._pending.append(read.id)
             self._is_list_stale = True
         self._finish_if_read(now)
@@ -316,7 +338,7 @@ def _is_older(at: float | None, since: float | None) -> bool:
 
 
 def _is_counted(ingestion: Ingestion) -> bool:
-    """Whether an ingestion's counts add up: they may be zero, or missing, while it is processed."""
+    """Whether an ingestion's counts add up; during processing they may be zero or missing."""
     if not ingestion.received or ingestion.status in (IngestionStatus.PENDING, IngestionStatus.UNKNOWN):
         return False
     counts = (ingestion.appended, ingestion.overwritten, ingestion.rejected)

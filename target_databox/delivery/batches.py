@@ -1,22 +1,19 @@
-"""A batch of rows, the states of its life as one table, and the lane of a dataset that it moves in.
+"""Batches, the table of their states, and lanes, which hold all state of one dataset's delivery.
 
 Theory of operation
 ===================
 
 A batch is cut from the rows of one dataset, sent with one POST, and followed until every row of it has its
-outcome. At any moment it is in exactly one `State`. Whatever happens to it is an `Event`; `TRANSITIONS` says
-what each event leads to, and `Batch.happened` is the only place that changes a state: it refuses an event
-that the table does not have for the state at hand.
+outcome. At any moment it is in exactly one `State`. `TRANSITIONS` lists the events that change it; only
+`Batch.happened` applies them, and refuses an event that is not listed for the current state.
 
-Which event an answer amounts to is decided elsewhere: `posting` reads the answers to POSTs, `confirmation`
-and `confirmation_by_list` learn outcomes, `lost_answers` looks for batches whose answer was lost, `halving`
-decides what becomes of a batch that is not stored whole. What follows from an event for rows, keys, memory
-and STATEs is the dispatcher's business.
+Other modules decide which event a response means: `posting` handles responses to POSTs, `confirmation` and
+`confirmation_by_list` determine outcomes, `lost_answers` searches for batches whose answer was lost,
+`halving` decides what happens to a batch that is not stored whole. The dispatcher then updates rows, keys,
+memory and STATEs.
 
-A batch in a final state never changes again. A batch that is halved goes on as two new ones, which share its
-place in the window.
-
-The picture of the table in the documentation is made from this module by `scripts/describe.py`.
+A halved batch is replaced by two new ones, which share its place. `scripts/describe.py` generates the diagram
+in the documentation from this module.
 """
 
 from __future__ import annotations
@@ -38,35 +35,36 @@ if TYPE_CHECKING:
 
 NEVER: Final = float("inf")
 
-# Own ingestions are remembered for this long before the oldest batch that may have to be told from them, and
-# no more of them than this; those of the last minute always.
+# A search must not take one of this run's own ingestions for a lost one, so they are remembered: those
+# accepted up to an hour before the oldest unresolved batch was sent, at most 2,000, but always those of the
+# last minute.
 RECENT_SECONDS: Final = 3600.0
 RECENT_INGESTIONS: Final = 2000
 LAST_SECONDS: Final = 60.0
 
 
 class State(enum.Enum):
-    """Where a batch is in its life."""
+    """The states of a batch; each value describes it for the documentation."""
 
     READY = "waits for its POST"
     POSTED = "its POST is on the wire"
-    SEARCHED = "its answer was lost; it is looked for in the list of ingestions"
+    SEARCHED = "its answer was lost; it is searched for in the list of ingestions"
     ACCEPTED = "it has an ingestion, whose outcome is awaited"
     STORED = "every row is stored"
-    MIXED = "the rows that the API named are rejected, every other one is stored"
-    HALVED = "two halves go on in its place"
+    MIXED = "the rows that the API named are rejected, all others are stored"
+    HALVED = "two halves replace it"
     REJECTED = "its only row is rejected"
-    SUSPECT = "nobody knows which of its rows are stored, and it must not be sent again"
+    SUSPECT = "which of its rows are stored is unknown, and it must not be sent again"
     LEFT = "the run ends at a record before its rows, which stay without an outcome"
 
 
 class Event(enum.Enum):
-    """What can happen to a batch."""
+    """The events that change the state of a batch; each value describes it for the documentation."""
 
     SENT = "its POST starts"
     ACCEPTED = "the POST is answered with an ingestion"
-    NOT_SENT = "the API was not reached, or said to come later (429)"
-    LOST_AND_RECOGNISED = "the answer is lost; the API knows another copy for the same"
+    NOT_SENT = "the API was not reached, or its rate limit was exceeded (429)"
+    LOST_AND_RECOGNISED = "the answer is lost; the API recognises another copy"
     LOST_AND_HELD = "the answer is lost; with known keys it may be sent again"
     LOST = "the answer is lost; without keys it must be found first"
     FOUND = "the lost ingestion is in the list"
@@ -74,7 +72,7 @@ class Event(enum.Enum):
     STORED = "its ingestion stored every row"
     MIXED = "its ingestion names each row that it rejected, and stored the others"
     FAILED = "its ingestion failed for the first time, and sending it again is safe"
-    DIVIDED = "it is not stored whole, several rows may be why, and sending them again is safe"
+    DIVIDED = "it is not stored whole, any of several rows may be the cause, and sending them again is safe"
     BLAMED = "it is not stored, and has one row"
     DOUBTED = "it is not stored whole, and sending it again is not safe"
     PASSED = "it is not stored, and the run ends at a record before its rows"
@@ -103,7 +101,7 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
 
 
 class ImpossibleEventError(RuntimeError):
-    """Something happened to a batch that can't happen in its state."""
+    """An event does not occur in the batch's state, according to the table."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +112,14 @@ class Destination:
         stream: The stream's name.
         dataset_id: Its dataset.
         title: The dataset's title.
-        is_keyed: Whether rows are ordered by key.
-        keys_are_known: Whether the dataset is known to have those keys, so that sending a row again is
+        is_keyed: Whether rows have a primary key, by which they are kept in order.
+        keys_are_known: Whether the dataset certainly has that primary key, so that sending a row again is
             harmless.
-        is_new: Whether this run created the dataset, so that it holds nothing yet.
+        is_new: Whether this run created the dataset, so that it is empty.
         purge: Whether to purge it before its first row.
-        resends_are_recognised: Whether the API knows another copy of a request by its idempotency key.
-        type_differences: Columns whose type there differs from the stream's, as a clause; empty when none is
-            known to.
+        resends_are_recognised: Whether the API recognises another copy of a request by its idempotency key.
+        type_differences: Columns whose type in the dataset differs from the stream's, as a clause; empty if
+            none is known.
     """
 
     stream: str
@@ -136,7 +134,7 @@ class Destination:
 
     @property
     def resends_safely(self) -> bool:
-        """Whether the same rows may be sent twice without a trace."""
+        """Whether sending the same rows twice has the same result as sending them once."""
         return self.is_keyed and self.keys_are_known
 
     def __str__(self) -> str:
@@ -145,15 +143,14 @@ class Destination:
 
 @dataclass
 class Counts:
-    """What became of a stream's rows, and what it cost.
+    """Counts of a stream's rows by outcome, and of the requests they took.
 
     Attributes:
-        read: Rows taken in.
-        unknown_counts: Confirmed rows whose appended and overwritten counts were not read.
+        read: Rows received.
+        unknown_counts: Confirmed rows for which the appended and overwritten counts were not read.
         uncounted_copies: Ingestions that may have stored rows without being counted: their answer was lost,
-            they failed, or they were sent once more in halves.
-        dataset_rows, dataset_columns: What the dataset holds, as the ingestions that were read say; None when
-            none said.
+            they failed, or their rows were sent again in halves.
+        dataset_rows, dataset_columns: What the dataset holds according to its ingestions; None if unknown.
         throttled_seconds: Time spent waiting for the request budget.
         confirmation_seconds: Time from acceptance to outcome, summed over ingestions.
     """
@@ -181,7 +178,7 @@ class Counts:
         return self.read - self.confirmed - self.superseded - self.rejected
 
     def hold(self, rows: int | None, columns: int | None) -> None:
-        """Learn what the dataset holds; ingestions are read in any order, and none takes rows away."""
+        """Note what the dataset holds: the maximum, as ingestions are read in any order and none deletes."""
         if rows is not None:
             self.dataset_rows = max(rows, self.dataset_rows or 0)
         if columns is not None:
@@ -189,7 +186,7 @@ class Counts:
 
 
 class Place:
-    """A batch's share of `unconfirmed_batches`, which it shares with the halves that it is cut into."""
+    """A batch's share of `unconfirmed_batches`, which the halves of a batch have in common."""
 
     __slots__ = ("parts",)
 
@@ -198,25 +195,26 @@ class Place:
 
 
 class Batch:
-    """Rows that are sent, and get their outcome, together.
+    """Rows that are sent with one POST.
 
     Attributes:
         lane: Its dataset's lane.
         rows: Its rows, in the order of the input.
-        place: Its place in the window.
-        idempotency_key: What the API knows all tries of its POST by; never made of its rows, which another
-            batch may have as well.
-        state: Where it is in its life; changed by `happened` alone.
+        place: Its share of `unconfirmed_batches`.
+        idempotency_key: The same for all tries of its POST. Random and not derived from the rows, since
+            another batch may have equal rows.
+        state: Its state; only `happened` changes it.
         posting: Tries of its POST.
-        asking: Tries of the question for its outcome.
-        ingestion_id: Its present ingestion, while it is accepted.
+        asking: Tries of the request for its outcome.
+        ingestion_id: Its current ingestion, while it is accepted.
         ingestions: How many ingestions it has had.
-        questions: How often its present ingestion was asked about in vain.
+        questions: How many polls found its current ingestion still pending.
+        accepted_at: When its current ingestion was accepted.
         first_posted_at: When its first POST started; infinite before.
-        posted_after: The server's clock before its first POST that may have been carried out.
-        lost_answers: How many answers to its POST were lost, each of which it may be stored by.
-        hold: Its held keys, when such an answer was lost.
-        is_counted: Whether an ingestion before it was counted as appended and overwritten.
+        posted_after: The server's time before its first POST that may have been carried out; None if unknown.
+        lost_answers: How many answers to its POST were lost. Each of those POSTs may have stored it.
+        hold: Its held keys, if such an answer was lost.
+        is_counted: Whether the appended and overwritten rows of an earlier ingestion of it were counted.
     """
 
     __slots__ = (
@@ -244,10 +242,10 @@ class Batch:
         self.is_counted = False
 
     def happened(self, event: Event) -> None:
-        """Move to the state that an event leads to.
+        """Change to the state that follows from an event.
 
         Raises:
-            ImpossibleEventError: The table has no such event in the present state.
+            ImpossibleEventError: The table does not list the event for the current state.
         """
         try:
             self.state = TRANSITIONS[self.state, event]
@@ -260,11 +258,11 @@ class Batch:
         return self.lost_answers > 0 and self.lane.destination.resends_are_recognised
 
     def age_seconds(self, now: float) -> float:
-        """Time since its acceptance, without what its questions waited for the budget."""
+        """Time since its acceptance, without the waits of its polls for the budget."""
         return now - self.accepted_at - self.asking.waited_seconds
 
     def halves(self, now: float) -> tuple[Batch, Batch]:
-        """Two batches that go on in its place, the first at least as large."""
+        """Two batches that replace it; the first has one row more if their number is odd."""
         middle = (len(self.rows) + 1) // 2
         self.place.parts += 1
         return self._part(self.rows[:middle], now), self._part(self.rows[middle:], now)
@@ -281,24 +279,26 @@ class Lane:
 
     Args:
         destination: Where its rows go.
-        new_key: Makes an idempotency key.
+        new_key: Returns a new idempotency key at every call.
 
     Attributes:
-        is_serial: Whether one POST at a time may be on the wire, so that a lost one can be told from others.
-        accepted: Batches whose outcome is awaited, by ingestion, oldest first.
-        recent: Own ingestions of late, by when they were accepted: a lost one must be told from them.
-        strangers: Ingestions that were there before the first row, likewise; where there are keys, only those
-            that are still pending.
-        resends: Batches that go first: halves, and those whose POST failed.
+        is_serial: Whether only one POST at a time may be on the wire, so that a lost batch can be identified.
+        counts: What the summary reports.
+        queue: Rows that are not sent yet, and the keys of those that are.
+        accepted: Batches whose outcome is awaited, by ingestion id, oldest first.
+        recent: This run's recent ingestions by id, with the time of acceptance; a search ignores them.
+        strangers: Ingestions that existed before the first row, which a search ignores too; with keys only
+            those that were pending.
+        resends: Batches that are sent before new ones: halves, and those whose POST failed.
         posting: POSTs on the wire.
-        opening: What has to be done before the first row: leftovers waited for, a purge.
+        opening: The task before the first row: the wait for leftovers or the purge.
         searched: The batch whose answer was lost and that must not be sent twice.
         search: The search for it.
-        copies: The wait for first copies, which holds keys.
-        holds: Keys held because a first copy may still land.
-        server_began_at: The server's clock when its first row came; None when that was not known.
-        is_open: Whether leftovers were waited for and the dataset is purged, if it has to be.
-        knows_all_older: Whether every ingestion of the dataset is this run's, and remembered.
+        copies: The wait for first copies, which releases holds.
+        holds: Keys held because a first copy may still be stored.
+        server_began_at: The server's time when its first row came; None if unknown.
+        is_open: Whether rows may be sent: leftovers were waited for, and the dataset is purged if necessary.
+        knows_all_older: Whether every ingestion of the dataset is this run's and still in `recent`.
     """
 
     def __init__(self, destination: Destination, new_key: Callable[[], str] = str) -> None:
@@ -328,16 +328,16 @@ class Lane:
 
     @property
     def has_all_accepted(self) -> bool:
-        """Whether no row is left that would have to be sent."""
+        """Whether every row has an ingestion or an outcome, so that nothing is left to send."""
         return not (len(self.queue) or self.resends or self.posting or self.search)
 
     @property
     def has_tasks(self) -> bool:
-        """Whether anything is under way, or has to be, beside the rows."""
+        """Whether a background task is running or is needed."""
         return bool(self.opening or self.search or self.copies or self.holds)
 
     def tasks(self) -> list[Task]:
-        """What is under way beside the rows and their confirmation."""
+        """The background tasks that are running."""
         return [task for task in (self.opening, self.search, self.copies) if task is not None]
 
     def may_post(self) -> bool:
@@ -347,18 +347,18 @@ class Lane:
         return not (self.is_serial and (self.posting or self.search is not None))
 
     def may_post_fresh(self) -> bool:
-        """Whether the POST of a new batch may start now; without keys halves go first."""
+        """Whether the POST of a new batch may start now; a serial lane sends its resends first."""
         return bool(self.queue.ready) and self.may_post() and not (self.is_serial and self.resends)
 
     def next_resend(self, now: float) -> Batch | None:
-        """The batch that goes first: the smallest of those that are due, or the one that is due earliest."""
+        """The smallest batch in `resends` that is due, or the one that is due earliest."""
         due = [batch for batch in self.resends if batch.posting.due_at <= now]
         if due:
             return min(due, key=lambda batch: len(batch.rows))
         return min(self.resends, key=lambda batch: batch.posting.due_at, default=None)
 
     def fresh_due_at(self, settings: DeliverySettings, *, is_pressed: bool) -> float:
-        """When the next new batch should be cut."""
+        """When the next new batch should be cut; if pressed, even before it is full or old."""
         queue = self.queue
         since = queue.ready_since
         if since is None:
@@ -368,21 +368,21 @@ class Lane:
         return since + settings.batch_age_seconds
 
     def cut(self, settings: DeliverySettings, now: float) -> Batch:
-        """Cut a new batch; its place in the window is its own."""
+        """Cut a new batch with a place of its own."""
         return Batch(self, self.queue.cut(settings.batch_size_rows, settings.most_rows_bytes), Place(), now)
 
     def send_again(self, batch: Batch, due_at: float | None = None) -> None:
-        """Let a batch go first, at a time or when its next try is due anyway."""
+        """Add a batch to `resends`, due at a time, or else when its next try is due anyway."""
         if due_at is not None:
             batch.posting.due_at = due_at
         self.resends.append(batch)
 
     def knows(self, ingestion_id: str) -> bool:
-        """Whether an ingestion is this run's own, or was there before its first row."""
+        """Whether an ingestion is this run's own, or existed before its first row."""
         return ingestion_id in self.accepted or ingestion_id in self.recent or ingestion_id in self.strangers
 
     def remember(self, batch: Batch) -> None:
-        """Note an accepted ingestion as this run's own."""
+        """Add an accepted ingestion to `accepted` and `recent`, and forget those that are old enough."""
         if batch.ingestion_id is None:
             return
         self.accepted[batch.ingestion_id] = batch

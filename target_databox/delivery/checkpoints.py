@@ -1,10 +1,10 @@
-"""Which STATE is due: the newest one before which every record has its final, durable outcome. Pure."""
+"""Determines which STATE is due: the newest one whose preceding records all have a durable outcome. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
 
-# What a stretch costs beside its STATE's bytes (measured with tracemalloc).
+# Memory of a stretch in addition to its STATE's bytes (measured with tracemalloc).
 STRETCH_OVERHEAD_BYTES = 150
 
 
@@ -17,13 +17,13 @@ class _Stretch:
 
 
 class Checkpoints:
-    """The input as stretches, each ended by a STATE message.
+    """Divides the input into stretches, each ended by a STATE message.
 
-    A stretch holds one number, however many rows it has: those without an outcome. A STATE is due when no row
-    of its own or of an earlier stretch is open.
+    A stretch only counts its rows without an outcome. Its STATE is due when neither it nor an earlier stretch
+    has such rows.
 
     Args:
-        interval_seconds: At most one STATE in this time, the last one excepted.
+        interval_seconds: At most one STATE in this time, except for the last one.
 
     Attributes:
         held_bytes: Memory kept for STATEs that are not due yet.
@@ -43,21 +43,21 @@ class Checkpoints:
         return self._first + len(self._stretches) - 1
 
     def opened(self, rows: int = 1) -> None:
-        """Rows of the present stretch were read."""
+        """Add rows to the current stretch."""
         self._stretches[-1].open += rows
 
     def closed(self, stretch: int, rows: int = 1) -> None:
-        """Rows of a stretch have their outcome."""
+        """Note that rows of a stretch have their outcome."""
         self._stretches[stretch - self._first].open -= rows
         if stretch == self._first:
             self._advance()
 
     def ended(self, state: bytes) -> None:
-        """A STATE was read: the present stretch ends."""
+        """End the current stretch with a STATE."""
         present = self._stretches[-1]
         previous = self._stretches[-2] if len(self._stretches) > 1 else None
         if previous is not None and not present.open:
-            # Nothing was read in between: the newer STATE stands for both.
+            # No open rows in between, so the newer STATE replaces the older one.
             self.held_bytes += len(state) - len(previous.state or b"")
             previous.state = state
             return
@@ -67,17 +67,17 @@ class Checkpoints:
         self._advance()
 
     def due_at(self) -> float | None:
-        """From when a STATE may be written; None while none is due."""
+        """When the next STATE may be written; None while none is due."""
         if self._due is None:
             return None
         return -1.0 if self._written_at is None else self._written_at + self._interval_seconds
 
     def take(self, now: float, *, last: bool = False) -> bytes | None:
-        """The STATE to write now, each at most once.
+        """The STATE to write now, or None; each is returned at most once.
 
         Args:
-            now: The present, in seconds.
-            last: Whether the run ends here, so that the interval does not matter.
+            now: The current time, in seconds.
+            last: Whether the run ends, so that the interval does not matter.
         """
         at = self.due_at()
         if at is None or (at > now and not last):

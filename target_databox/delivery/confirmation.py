@@ -1,8 +1,7 @@
-"""Learns what became of accepted batches by reading each ingestion's own record (`confirmation: rows`). Pure.
+"""Determines the outcome of accepted batches by reading each ingestion (`confirmation: rows`). Pure.
 
-Asking spends the same budget as loading, so an ingestion is asked about once, if it can be helped: the delay
-before the question follows the processing times seen so far. Before any is known, one batch is asked about
-for all.
+Polling uses the same budget as loading, so ideally each ingestion is polled once: the delay before the poll
+follows the processing times seen so far. Until one is known, only one batch is polled at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from target_databox.delivery.awaiting import SLOW, failure, learn, shown, still_
 from target_databox.delivery.batches import NEVER
 from target_databox.delivery.named_rows import named_rows
 from target_databox.delivery.outcomes import BatchNotStored, BatchPartlyStored, BatchStored, RunFails
-from target_databox.delivery.rejections import Cause, Reason, said
+from target_databox.delivery.rejections import Cause, Reason, code_and_message
 from target_databox.delivery.requests import BLOCKED, AskOutcome
 
 if TYPE_CHECKING:
@@ -29,28 +28,30 @@ if TYPE_CHECKING:
     from target_databox.delivery.interfaces import DeliverySettings
     from target_databox.delivery.notes import Notes
     from target_databox.delivery.outcomes import Outcome
-    from target_databox.delivery.requests import Blocked, Turns
+    from target_databox.delivery.requests import Blocked, Scheduler
 
-# An API that has a new word for every ingestion is told of so often, and no more.
+# Warnings about unknown status words, for an API that uses a new one for every ingestion.
 MOST_NOTED_WORDS: Final = 5
 COUNTLESS: Final = f"{SLOW}, or set `confirmation: status` if it gives no counts"
 
 
 class Confirmation:
-    """The batches whose ingestion is read by itself, of all datasets.
+    """Polls ingestions, of all datasets.
 
     Args:
-        settings: How long to try.
-        turns: Where every request gets its turn.
-        delay: When to ask.
-        notes: What is to be logged.
+        settings: How long to poll.
+        scheduler: Decides when requests start.
+        delay: How long after its acceptance an ingestion is polled.
+        notes: Lines for the log.
     """
 
-    def __init__(self, settings: DeliverySettings, turns: Turns, delay: PollDelay, notes: Notes) -> None:
+    def __init__(
+        self, settings: DeliverySettings, scheduler: Scheduler, delay: PollDelay, notes: Notes
+    ) -> None:
         self._settings = settings
-        self._turns = turns
+        self._scheduler = scheduler
         self._delay = delay
-        # Accepted batches nobody asked about yet, oldest first; the others by when to ask again.
+        # Batches that were not polled yet, oldest first; the others by the time of their next poll.
         self._unasked: deque[Batch] = deque()
         self._again: list[tuple[float, int, Batch]] = []
         self._order = itertools.count()
@@ -59,11 +60,11 @@ class Confirmation:
         self._noted_words: set[str | None] = set()
 
     def accept(self, batch: Batch) -> None:
-        """Take in a batch that has an ingestion."""
+        """Add a batch that was accepted."""
         self._unasked.append(batch)
 
     def question(self, now: float) -> AskOutcome | Blocked | None:
-        """The question that is due, if any."""
+        """The poll that is due, if any."""
         first = self._unasked[0] if self._unasked else None
         again = self._again[0] if self._again else None
         first_at = NEVER
@@ -72,12 +73,12 @@ class Confirmation:
         again_at = again[0] if again is not None else NEVER
         due_at = min(first_at, again_at)
         if due_at > now:
-            self._turns.later(due_at)
+            self._scheduler.later(due_at)
             return None
         batch = again[2] if again is not None and again_at <= first_at else first
         if batch is None:
             return None
-        if not self._turns.lets(batch.lane, due_at, now):
+        if not self._scheduler.may_start(batch.lane, due_at, now):
             return BLOCKED
         if batch is first:
             self._unasked.popleft()
@@ -90,9 +91,9 @@ class Confirmation:
         return AskOutcome(batch.lane, batch, batch.ingestion_id or "")
 
     def answered(self, batch: Batch, answer: object, now: float) -> list[Outcome]:
-        """What the answer to a question amounts to; nothing while the ingestion is pending."""
+        """The outcomes that follow from the response to a poll; none while the ingestion is pending."""
         if isinstance(answer, TransientError):
-            is_planned = self._turns.plan(batch.lane, batch.asking, answer, now)
+            is_planned = self._scheduler.plan(batch.lane, batch.asking, answer, now)
             self._ask_again(batch, batch.asking.due_at)
             return [] if is_planned else [RunFails(answer)]
         if isinstance(answer, Ingestion):
@@ -129,7 +130,7 @@ class Confirmation:
         if named is not None:
             rejected = tuple((row, _cause_of(problem, ingestion)) for row, problem in named)
             return [BatchPartlyStored(batch, rejected, appended, overwritten)]
-        code, message = said(ingestion.errors, _unsaid(ingestion.rejected, sent))
+        code, message = code_and_message(ingestion.errors, _no_reason(ingestion.rejected, sent))
         cause = Cause(Reason.REJECTED, code, message, ingestion.request_id, ingestion.id)
         return [
             BatchNotStored(
@@ -165,17 +166,17 @@ class Confirmation:
 
 
 def _cause_of(problem: ApiProblem, ingestion: Ingestion) -> Cause:
-    code, message = said((problem,), "the API gave no reason")
+    code, message = code_and_message((problem,), "the API gave no reason")
     return Cause(Reason.REJECTED, code, message, ingestion.request_id, ingestion.id)
 
 
-def _unsaid(rejected: int, sent: int) -> str:
+def _no_reason(rejected: int, sent: int) -> str:
     which = "this row" if sent == 1 else f"{rejected} of {sent} rows"
     return f"Databox does not say why it rejected {which}"
 
 
 def _finding(ingestion: Ingestion, sent: int) -> tuple[str, str]:
-    """Why an ingestion's own record does not confirm its rows yet, and what to do where it never does."""
+    """Why an ingestion's detail does not confirm its rows yet, and what to do if it never does."""
     record = f"its record shows it {shown(ingestion)}"
     if ingestion.status is IngestionStatus.PENDING:
         return record, SLOW

@@ -1,7 +1,7 @@
-"""Learns what became of accepted batches from the list of ingestions, many by one request. Pure.
+"""Determines the outcome of accepted batches from the list of ingestions, many with one request. Pure.
 
-This is `confirmation: status`. Where the list does not show new ingestions in a page or two, it is blind, and
-each ingestion is read by itself instead.
+This is `confirmation: status`. A list that does not show new ingestions within a page or two is called blind;
+each ingestion is then read by itself instead.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from target_databox.delivery.batches import Batch, Lane
     from target_databox.delivery.interfaces import DeliverySettings
     from target_databox.delivery.outcomes import Outcome
-    from target_databox.delivery.requests import Blocked, Turns
+    from target_databox.delivery.requests import Blocked, Scheduler
 
-# The list is read for so many new batches, or after so long.
+# The list is read for this many new batches, or after this time.
 MOST_BATCHES: Final = 20
 LONGEST_INTERVAL_SECONDS: Final = 2.0
 SHORTEST_INTERVAL_SECONDS: Final = 0.05
@@ -35,10 +35,10 @@ WORDLESS: Final = f"{SLOW}, or set `confirmation: rows`, which goes by counts an
 
 
 class ListReading:
-    """The list of one dataset, read again and again.
+    """The repeated reading of one dataset's list.
 
     Args:
-        accepted: The batches whose outcome is awaited, by ingestion, oldest first; changes during the run.
+        accepted: The batches whose outcome is awaited, by ingestion id, oldest first; changes during the run.
         lag_seconds: How long a new ingestion may be missing from the list.
         timeout_seconds: How long one walk over the list may take.
 
@@ -71,8 +71,8 @@ class ListReading:
         """When the list should be read next; infinite while nothing is awaited.
 
         Args:
-            delay_seconds: How long after its acceptance an outcome is likely to be there.
-            is_last: Whether no more batches will come, so that one reading can be the last.
+            delay_seconds: How long after its acceptance a batch probably has its outcome.
+            is_last: Whether no more batches will come; then the list is read when the last one is expected.
         """
         if self._walk is not None or self.attempts.tries:
             return self.attempts.due_at
@@ -88,7 +88,7 @@ class ListReading:
 
     @property
     def is_walking(self) -> bool:
-        """Whether a reading goes on with another page."""
+        """Whether the current walk goes on with another page."""
         return self._walk is not None
 
     def page(self) -> int:
@@ -102,21 +102,21 @@ class ListReading:
         return self._walk.page() or 1
 
     def _since(self) -> float | None:
-        """Server's time before which no awaited ingestion was made; None when that is not known."""
+        """Server's time before which no awaited ingestion was created; None if unknown."""
         oldest = next(iter(self._accepted.values()))
-        # What was recognised as another copy has the ingestion of the first, however late it was accepted.
+        # A recognised resend has the ingestion of its first copy, which may be older than its acceptance.
         recognised = [each for each in self._accepted.values() if each.was_recognised]
         times = [each.posted_after for each in (oldest, *recognised)]
         known = [at for at in times if at is not None]
         return min(known) - CLOCK_TOLERANCE_SECONDS if len(known) == len(times) else None
 
     def read(self, page: IngestionsPage, now: float, *, due: set[str]) -> None:
-        """Take in a page.
+        """Take a page.
 
         Args:
             page: The page.
-            now: The present.
-            due: Ingestions whose outcome is expected, before this page is taken for what it says of them.
+            now: The current time.
+            due: Ingestions that should have their outcome by now.
         """
         walk = self._walk
         if walk is None:
@@ -142,17 +142,17 @@ class ListReading:
 
 
 class ConfirmationByList:
-    """The batches that are confirmed by the list of ingestions, of all datasets whose list shows them.
+    """Confirms batches by the list of ingestions, in all datasets whose list is not blind.
 
     Args:
-        settings: Whether batches are confirmed so, and for how long to try.
-        turns: Where every request gets its turn.
-        delay: When outcomes are likely to be there.
+        settings: Whether the list is used, and how long to wait for an outcome.
+        scheduler: Decides when requests start.
+        delay: How long after its acceptance a batch probably has its outcome.
     """
 
-    def __init__(self, settings: DeliverySettings, turns: Turns, delay: PollDelay) -> None:
+    def __init__(self, settings: DeliverySettings, scheduler: Scheduler, delay: PollDelay) -> None:
         self._settings = settings
-        self._turns = turns
+        self._scheduler = scheduler
         self._delay = delay
         self._readings: dict[Lane, ListReading] = {}
 
@@ -170,7 +170,7 @@ class ConfirmationByList:
         return lane in self._readings
 
     def accept(self, batch: Batch) -> None:
-        """Take in a batch that has an ingestion."""
+        """Count a batch that was accepted."""
         self._readings[batch.lane].accepted_so_far += 1
 
     def request(self, now: float, *, is_draining: bool) -> ReadList | Blocked | None:
@@ -181,24 +181,24 @@ class ConfirmationByList:
             is_last = is_draining and lane.has_all_accepted
             due_at = reading.due_at(self._expected_seconds, is_last=is_last)
             if due_at > now:
-                self._turns.later(due_at)
+                self._scheduler.later(due_at)
                 continue
-            if not self._turns.lets(lane, due_at, now):
+            if not self._scheduler.may_start(lane, due_at, now):
                 return BLOCKED
             reading.is_away = True
             reading.attempts.started(now)
             for batch in lane.accepted.values():
-                # The reading is everybody's question, and waiting for the budget counts towards no timeout.
+                # This request is a poll of every batch, and waits for the budget count towards no timeout.
                 batch.asking.waited_seconds += now - max(due_at, batch.accepted_at)
             return ReadList(lane, None, reading.page())
         return None
 
     def answered(self, lane: Lane, answer: object, now: float) -> list[Outcome]:
-        """What a page says of the batches on it."""
+        """The outcomes that follow from a page."""
         reading = self._readings[lane]
         reading.is_away = False
         if isinstance(answer, TransientError):
-            is_planned = self._turns.plan(lane, reading.attempts, answer, now)
+            is_planned = self._scheduler.plan(lane, reading.attempts, answer, now)
             return [] if is_planned else [RunFails(answer)]
         if isinstance(answer, DataboxError):
             return [RunFails(answer)]
@@ -224,7 +224,7 @@ class ConfirmationByList:
 
     @property
     def _expected_seconds(self) -> float:
-        # Where nothing has an outcome yet, the delay doubles; the end of the time is looked at all the same.
+        # Before the first outcome the delay doubles; it must not pass the timeout, when the list is read too.
         return min(self._delay.seconds, self._settings.confirmation_timeout_seconds)
 
     def _judge_listed(

@@ -1,28 +1,28 @@
-"""Decides which request starts next and what its answer means; owns no thread, clock or socket.
+"""Decides which request starts next and what follows from its response; uses no thread, clock or socket.
 
 Theory of operation
 ===================
 
-A row's way: `put` → its lane's queue → `next` cuts a batch and sends it → `done` learns that it was accepted
-→ `next` asks for its outcome when that is likely to be there → `done` closes its rows → `state` gives the
-STATE that is due.
+A row passes through these methods: `put` adds it to its lane's queue; `next` cuts a batch and returns its
+POST; `done` notes that the batch was accepted; `next` returns the request for its outcome once that is
+probably known; `done` closes its rows; `state` returns the STATE that is now due.
 
-The work is done in rooms that do not know each other. A room says which request is due, and turns an answer
-into outcomes: values of `outcomes`. The dispatcher alone changes a batch's state, keeps the books, and tells
-who has to go on:
+The modules below do not import each other. They propose the request that is due, and convert a response to
+outcomes, which are values of `outcomes`. Only the dispatcher changes a batch's state, updates the ledger and
+passes an outcome on to the other modules:
 
-    posting                 which batch goes out
-    confirmation            outcomes, each ingestion read by itself
-    confirmation_by_list    outcomes, many read from the list
-    opening                 leftovers of earlier runs and the purge, before the first row
-    lost_answers            held keys and searches, after an answer was lost
-    halving                 what happens to a batch that is not stored whole
-    rejections              what is rejected, and whether that ends the run
+    posting                 chooses the batch to send
+    confirmation            reads each ingestion by itself
+    confirmation_by_list    reads many outcomes from the list
+    opening                 waits for leftovers of earlier runs and purges, before the first row
+    lost_answers            holds keys or searches, after an answer was lost
+    halving                 decides what happens to a batch that is not stored whole
+    rejections              collects rejected rows, and decides whether they end the run
     lifecycle, ledger       how far the run is; which rows, places, keys and STATEs are open
-    requests                the turn of every request, and of the next try
+    requests                paces all requests and plans their next tries
 
-Every method takes the present as seconds of one monotonic clock, so that thousands of interleavings run in a
-second. The module is long because it is the one place where all rooms meet.
+Every method takes the current time as seconds of one monotonic clock, so that tests can play thousands of
+interleavings per second. The module is long because it connects all the others.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ from target_databox.delivery.requests import (
     Purge,
     ReadIngestion,
     ReadList,
-    Turns,
+    Scheduler,
     request_of,
 )
 
@@ -89,18 +89,18 @@ if TYPE_CHECKING:
 
 
 class Dispatcher:
-    """All datasets of a run.
+    """Delivers the rows of all datasets of a run. Not thread-safe; `engine` holds a lock around it.
 
     Args:
         settings: How to deliver.
         budget: Requests that the API key may still make.
         wait: Seconds to wait before another try, from the number of failed ones and what the API asked for.
-        new_key: Makes an idempotency key, another one at every call.
+        new_key: Returns a new idempotency key at every call.
 
     Attributes:
         lanes: The datasets.
-        notes: What is to be logged, by whoever holds no lock.
-        server_time: The server's clock, as far as it is known; None before its first answer.
+        notes: Lines for the log, to be logged without holding the lock.
+        server_time: The server's time, in epoch seconds; None before its first response.
     """
 
     def __init__(
@@ -120,19 +120,19 @@ class Dispatcher:
         self._lifecycle = Lifecycle(settings.shutdown_seconds)
         self._ledger = Ledger(settings.state_interval_seconds)
         self._rejections = Rejections(settings)
-        self._turns = Turns(budget, RetryRule(settings.retry_seconds, wait), self.notes)
+        self._scheduler = Scheduler(budget, RetryRule(settings.retry_seconds, wait), self.notes)
         delay = PollDelay()
-        self._confirmation = Confirmation(settings, self._turns, delay, self.notes)
-        self._by_list = ConfirmationByList(settings, self._turns, delay)
+        self._confirmation = Confirmation(settings, self._scheduler, delay, self.notes)
+        self._by_list = ConfirmationByList(settings, self._scheduler, delay)
         self._opening = Opening(settings, self.notes)
         self._lost_answers = LostAnswers(settings, self.notes)
-        self._posting = Posting(settings, self.lanes, self._turns)
+        self._posting = Posting(settings, self.lanes, self._scheduler)
 
     # Rows and STATEs come in
 
     @property
     def held_bytes(self) -> int:
-        """Memory kept for rows without an outcome and for the STATEs behind them."""
+        """Memory kept for rows without an outcome, held keys and STATEs that are not due yet."""
         return self._ledger.held_bytes
 
     @property
@@ -142,12 +142,12 @@ class Dispatcher:
 
     @property
     def unconfirmed_batches(self) -> int:
-        """Batches in the window, accepted or not."""
+        """Batches without an outcome, accepted or not; `unconfirmed_batches` limits them."""
         return self._ledger.places
 
     @property
     def has_room(self) -> bool:
-        """Whether more rows may be read."""
+        """Whether more rows may be read: memory is left, and places too unless no lane has a full batch."""
         settings = self.settings
         if self.held_bytes >= settings.unconfirmed_bytes:
             return False
@@ -165,10 +165,10 @@ class Dispatcher:
         return lane
 
     def put(self, lane: Lane, rows: Sequence[Row], now: float) -> None:
-        """Take in rows, in the order of the input."""
+        """Add rows, in the order of the input."""
         cutoff = self._rejections.cutoff
         if cutoff is not None:
-            # Where the run ends at a record, those after it are not sent; a BATCH has many on one line.
+            # The run ends at a record, so later rows are not sent; rows of a BATCH share one line number.
             rows = [row for row in rows if row.number <= cutoff]
         self._ledger.enter(lane, rows)
         lane.queue.put_all(rows, now)
@@ -176,12 +176,12 @@ class Dispatcher:
             self._opening.begin(lane, now, self.server_time)
 
     def reject(self, lane: Lane, row: Row, reason: Reason, code: str, message: str) -> None:
-        """Take in a record that can't be sent."""
+        """Reject a record that can't be sent."""
         self._ledger.enter(lane, [row])
         self._reject(lane, row, Cause(reason, code, message))
 
     def ended(self, state: bytes) -> None:
-        """Take in a STATE."""
+        """Add a STATE after the rows so far."""
         self._ledger.checkpoints.ended(state)
 
     # The run ends
@@ -193,7 +193,7 @@ class Dispatcher:
 
     @property
     def cutoff(self) -> int | None:
-        """Line of the record that ends the run; None while none does."""
+        """The line number of the record that ends the run; None while none does."""
         return self._rejections.cutoff
 
     @property
@@ -208,15 +208,15 @@ class Dispatcher:
 
     @property
     def is_settling(self) -> bool:
-        """Whether nothing new goes out any more."""
+        """Whether no new batches are sent any more."""
         return self._lifecycle.is_settling
 
     def drain(self) -> None:
-        """The input has ended: everything goes out."""
+        """Send everything, since the input has ended."""
         self._lifecycle.drain()
 
     def settle(self, deadline: float = NEVER) -> None:
-        """Send nothing new; outcomes of what is in flight are awaited until a deadline."""
+        """Send no new batches; wait for the outcomes of those in flight until a deadline."""
         self._lifecycle.settle(deadline)
 
     def fail(self, error: BaseException, now: float) -> None:
@@ -224,20 +224,21 @@ class Dispatcher:
         self._lifecycle.fail(error, now)
 
     def close(self) -> None:
-        """Nothing more happens; answers that still come in change nothing."""
+        """Stop everything; later responses are ignored."""
         self._lifecycle.close()
 
     def is_over(self, now: float, *, can_write: bool = True) -> bool:
         """Whether there is nothing left to wait for.
 
         Args:
-            now: The present.
-            can_write: Whether rejected rows can still be written down.
+            now: The current time.
+            can_write: Whether rejected rows can still be written to their file.
         """
         mode = self._lifecycle.mode
         if mode is Mode.CLOSED or now >= self._lifecycle.deadline:
             return True
-        # A first copy that may still land could replace a newer row of the next run.
+        # While keys are held, a first copy may still be stored, and could replace a newer row of the next
+        # run.
         if mode is Mode.RUNNING or self._away or any(lane.holds for lane in self.lanes):
             return False
         if can_write and self._rejections.outbox:
@@ -282,19 +283,19 @@ class Dispatcher:
         return outbox
 
     def written(self, rejects: Iterable[Rejection]) -> None:
-        """Rejected rows are on disk: that is their outcome."""
+        """Close rejected rows that are on disk, which is their outcome."""
         self._ledger.close([reject.row for reject in rejects])
 
     # Requests go out
 
     @property
     def wake_at(self) -> float:
-        """When to ask for a request again, after `next` gave none."""
-        return min(self._turns.wake_at, self._lifecycle.deadline)
+        """When to call `next` again after it returned None."""
+        return min(self._scheduler.wake_at, self._lifecycle.deadline)
 
     def next(self, now: float) -> Request | None:
-        """The request that starts now; None when none may, see `wake_at`."""
-        self._turns.begin()
+        """The request to start now; None if none may start, see `wake_at`."""
+        self._scheduler.begin()
         if self._lifecycle.mode is Mode.CLOSED or now >= self._lifecycle.deadline:
             return None
         found = self._offer(now)
@@ -304,7 +305,7 @@ class Dispatcher:
         return found
 
     def _offer(self, now: float) -> Request | Blocked | None:
-        """What is due, outcomes first: they free places, keys and memory."""
+        """The request that is due. Requests for outcomes come first: they free places, keys and memory."""
         is_draining = self._lifecycle.mode is Mode.DRAINING
         found: Request | Blocked | None = (
             self._confirmation.question(now)
@@ -319,7 +320,7 @@ class Dispatcher:
             post = self._posting.fresh(now, reserve=self._reserve, is_pressed=is_pressed)
             self._ledger.places += isinstance(post, PostRows)
         if isinstance(post, PostRows) and self._lost_answers.may_be_forgotten(post.batch, now):
-            # The wait for this try may have been long: for the budget, or of a process that stood still.
+            # The wait for this try was too long, for the budget or because the process was suspended.
             post.lane.send_again(post.batch)
             self._learn([unresolved(post.lane, "its idempotency key may be forgotten")], now)
             return None
@@ -329,7 +330,7 @@ class Dispatcher:
 
     @property
     def _reserve(self) -> int:
-        """Requests that the outcome of everything in flight, and of one more batch, will cost."""
+        """Requests that the outcomes of all batches in flight, and of one more, will take."""
         if self.settings.confirmation == "rows":
             return self._ledger.places + 1
         return sum(1 if self._by_list.confirms(lane) else len(lane.accepted) for lane in self.lanes) + 1
@@ -345,7 +346,7 @@ class Dispatcher:
             batch.posted_after = self.server_time
 
     def _task_request(self, now: float) -> Request | Blocked | None:
-        """The question of a background task, if one is due; once nothing new goes out, only for copies."""
+        """The request of a background task that is due; while settling, only those that wait for copies."""
         for lane in self.lanes:
             if not lane.has_tasks:
                 continue
@@ -355,9 +356,9 @@ class Dispatcher:
                     continue
                 due_at = task.attempts.due_at
                 if due_at > now:
-                    self._turns.later(due_at)
+                    self._scheduler.later(due_at)
                     continue
-                if not self._turns.lets(lane, due_at, now):
+                if not self._scheduler.may_start(lane, due_at, now):
                     return BLOCKED
                 task.started(now)
                 return request_of(lane, task)
@@ -366,14 +367,20 @@ class Dispatcher:
     # Answers come in
 
     def done(self, request: Request, answer: object, now: float) -> None:
-        """Take in what came of a request: the API's answer, or the error that it raised."""
+        """Process the result of a request.
+
+        Args:
+            request: The request, which `next` returned.
+            answer: The API's response, or the error that the request raised.
+            now: The current time.
+        """
         self._away -= 1
         if self._lifecycle.mode is Mode.CLOSED:
             return
         if isinstance(answer, ThrottledError):
-            self._turns.refused(now, answer.retry_after_seconds)
+            self._scheduler.refused(now, answer.retry_after_seconds)
         elif isinstance(answer, (Accepted, Ingestion, IngestionsPage, RefusedError)) or answer is None:
-            self._turns.succeeded()
+            self._scheduler.succeeded()
         is_strange = isinstance(answer, BaseException) and not isinstance(answer, DataboxError)
         if isinstance(answer, KeyRefusedError) or is_strange:
             self._lifecycle.fail(answer, now)  # type: ignore[arg-type] # both are errors
@@ -383,7 +390,7 @@ class Dispatcher:
             self._lifecycle.say_where(answer, request.lane.destination)
 
     def _outcomes(self, request: Request, answer: object, now: float) -> list[Outcome]:
-        """What an answer amounts to, as whoever asked for it says."""
+        """The outcomes that follow from a response, as the module that made the request determines them."""
         if isinstance(request, PostRows):
             request.lane.posting -= 1
             return self._posting.answered(request.batch, answer, now)
@@ -394,7 +401,7 @@ class Dispatcher:
         return self._task_answered(request, answer, now)
 
     def _learn(self, outcomes: list[Outcome], now: float) -> None:
-        """Let everybody know who has to."""
+        """Apply outcomes to batches, the ledger and the other modules."""
         for outcome in outcomes:
             if isinstance(outcome, BatchStored):
                 self._stored(outcome, now)
@@ -426,12 +433,12 @@ class Dispatcher:
             self._lifecycle.fail(
                 UnconfirmedError(
                     f"Databox gave two batches of {lane.destination} the same ingestion "
-                    f"{outcome.ingestion_id}, so that nothing tells which rows are stored. No STATE passes "
+                    f"{outcome.ingestion_id}, so which rows are stored is unknown. No STATE passes "
                     "them; run again, and report it to Databox if it happens again."
                 ),
                 now,
             )
-            # Nor may its outcome confirm the other one: it may hold the rows of either.
+            # It may hold the rows of either, so its outcome must not confirm the other batch either.
             self._lifecycle.close()
             return
         batch.happened(Event.FOUND if outcome.was_lost else Event.ACCEPTED)
@@ -440,6 +447,12 @@ class Dispatcher:
         (self._by_list if self._by_list.confirms(lane) else self._confirmation).accept(batch)
 
     def _lost(self, batch: Batch, now: float) -> None:
+        """Decide what follows from a lost answer.
+
+        1. The API recognises resends: send the batch again.
+        2. A resend does no harm: send it again, and hold its keys until the first copy can't be stored late.
+        3. Otherwise: search for it first.
+        """
         batch.lost_answers += 1
         if batch.lane.destination.resends_are_recognised:
             batch.happened(Event.LOST_AND_RECOGNISED)
@@ -472,6 +485,7 @@ class Dispatcher:
         self._ledger.confirm(batch, now, rejected=[row for row, _ in outcome.rejected])
 
     def _not_stored(self, outcome: BatchNotStored, now: float) -> None:
+        """Apply the event that `halving` chose; see there for the cases."""
         batch, lane = outcome.batch, outcome.batch.lane
         ingestion_id = batch.ingestion_id
         event = halving.event_of(outcome, self._rejections.cutoff)
@@ -483,7 +497,7 @@ class Dispatcher:
         self._ledger.unlist(batch)
         if event is Event.FAILED:
             lane.counts.uncounted_copies += 1
-            # Under the old key the API would give the ingestion that failed once more.
+            # With the old key the API would return the failed ingestion again.
             batch.idempotency_key = lane.new_key()
             lane.send_again(batch, now)
         elif event is Event.DIVIDED:
@@ -501,22 +515,29 @@ class Dispatcher:
             self._ledger.release(batch, now)
 
     def _count(self, batch: Batch, appended: int, overwritten: int) -> None:
-        # Rows that an ingestion before this one stored, and counted, are overwritten by themselves.
+        # If an earlier ingestion of the batch was counted, this one only overwrote the rows of that one.
         if not batch.is_counted:
             batch.lane.counts.appended += appended
             batch.lane.counts.overwritten += overwritten
 
     def _suspect(self, batch: Batch, cause: Cause, ingestion_id: str | None) -> None:
+        """Reject all rows of a batch of which some may be stored, and the rows that they replaced."""
         suspect = Cause(
             Reason.SUSPECT, cause.code, cause.message, cause.request_id, cause.ingestion_id or ingestion_id
         )
         for row in batch.rows:
-            # What a suspect row had replaced can't be sent after it, nor taken for superseded: it goes along.
+            # A replaced row can't be sent, since it could overwrite the newer one if that was stored. Nor is
+            # it superseded, since the newer one may be missing. So it is suspect as well.
             replaced, row.older = row.older or [], None
             for each in (*replaced, row):
                 self._reject(batch.lane, each, suspect)
 
     def _reject(self, lane: Lane, row: Row, cause: Cause) -> None:
+        """Reject a row, which may end the run.
+
+        1. Rejected records are not kept: the run ends at this record, and later rows are dropped.
+        2. They are kept, but there are too many: the run ends once the batches in flight have their outcome.
+        """
         lane.counts.rejected += 1
         error = self._rejections.add(Rejection(lane.destination, row, cause))
         if isinstance(error, RejectedError):
@@ -562,15 +583,16 @@ class Dispatcher:
         self, request: ReadList | ReadIngestion | Purge, task: Task, error: DataboxError, now: float
     ) -> list[Outcome]:
         lane = request.lane
-        if isinstance(error, TransientError) and self._turns.plan(lane, task.attempts, error, now):
+        if isinstance(error, TransientError) and self._scheduler.plan(lane, task.attempts, error, now):
             is_lost_purge = isinstance(request, Purge) and isinstance(error, LostAnswerError)
             if is_lost_purge and not lane.destination.resends_are_recognised:
-                # The lost one may still be carried out: the next comes after it, and the rows after that.
+                # The lost purge may still be carried out, and must not delete rows. So purge again after the
+                # lag; rows are sent only once that has succeeded.
                 lag_is_over_at = now + self.settings.listing_lag_seconds
                 task.attempts.due_at = max(task.attempts.due_at, lag_is_over_at)
             return []
         if task is lane.copies and self._waits_for_copies_alone:
-            # Every row is confirmed and every STATE is due: no reason to fail.
+            # Every row is confirmed and every STATE is due, so this is no reason to fail.
             finding = f"the list of ingestions can't be read ({error.happened})"
             self._end_holds(lane, self._lost_answers.give_up(lane, finding), now)
             return []
@@ -596,5 +618,5 @@ class Dispatcher:
 
     @property
     def _waits_for_copies_alone(self) -> bool:
-        """Whether no row waits for held keys any more, only the end of the run."""
+        """Whether held keys delay only the end of the run, not any row."""
         return self._is_drained or self._lifecycle.is_settling

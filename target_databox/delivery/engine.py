@@ -1,9 +1,15 @@
-"""Runs a dispatcher: threads for its requests, one that writes what is due, and the caller's that reads.
+"""Runs a dispatcher with threads: workers make requests, a writer writes output, the caller reads input.
 
-One lock guards the dispatcher. Nothing slow happens under it: its notes are logged when the lock is free
-again. Of the idle workers one minds the clock, the others sleep until it has found a request. Only the writer
-writes STATEs and rejected rows, also the last ones: where a write blocks, the caller can still end the run in
-time.
+Theory of operation
+===================
+
+One lock guards the dispatcher. Nothing slow happens while it is held: notes are logged after it is released.
+
+One idle worker at a time waits for the next due time of the dispatcher (it minds the clock); the other idle
+workers sleep until that one has found a request, when it wakes one of them to take its place.
+
+Only the writer writes STATEs and rejected rows, including the last ones. So even if a write blocks, the
+caller can end the run in time.
 """
 
 from __future__ import annotations
@@ -33,12 +39,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# How long the end of a run waits for threads that have nothing more to do.
+# How long the end of a run waits for its worker threads.
 JOIN_SECONDS = 1.0
-# How long the last STATE has to be written when the time for everything else is over.
+# Time to write the last STATE, after the time for everything else is over.
 LAST_WRITE_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 3600.0
-# How long a signal may go unnoticed while the caller waits.
+# How long a signal may stay unnoticed while the caller waits.
 INTERRUPTION_SECONDS = 0.1
 
 
@@ -46,13 +52,13 @@ class Engine:
     """Delivers rows while the caller reads more of them; all methods are for the caller's thread.
 
     Args:
-        dispatcher: What decides.
-        api: Databox.
+        dispatcher: Decides what to do.
+        api: The client of the API.
         dialect: The version of the API.
-        workers: Requests at the same time.
-        write_state: Writes one STATE value where the orchestrator reads it.
-        write_rejects: Writes rejected rows to disk, and returns when they are safe there.
-        interruptible: Entered where the caller's thread waits and may be interrupted by an exception.
+        workers: Number of concurrent requests.
+        write_state: Writes one STATE value to where the orchestrator reads it.
+        write_rejects: Writes rejected rows to disk, and returns once they are durable.
+        interruptible: A context in which an exception may interrupt the caller's thread while it waits.
         clock: Monotonic seconds.
     """
 
@@ -83,7 +89,7 @@ class Engine:
         self._is_minded = False
         self._minded_until = NEVER
         self._is_ending = False
-        # Whether the caller waits for the writer no longer, and until when it does.
+        # Whether the caller has stopped waiting for the writer, and until when it waits.
         self._is_over = False
         self._written_until = NEVER
         # What the caller waits for, and until when the writer sleeps.
@@ -101,7 +107,7 @@ class Engine:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether nothing more needs to be read."""
+        """Whether the run is ending, so that no more input needs to be read."""
         return self._dispatcher.error is not None or self._dispatcher.is_settling
 
     @property
@@ -120,7 +126,7 @@ class Engine:
             return self._dispatcher.open_lane(destination)
 
     def put(self, lane: Lane, rows: Sequence[Row]) -> None:
-        """Take in rows in the order of the input, and return when there is room for more."""
+        """Add rows in the order of the input, and return when there is room for more."""
         with self._deciding():
             self._start()
             self._dispatcher.put(lane, rows, self._clock())
@@ -128,7 +134,7 @@ class Engine:
             self._await(lambda: self._dispatcher.has_room)
 
     def reject(self, lane: Lane, row: Row, reason: Reason, code: str, message: str) -> None:
-        """Take in a record that can't be sent, and return when there is room for more."""
+        """Reject a record that can't be sent, and return when there is room for more."""
         with self._deciding():
             self._start()
             self._dispatcher.reject(lane, row, reason, code, message)
@@ -136,17 +142,17 @@ class Engine:
             self._await(lambda: self._dispatcher.has_room)
 
     def state(self, value: bytes) -> None:
-        """Take in a STATE: it is written when everything before it has its outcome."""
+        """Add a STATE, which is written once every row before it has its outcome."""
         with self._lock:
             self._start()
             self._dispatcher.ended(value)
             self._wake_others()
 
     def stop(self, error: BaseException | None = None) -> None:
-        """Send nothing new; what is on its way has `shutdown_seconds` to get its outcome.
+        """Send no new batches, and wait for those in flight for `shutdown_seconds`.
 
         Args:
-            error: Why; None when the run was told to stop.
+            error: Why the run ends; None if it stops on request.
         """
         with self._lock:
             now = self._clock()
@@ -157,9 +163,9 @@ class Engine:
                 self._dispatcher.fail(error, now)
 
     def finish(self) -> None:
-        """Wait until everything has its outcome and the last STATE is written, or the run is over otherwise.
+        """Wait until every row has its outcome and the last STATE is written, or the run ends early.
 
-        A run that stops early gives up on a write that is still blocked `shutdown_seconds` later.
+        A run that ends early gives up on a write that is still blocked after `shutdown_seconds`.
 
         Raises:
             BaseException: Why the run ended early.
@@ -186,7 +192,7 @@ class Engine:
 
     @contextlib.contextmanager
     def _deciding(self) -> Iterator[None]:
-        """Hold the lock, and log the notes afterwards: a reader of the log may be slow."""
+        """Hold the lock, and log the notes after releasing it, since logging may block."""
         with self._lock:
             yield
             notes = self._dispatcher.notes.taken()
@@ -204,15 +210,15 @@ class Engine:
         while not is_so() and (to_the_end or not self.is_stopping):
             deadline = self._dispatcher.deadline
             self._awaited = is_so
-            # Interrupted in here, the lock would be left in an unknown state: so look for a signal in
-            # between.
+            # An exception inside `wait` would leave the lock in an unknown state. So wait briefly, and allow
+            # an interruption only between the waits.
             self._caller.wait(max(0.0, min(INTERRUPTION_SECONDS, deadline - self._clock())))
             self._awaited = None
             with self._interruptible:
                 pass
 
     def _wake_others(self) -> None:
-        """Wake the caller and the writer, but only for what they wait for: a wake costs several rows."""
+        """Wake the caller and the writer if they have something to do; each wake-up costs time."""
         awaited = self._awaited
         if awaited is not None and (self.is_stopping or awaited()):
             self._caller.notify()
@@ -220,7 +226,7 @@ class Engine:
             self._due.notify()
 
     def _server_time(self, now: float) -> float | None:
-        # A lower bound: the server's clock was at least there when its answer came, and has gone on since.
+        # A lower bound: the Date was true when the response was made, and time has passed since.
         date = self._api.server_time()
         if date is not None and date != self._server_date:
             self._server_date, self._server_date_at = date, now
@@ -229,7 +235,7 @@ class Engine:
     # The end
 
     def _join_writer(self) -> None:
-        """Wait until everything is written, or the time for it is over."""
+        """Wait until everything is written, or the time for it is up."""
         began_at = self._clock()
         settings, writer = self._dispatcher.settings, self._writer
         while writer.is_alive():
@@ -262,11 +268,11 @@ class Engine:
                 with self._deciding():
                     self._dispatcher.done(request, answer, self._clock())
                     self._wake_others()
-        except BaseException as error:  # noqa: BLE001 # a thread that dies in silence would hang the run
+        except BaseException as error:  # noqa: BLE001 # otherwise the run would wait for this thread forever
             self._break_off(error)
 
     def _break_off(self, error: BaseException) -> None:
-        """End the run for a bug of ours: what the dispatcher says can't be believed any more."""
+        """End the run after a bug in the dispatcher, whose state can no longer be trusted."""
         with self._lock:
             self._can_write = False
             self._dispatcher.fail(error, self._clock())
@@ -283,13 +289,13 @@ class Engine:
             _log(notes)
 
     def _chosen(self) -> Request | None:
-        """The next request, once one may start; None when there is something to log, or the run ends."""
+        """The next request, once one may start; None if there is something to log, or the run ends."""
         while not self._is_ending and not self._dispatcher.notes.are_waiting:
             now = self._clock()
             self._dispatcher.server_time = self._server_time(now)
             request = self._dispatcher.next(now)
             if request is not None:
-                # There may be another one for somebody who is idle.
+                # Another request may be due, so wake another worker.
                 (self._minding if self._is_minded else self._idle).notify()
                 return request
             if self._dispatcher.notes.are_waiting:
@@ -303,14 +309,14 @@ class Engine:
             self._is_minded, self._minded_until = True, wake_at
             self._minding.wait(_until(wake_at, now))
             self._is_minded = False
-        # Somebody else minds the clock now, or ends as well.
+        # Another worker must mind the clock now, or end as well.
         self._idle.notify_all()
         return None
 
     def _answer(self, request: Request) -> object:
         try:
             answer = self._asked(request)
-        except BaseException as error:  # noqa: BLE001 # judged by the dispatcher like any answer
+        except BaseException as error:  # noqa: BLE001 # the dispatcher handles it like any result
             answer = error
         return masked(answer, request.batch.rows) if isinstance(request, (PostRows, AskOutcome)) else answer
 
@@ -342,14 +348,14 @@ class Engine:
                 with self._lock:
                     self._dispatcher.written(rejects)
                     self._wake_others()
-        except BaseException as error:  # noqa: BLE001 # ends the run in the caller's thread
+        except BaseException as error:  # noqa: BLE001 # raised again in the caller's thread
             with self._lock:
                 self._can_write = False
                 self._dispatcher.fail(error, self._clock())
                 self._caller.notify()
 
     def _output(self) -> tuple[list[Rejection] | None, bytes | None]:
-        """What is due next: rejected rows before any STATE that they hold back. None when the run ends."""
+        """Wait for output: rejected rows first, then the STATE that may depend on them. None at the end."""
         dispatcher = self._dispatcher
         while True:
             now = self._clock()
@@ -369,10 +375,10 @@ class Engine:
 
 def _log(notes: Iterable[Note]) -> None:
     for note in notes:
-        say = logger.warning if note.level == "warning" else logger.info
-        say(note.text, *note.arguments)
+        log = logger.warning if note.level == "warning" else logger.info
+        log(note.text, *note.arguments)
 
 
 def _until(when: float, now: float) -> float | None:
-    """Seconds to wait; a lock can't wait for ages, and who wakes up too early looks again."""
+    """Seconds to wait; at most an hour, since a lock can't wait forever and waking up early does no harm."""
     return None if when == NEVER else max(0.0, min(when - now, LONGEST_WAIT_SECONDS))

@@ -2,7 +2,7 @@
 
 DeliveryError
 ├── LoadingError         a request for a stream failed for good; the API's own error is its cause
-├── UnconfirmedError     an ingestion's outcome could not be learned
+├── UnconfirmedError     an ingestion's outcome could not be determined
 ├── RejectedError        a record was rejected and there is no file to keep it in
 └── RejectsLimitError    more records were rejected than the limit allows
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 
 class DeliveryError(Exception):
-    """The run ends; its message says what happened, where, and what to do."""
+    """The run ends early; the message says what happened, where, and what to do."""
 
 
 class LoadingError(DeliveryError):
@@ -19,7 +19,7 @@ class LoadingError(DeliveryError):
 
 
 class UnconfirmedError(DeliveryError):
-    """An ingestion's outcome could not be learned in time, so it is never taken for success."""
+    """An ingestion's outcome could not be determined in time; it is never assumed to be a success."""
 
 
 class RejectedError(DeliveryError):

@@ -1,4 +1,4 @@
-"""What delivery needs of the world: an API, a request budget, settings. Protocols only."""
+"""What `delivery` needs from outside: an API, a request budget, settings. Protocols only."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class Api(Protocol):
-    """What delivery needs of Databox: one try a call; failures are errors of `target_databox.api.errors`."""
+    """A client of Databox: one try per call; failures are errors of `target_databox.api.errors`."""
 
     def post_rows(self, dataset_id: str, body: bytes, idempotency_key: str) -> Accepted:
         """Send one batch."""
 
     def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
-        """Read one ingestion's own record."""
+        """Read the detail of one ingestion."""
 
     def ingestions(self, dataset_id: str, page: int, page_size: int) -> IngestionsPage:
         """Read one page of the list of ingestions."""
@@ -26,32 +26,32 @@ class Api(Protocol):
         """Remove every row of a dataset."""
 
     def server_time(self) -> float | None:
-        """The server's clock at its newest answer, in epoch seconds."""
+        """The server's time at its latest response, in epoch seconds; None before the first."""
 
 
 class Budget(Protocol):
     """Requests that the API key may still make."""
 
     def take(self, now: float, reserve: int = 0) -> float:
-        """Take one; 0 when taken, else when to ask again."""
+        """Take one request; returns 0 if it may be sent, else when to ask again."""
 
     def refused(self, now: float, retry_after_seconds: float | None) -> str | None:
-        """Slow down after a 429; returns what to warn of, if anything."""
+        """Slow down after a 429; returns a warning, if there is one to log."""
 
     def succeeded(self) -> None:
-        """Recover after an answer."""
+        """Speed up after any other response."""
 
 
 class DeliverySettings(Protocol):
-    """How to deliver: settings of the target, each under its own name, and what follows from them."""
+    """How to deliver: settings of the target under their own names, and values derived from them."""
 
     @property
     def batch_size_rows(self) -> int:
-        """Rows in one ingestion."""
+        """Most rows in one ingestion."""
 
     @property
     def most_rows_bytes(self) -> int:
-        """Bytes that the rows of one request may have, with the commas between them."""
+        """Most bytes of the rows of one request, including the commas between them."""
 
     @property
     def batch_age_seconds(self) -> float:
@@ -59,19 +59,19 @@ class DeliverySettings(Protocol):
 
     @property
     def unconfirmed_batches(self) -> int:
-        """Batches in flight at the same time."""
+        """Most batches in flight at the same time."""
 
     @property
     def unconfirmed_bytes(self) -> int:
-        """Bytes of rows held in memory until they are confirmed."""
+        """Most bytes of rows held in memory until they are confirmed."""
 
     @property
     def retry_seconds(self) -> float:
-        """How long one request is tried again."""
+        """How long one request is retried."""
 
     @property
     def confirmation(self) -> Literal["rows", "status"]:
-        """Whether each ingestion is read, or their list."""
+        """Whether each ingestion is read by itself (`rows`), or the list of them (`status`)."""
 
     @property
     def confirmation_timeout_seconds(self) -> float:
@@ -87,12 +87,12 @@ class DeliverySettings(Protocol):
 
     @property
     def shutdown_seconds(self) -> float:
-        """Time to finish what is in flight, once the run is to end."""
+        """Time to finish the batches in flight once the run ends early."""
 
     @property
     def rejects_path(self) -> Path | None:
-        """Where rejected records are kept; without it the first of them ends the run."""
+        """Where rejected records are kept; without it the first one ends the run."""
 
     @property
     def rejects_limit(self) -> int:
-        """More rejected records than this end the run."""
+        """The number of rejected records above which the run ends."""

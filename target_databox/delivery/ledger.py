@@ -1,4 +1,4 @@
-"""What is open: rows without an outcome, the memory they take, batches in the window, STATEs behind them."""
+"""Keeps account of what is open: rows without an outcome, their memory, batches, held keys and STATEs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from target_databox.delivery.batches import Batch, Lane
     from target_databox.delivery.rows import Row
 
-# What a key in flight costs beside its values: places in a dictionary and a list (measured with tracemalloc).
+# Memory of a key in flight in addition to its values: entries in a dict and a list (measured with
+# tracemalloc).
 KEY_OVERHEAD_BYTES = 150
 
 
 class Ledger:
-    """The books of a run: every row that comes in is closed once, every batch gives its place back once.
+    """The accounts of a run. Every row that enters is closed once; every batch gives its place back once.
 
     Args:
         state_interval_seconds: At most one STATE in this time.
 
     Attributes:
+        checkpoints: Determines which STATE is due.
         open_rows: Rows without an outcome.
-        places: Batches in the window, accepted or not.
+        places: Batches without an outcome, accepted or not; all parts of a halved batch count as one.
         unconfirmed: Accepted batches without an outcome.
     """
 
@@ -42,11 +44,11 @@ class Ledger:
 
     @property
     def held_bytes(self) -> int:
-        """Memory kept for rows without an outcome, keys held beyond it, and the STATEs behind them."""
+        """Memory kept for rows without an outcome, held keys and STATEs that are not due yet."""
         return self._row_bytes + self._key_bytes + self.checkpoints.held_bytes
 
     def enter(self, lane: Lane, rows: Sequence[Row]) -> None:
-        """Rows came in."""
+        """Open rows."""
         stretch = self.checkpoints.stretch
         for row in rows:
             row.stretch = stretch
@@ -56,14 +58,14 @@ class Ledger:
         lane.counts.read += len(rows)
 
     def close(self, rows: Sequence[Row]) -> None:
-        """Rows have their outcome, and that is durable."""
+        """Close rows that have a durable outcome."""
         self.open_rows -= len(rows)
         self._row_bytes -= sum([row.cost_bytes for row in rows])
         for stretch, count in Counter([row.stretch for row in rows]).items():
             self.checkpoints.closed(stretch, count)
 
     def accepted(self, batch: Batch, ingestion_id: str, now: float) -> None:
-        """A batch has an ingestion, whose outcome is awaited."""
+        """Give a batch the ingestion whose outcome is now awaited."""
         batch.ingestion_id = ingestion_id
         batch.accepted_at = now
         batch.ingestions += 1
@@ -73,13 +75,13 @@ class Ledger:
         self.unconfirmed += 1
 
     def unlist(self, batch: Batch) -> None:
-        """A batch's ingestion has its outcome, whatever it is."""
+        """Take a batch's ingestion, which has its outcome, from the awaited ones."""
         if batch.ingestion_id is not None and batch.lane.accepted.pop(batch.ingestion_id, None) is not None:
             self.unconfirmed -= 1
         batch.ingestion_id = None
 
     def confirm(self, batch: Batch, now: float, *, rejected: Collection[Row] = ()) -> None:
-        """Every row of a batch but the rejected ones is stored, and what it replaced is superseded."""
+        """Close a batch: rows that are not rejected are stored, and the rows they replaced are superseded."""
         counts = batch.lane.counts
         stored = [row for row in batch.rows if row not in rejected] if rejected else batch.rows
         superseded = [older for row in stored if row.older is not None for older in row.replaced()]
@@ -91,7 +93,7 @@ class Ledger:
         self.release(batch, now)
 
     def release(self, batch: Batch, now: float) -> None:
-        """A batch is over: its keys are free unless a first copy may still land, its place as well."""
+        """Free the place and the keys of a batch; keys stay held while a first copy may still be stored."""
         self.unlist(batch)
         keys = batch.lane.queue.keys(batch.rows)
         if batch.hold is not None and not batch.hold.is_over:
@@ -102,14 +104,14 @@ class Ledger:
         self.give_up_place(batch)
 
     def end_hold(self, lane: Lane, hold: Hold, now: float) -> None:
-        """No first copy can land any more: the keys it held are free."""
+        """Free the keys of a hold, since no first copy can be stored any more."""
         hold.is_over = True
         lane.holds.remove(hold)
         lane.queue.free(hold.keys, now)
         self._key_bytes -= _held_bytes(hold.keys)
 
     def give_up_place(self, batch: Batch) -> None:
-        """A batch needs its place in the window no longer; it is free when all of its parts say so."""
+        """Give up a batch's share of its place, which is free once all parts have done so."""
         batch.place.parts -= 1
         self.places -= batch.place.parts == 0
 

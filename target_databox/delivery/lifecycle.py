@@ -1,4 +1,4 @@
-"""How far a run is: whether rows come in, whether anything new goes out, and why it ends early. Pure."""
+"""The run's lifecycle: whether rows come in, whether new batches are sent, and why it ends early. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Mode(enum.Enum):
-    """What a run still does."""
+    """The phases of a run."""
 
-    RUNNING = "rows come in and go out"
-    DRAINING = "no more rows come in; everything goes out"
-    SETTLING = "nothing new goes out; what is in flight gets its outcome"
+    RUNNING = "rows come in and are sent"
+    DRAINING = "no more rows come in; everything is sent"
+    SETTLING = "no new batches are sent; those in flight get their outcome"
     CLOSED = "nothing more happens"
 
 
@@ -27,7 +27,7 @@ class Lifecycle:
     """The run's lifecycle; it only moves forward.
 
     Args:
-        shutdown_seconds: How long a run that fails waits for what is in flight.
+        shutdown_seconds: How long a run that fails waits for the batches in flight.
 
     Attributes:
         error: Why the run ends early; None while it doesn't.
@@ -43,51 +43,52 @@ class Lifecycle:
 
     @property
     def is_settling(self) -> bool:
-        """Whether nothing new goes out any more."""
+        """Whether no new batches are sent any more."""
         return self.mode in (Mode.SETTLING, Mode.CLOSED)
 
     def drain(self) -> None:
-        """The input has ended: everything goes out."""
+        """Send everything, since the input has ended."""
         if self.mode is Mode.RUNNING:
             self.mode = Mode.DRAINING
 
     def settle(self, deadline: float = NEVER) -> None:
-        """Send nothing new; outcomes of what is in flight are awaited until a deadline."""
+        """Send no new batches; wait for the outcomes of those in flight until a deadline."""
         if self.mode is not Mode.CLOSED:
             self.mode = Mode.SETTLING
             self.deadline = min(self.deadline, deadline)
 
     def fail(self, error: BaseException, now: float) -> None:
-        """End the run early; the first reason counts. A refused key leaves nothing to wait for."""
+        """End the run early; the first reason counts. With a refused API key there is nothing to wait for."""
         self._blame(error)
         if isinstance(error, KeyRefusedError):
             self.close()
         self.settle(now + self._shutdown_seconds)
 
     def stop_for(self, error: BaseException) -> None:
-        """End the run early without haste: what is in flight gets its outcome."""
+        """End the run early, but without a deadline for the outcomes of the batches in flight."""
         self._blame(error)
         self.settle()
 
     def say_where(self, error: DataboxError, destination: Destination) -> None:
-        """Where an error of the API ends the run, name the stream: it knows the dataset's id at most."""
+        """Add the stream to the API error that ends the run, since such an error knows only the path."""
         if self.error is error:
             self.error = LoadingError(f"Loading {destination} failed: {error}")
             self.error.__cause__ = error
 
     def end_at_record(self, error: BaseException) -> None:
-        """End the run at a record, what came before it delivered; of several the earliest is the reason."""
+        """End the run at a record, after the rows before it; a later call is for an earlier record."""
         if self.error is None or self._ends_at_record:
             self.error = error
             self._ends_at_record = True
         self.drain()
 
     def close(self) -> None:
-        """Nothing more happens."""
+        """Stop everything."""
         self.mode = Mode.CLOSED
 
     def _blame(self, error: BaseException) -> None:
-        # What keeps the rows before a rejected record from being delivered is the weightier reason.
+        # This keeps even the rows before a rejected record from being delivered, so it is the more important
+        # one.
         if self.error is None or self._ends_at_record:
             self.error = error
             self._ends_at_record = False

@@ -1,4 +1,18 @@
-"""Walks a dataset's list of ingestions, whatever its order, with as few pages as that order allows. Pure."""
+"""Walks a dataset's list of ingestions, in any order, with as few pages as possible. Pure.
+
+Theory of operation
+===================
+
+Databox documents no order, so a walk infers it from the time stamps of each page:
+
+1. Newest first: pages 1, 2, … until one reaches back before `since`.
+2. Oldest first: the last page, then backwards, until one reaches back before `since`. If the first page shows
+   this order, the walk goes on with the last one.
+3. Unknown, or no `since`: every page.
+
+The number of pages follows from the length that the API reports, and from the longest page seen. Without a
+reported length, the list ends at a page that is short, empty or shows nothing new.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +22,16 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from target_databox.api.values import IngestionEntry, IngestionsPage
 
-# Fewer time stamps than this can be in order by chance.
+# Fewer time stamps than this may be in order by chance.
 FEWEST_IN_ORDER = 10
-# So many pages of a list that isn't counted show nothing new: it has no pages, whatever number is asked for.
+# After this many pages without a new entry, a list of unknown length evidently ignores the page number.
 MOST_BARREN_PAGES = 2
 
 Order = Literal["newest-first", "oldest-first", "unknown"]
 
 
 def order(entries: tuple[IngestionEntry, ...]) -> Order:
-    """The order that the time stamps of a page show; Databox documents none."""
+    """The order of a page's time stamps."""
     stamps = [entry.timestamp for entry in entries]
     known = [stamp for stamp in stamps if stamp is not None]
     if len(known) < len(stamps) or len(set(known)) < FEWEST_IN_ORDER:
@@ -30,13 +44,18 @@ def order(entries: tuple[IngestionEntry, ...]) -> Order:
 class ListWalk:
     """One walk over the list, until everything that is not older than `since` has been seen.
 
-    Pages may shift while they are read: an entry that appears moves those behind it to the next page, one
-    that is dropped moves them to the page before. Where that may have hidden some, a page is read again.
+    Pages may shift during the walk: a new entry moves later ones to the next page, and a removed entry moves
+    them to the previous page. If that may have hidden an entry, the affected page is read again.
 
     Args:
-        since: Time stamp, in epoch seconds, before which nothing matters; None when all of it does.
-        most_pages: Pages after which to stop all the same; None for no bound.
-        before: An earlier walk over the same list, whose order and length tell where to start.
+        since: Epoch seconds before which entries don't matter; None if all matter.
+        most_pages: Most pages to read; None for no limit.
+        before: An earlier walk over the same list, whose order and length determine where to start.
+
+    Attributes:
+        entries: The entries seen so far, by id.
+        pages_read: How many pages were read.
+        is_cut_short: Whether `most_pages` ended the walk.
     """
 
     def __init__(
@@ -46,9 +65,9 @@ class ListWalk:
         self._most_pages = most_pages
         self._order: Order | None = before._order if before else None
         self._pages: int | None = before._pages if before else None
-        # A server may show fewer entries on a page than it was asked for.
+        # The longest page seen: a server may return fewer entries per page than requested.
         self._longest: int = before._longest if before else 0
-        # Pages that need not be read again, each with how long the list was then.
+        # Pages that need not be read again, each with the length of the list at that time.
         self._read: dict[int, int | None] = {}
         self._reaches_back_from = 0
         self._barren_pages = 0
@@ -58,7 +77,7 @@ class ListWalk:
         self.is_cut_short = False
 
     def page(self) -> int | None:
-        """Number of the page to read next; None when the walk is over."""
+        """The number of the page to read next; None if the walk is over."""
         if self._complete:
             return None
         if not self._read:
@@ -72,7 +91,7 @@ class ListWalk:
         return page if self._pages is None or page <= self._pages else None
 
     def read(self, page: IngestionsPage) -> None:
-        """Take in one page."""
+        """Take a page."""
         number, entries = page.page, page.entries
         self.pages_read += 1
         self._note(number, page.total_items)
@@ -90,7 +109,8 @@ class ListWalk:
             self._complete = self._has_read_from(self._reaches_back_from)
 
     def _note(self, number: int, length: int | None) -> None:
-        # What has moved from here to the next page or the one before, since that was read, was on neither.
+        # If the list has grown since the next page was read, or shrunk since the previous one was, an entry
+        # may have moved from this page to that one and been seen on neither.
         for other, grown in ((number + 1, 1), (number - 1, -1)):
             then = self._read.get(other)
             if then is not None and length is not None and (length - then) * grown > 0:
@@ -108,12 +128,12 @@ class ListWalk:
         if length < self._longest or not length or self._barren_pages >= MOST_BARREN_PAGES:
             self._pages = max(self._read)
         elif self._pages is not None and page.page >= self._pages:
-            # The list has grown since it was walked before.
+            # The list has grown since the walk before, so its number of pages is unknown again.
             self._pages = None
 
     def _has_read_from(self, number: int) -> bool:
-        # A page of a list that starts with the oldest says nothing about those behind it.
-        # Counted first: the API may claim any number of pages.
+        # Oldest first: pages after this one may hold anything, so all of them must have been read. The count
+        # is compared first, since the API may claim any number of pages.
         if self._pages is None or len(self._read) <= self._pages - number:
             return False
         return all(page in self._read for page in range(number, self._pages + 1))

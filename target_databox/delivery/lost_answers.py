@@ -1,8 +1,15 @@
-"""After a POST whose answer was lost, so that its rows may be stored now, later or never. Pure.
+"""Handles lost answers to POSTs, after which the rows may be stored now, later or never. Pure.
 
-Where the API recognises another copy by its idempotency key, the batch is sent again, and that is all. With
-known keys the batch is sent again, and its keys stay held until the first copy can no longer land.
-Without, it is looked for in the list of ingestions and adopted, or sent again when it is not there.
+Theory of operation
+===================
+
+1. The API recognises another copy by its idempotency key: the batch is just sent again, unless the API may
+   have forgotten the key (`may_be_forgotten`).
+2. Otherwise, with known primary keys: the batch is sent again, which changes nothing if the first copy is
+   stored. But the first copy may still be stored late, over newer rows. So its primary keys are held, until
+   the list lag has passed and no unknown ingestion is pending (`hold`, `look_for_copies`, `landed`).
+3. Otherwise a second copy would be stored twice. So the lost ingestion is searched for in the list; it is
+   adopted if exactly one matches, and the batch is sent again if none does (`search`, `found`).
 """
 
 from __future__ import annotations
@@ -20,43 +27,43 @@ if TYPE_CHECKING:
     from target_databox.delivery.notes import Notes
     from target_databox.delivery.outcomes import Outcome
 
-# An idempotency key is known for 24 hours (O), counted by another clock than ours.
+# The API knows an idempotency key for 24 hours (O) by its own clock, which may differ from ours.
 RECOGNITION_SECONDS: Final = 23 * 3600.0
-# What was lost within this time is looked for together.
+# Answers lost within this time are handled by one wait for first copies.
 SAME_MOMENT_SECONDS: Final = 1.0
 
 
 class LostAnswers:
-    """Held keys and searches of all datasets.
+    """Manages held keys and searches, of all datasets.
 
     Args:
-        settings: How long the list may lag, and how long to wait for what it shows.
-        notes: What is to be logged.
+        settings: How long the list may lag, and how long to wait or search.
+        notes: Lines for the log.
     """
 
     def __init__(self, settings: DeliverySettings, notes: Notes) -> None:
         self._settings = settings
         self._notes = notes
 
-    # Where resends are recognised
+    # 1. Resends are recognised
 
     def may_be_forgotten(self, batch: Batch, now: float) -> bool:
-        """Whether the API may take another copy of a lost batch, which must not be stored twice, for new."""
+        """Whether a resend could be stored twice, since the batch's idempotency key is too old."""
         is_harmless = batch.lane.destination.resends_safely
         age_seconds = now - batch.first_posted_at
         return batch.was_recognised and not is_harmless and age_seconds > RECOGNITION_SECONDS
 
-    # With known keys
+    # 2. Known primary keys
 
     def hold(self, batch: Batch, now: float) -> None:
-        """Hold the keys of a batch that is sent again."""
+        """Hold the keys of a batch that is sent again, or prolong their hold."""
         if batch.hold is None or batch.hold.is_over:
             batch.hold = Hold(now, batch.posted_after)
             batch.lane.holds.append(batch.hold)
         batch.hold.lost_at = now
 
     def look_for_copies(self, lane: Lane) -> None:
-        """Plan the wait for first copies, where keys are held and none is planned."""
+        """Start a wait for first copies, if keys are held and no wait is running."""
         if not lane.holds or lane.copies is not None:
             return
         lag = self._settings.listing_lag_seconds
@@ -72,27 +79,27 @@ class LostAnswers:
         )
 
     def landed(self, wait: PendingWait) -> list[Hold]:
-        """The holds that a wait for first copies has released.
+        """The holds that a completed wait for first copies releases.
 
-        Of those that lost another answer meanwhile, that copy may not be listed yet.
+        A hold that lost another answer in the meantime is not released: that copy may not be listed yet.
         """
         lag = self._settings.listing_lag_seconds
         return [hold for hold in wait.holds if hold.lost_at + lag <= wait.began_at]
 
     def give_up(self, lane: Lane, finding: str) -> list[Hold]:
-        """All holds of a dataset, where the run ends and nothing but its end waits for them."""
+        """All holds of a dataset, which end with a warning. For use only when no row waits for them."""
         self._notes.warning(
             "The answer to a batch of %s was lost, and %s. If its first copy is stored after rows of the "
-            "next run, it brings back older values of their keys.",
+            "next run, it overwrites them with older values.",
             lane.destination,
             finding,
         )
         return list(lane.holds)
 
-    # Without
+    # 3. No known primary keys
 
     def search(self, batch: Batch, now: float) -> None:
-        """Look for a batch that must not be sent twice."""
+        """Start to search for a batch that must not be sent twice."""
         lane = batch.lane
         since = None if batch.posted_after is None else batch.posted_after - CLOCK_TOLERANCE_SECONDS
         lane.searched = batch
@@ -104,38 +111,36 @@ class LostAnswers:
             sure_from=_sure_from(lane, since),
             timeout_seconds=self._settings.confirmation_timeout_seconds,
         )
-        # The planned wait stays; what the search takes beyond it is no failure of the POST.
+        # The planned wait still applies. The time of the search must not count as failing time of the POST.
         batch.posting.due_at = max(batch.posting.due_at, lane.search.began_at)
 
     def found(self, lane: Lane) -> list[Outcome]:
-        """What a search that has ended says of its batch."""
+        """The outcomes of a search that has ended."""
         search, batch = lane.search, lane.searched
         if search is None or batch is None:
             return []
-        # 1. It did not come to an end in time.
+        # 1. Its time is up.
         if search.ended == "late":
             finding = "ingestions that could be the lost one are still pending, or the list has no end"
             return [unresolved(lane, finding)]
-        # 2. Several could be the lost one, or one that may be somebody else's.
+        # 2. Several ingestions match, or one that may be an earlier run's.
         if len(search.matches) > 1:
             return [unresolved(lane, f"{len(search.matches)} ingestions could be the lost one")]
         if search.is_unsure:
-            finding = "an ingestion could be the lost one, or an earlier run's: their times don't tell"
+            finding = "an ingestion could be the lost one or an earlier run's; its time does not decide which"
             return [unresolved(lane, finding)]
         lane.search = lane.searched = None
-        # 3. None is it.
+        # 3. No ingestion matches.
         if not search.matches:
             return [BatchNotFound(batch)]
-        # 4. Exactly one is it.
+        # 4. Exactly one matches.
         (ingestion_id,) = search.matches
-        self._notes.info(
-            "Found ingestion %s of %s again, whose answer was lost.", ingestion_id, lane.destination
-        )
+        self._notes.info("Found ingestion %s of %s, whose answer was lost.", ingestion_id, lane.destination)
         return [BatchAccepted(batch, ingestion_id, was_lost=True)]
 
 
 def unresolved(lane: Lane, finding: str) -> RunFails:
-    """The run ends, since a lost batch could not be accounted for."""
+    """The outcome that ends the run, since it is unknown whether a lost batch is stored."""
     return RunFails(
         UnconfirmedError(
             f"The answer to a batch of {lane.destination} was lost, and {finding}. Its rows may or "
@@ -146,12 +151,15 @@ def unresolved(lane: Lane, finding: str) -> RunFails:
 
 
 def _sure_from(lane: Lane, since: float | None) -> float:
-    """Server's time from which an unknown ingestion can only be the lost one; see `Search`."""
+    """Server's time from which an unknown ingestion can't be an earlier run's; see `Search`."""
+    # 1. Every other ingestion of the dataset is known.
     if lane.knows_all_older:
         return -math.inf
+    # 2. The server's time at the POST is unknown.
     if since is None:
         return math.inf
+    # 3. The dataset is new, so there is no earlier run.
     if lane.destination.is_new:
         return since
-    # An earlier run may have ended right before this one, with ingestions that were not listed yet.
+    # 4. An earlier run may have ended just before this one, with ingestions that were not listed yet.
     return math.inf if lane.server_began_at is None else lane.server_began_at + CLOCK_TOLERANCE_SECONDS

@@ -1,4 +1,4 @@
-"""Takes the values of rows out of what the API says of them, so that no log and no error ever holds one."""
+"""Removes the values of rows from the API's messages about them, so that no log and no error contains one."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ if TYPE_CHECKING:
     from target_databox.delivery.rows import Row
 
 MASK: Final = "***"
-# A value may be cut short where it is quoted; shorter pieces than this could be anything.
+# A message may quote only a piece of a value; pieces shorter than this match too much by chance.
 PIECE_CHARACTERS: Final = 4
-# How often a value may be looked for in what one answer says, which takes some seconds; to look for a word in
-# all values costs as much for each so many characters.
+# Most comparisons for one response, which take some seconds. Comparing a word with all values counts as one
+# comparison for every CHARACTERS_A_LOOK characters of the values.
 MOST_LOOKS: Final = 15_000_000
 CHARACTERS_A_LOOK: Final = 100
 _WORD: Final = re.compile(r"[^\s\"'`,;:()\[\]{}<>=]+")
 
 
 def masked(answer: object, rows: Iterable[Row]) -> object:
-    """An answer, or an error, without the values of the rows that it is about.
+    """A response, or an error, without the values of the rows that it is about.
 
     Args:
-        answer: What the API answered to a request about these rows. An error is changed in place.
+        answer: The response to a request about these rows, or its error, which is changed in place.
         rows: The rows that were sent.
     """
     if isinstance(answer, DataboxError) and answer.problems:
-        told, answer.problems = answer.problems, _without(answer.problems, _Mask(rows))
-        for problem, hidden in zip(told, answer.problems, strict=True):
-            said = (problem.message or "").rstrip(".")
-            if said:
+        original, answer.problems = answer.problems, _without(answer.problems, _Mask(rows))
+        for problem, hidden in zip(original, answer.problems, strict=True):
+            message = (problem.message or "").rstrip(".")
+            if message:
                 instead = (hidden.message or "").rstrip(".")
-                answer.message = answer.message.replace(said, instead)
-                answer.happened = answer.happened.replace(said, instead)
+                answer.message = answer.message.replace(message, instead)
+                answer.happened = answer.happened.replace(message, instead)
         answer.args = (answer.message,)
     elif isinstance(answer, Accepted) and answer.errors:
         return replace(answer, errors=_without(answer.errors, _Mask(rows)))
     elif isinstance(answer, Ingestion) and (answer.errors or " " in (answer.word or "")):
         mask = _Mask(rows)
-        # A status of one word quotes no row; it would only be hidden where a row happens to hold it as well.
+        # A status of one word does not quote a row, and a row may contain that word by chance.
         word = mask(answer.word) if answer.word and " " in answer.word else answer.word
         return replace(answer, errors=_without(answer.errors, mask), word=word)
     return answer
 
 
 class _Mask:
-    """Masks values of some rows in text, whole ones and the beginnings, middles or ends of them."""
+    """Masks the values of some rows in text, both whole values and pieces of them."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
         values = {
@@ -64,7 +64,7 @@ class _Mask:
         self._looks = 0
 
     def __call__(self, text: str) -> str:
-        # A server may say more, and in more words, than can be compared in time.
+        # A long message about large rows would take too long to compare, so it is masked as a whole.
         self._looks += len(self._values)
         if self._looks > MOST_LOOKS:
             return MASK

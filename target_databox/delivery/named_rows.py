@@ -1,8 +1,8 @@
 """Finds the rows of a batch that the API names as rejected. Pure.
 
-The API names a row by repeating it, not by its place. Rows are compared by value, since the API may write
-numbers and order columns as it likes; a null counts as no value. Where that leaves a doubt, nothing is found
-and the batch is halved instead.
+The API names a row by repeating it, not by its position. Rows are compared by value, since the API may format
+numbers and order columns differently; a null equals a missing value. If any doubt remains, the result is
+None, and the batch is halved instead.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ if TYPE_CHECKING:
 def named_rows(
     rows: Sequence[Row], problems: Iterable[ApiProblem], rejected: int
 ) -> list[tuple[Row, ApiProblem]] | None:
-    """The rejected rows of a batch, each with what the API said of it.
+    """The rejected rows of a batch, each with the API's problem for it.
 
     Args:
         rows: The rows that were sent.
-        problems: What the API said; several of them may be about one row.
+        problems: The API's problems; several may be about one row.
         rejected: How many rows the API counts as rejected.
 
     Returns:
-        As many rows as were rejected; None where the API names fewer or others, or where a doubt is left.
+        As many rows as were rejected; None if the API names fewer rows or others, or if any doubt remains.
     """
-    told: dict[Hashable, list[ApiProblem]] = {}
+    named: dict[Hashable, list[ApiProblem]] = {}
     try:
         for problem in problems:
             if isinstance(problem.record, dict):
-                told.setdefault(_value(problem.record), []).append(problem)
-        if not told:
+                named.setdefault(_value(problem.record), []).append(problem)
+        if not named:
             return None
         sent: dict[Hashable, list[Row]] = {}
         for row in rows:
             value = _value(json.loads(row.body))
-            if value in told:
+            if value in named:
                 sent.setdefault(value, []).append(row)
     except RecursionError:
         return None
     found: list[tuple[Row, ApiProblem]] = []
-    for value, about in told.items():
+    for value, about in named.items():
         equal = sent.get(value, [])
         if len({row.body for row in equal}) > 1:
-            return None  # equal as far as can be told, yet not the same: any of them may be meant, even twice
+            return None  # equal by value but not identical: the API may mean any of them, even twice
         found += zip(equal, about, strict=False)
     return found if len(found) == rejected else None
 
 
 def _value(value: Any) -> Hashable:
-    """A JSON value such that equal ones compare equal, however they are written."""
+    """A JSON value in a form that compares equal however it was formatted."""
     if isinstance(value, dict):
         return frozenset((name, _value(each)) for name, each in value.items() if each is not None)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What a run has to say, collected while its lock is held and logged by the engine when it no longer is."""
+"""Collects lines for the log while the engine's lock is held; the engine logs them after releasing it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class Note(NamedTuple):
     """One line for the log.
 
     Attributes:
-        level: How it is logged.
+        level: The level of the line.
         text: The line, with `%s` and the like for its arguments.
-        arguments: What is put in.
+        arguments: The arguments.
     """
 
     level: Level
@@ -25,22 +25,22 @@ class Note(NamedTuple):
 
 
 class Notes:
-    """Lines for the log, in their order."""
+    """Lines for the log, in order."""
 
     def __init__(self) -> None:
         self._notes: list[Note] = []
 
     @property
     def are_waiting(self) -> bool:
-        """Whether there is a line that nobody has taken."""
+        """Whether there are lines that were not taken yet."""
         return bool(self._notes)
 
     def info(self, text: str, *arguments: object) -> None:
-        """Add a line about what goes as it should."""
+        """Add a line about normal operation."""
         self._notes.append(Note("info", text, arguments))
 
     def warning(self, text: str, *arguments: object) -> None:
-        """Add a line about what the run copes with by itself."""
+        """Add a line about a problem that the run handles by itself."""
         self._notes.append(Note("warning", text, arguments))
 
     def taken(self) -> list[Note]:

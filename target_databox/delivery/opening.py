@@ -1,4 +1,4 @@
-"""Before a dataset's first row: waits for ingestions of earlier runs, and purges. Pure."""
+"""Prepares a dataset before its first row: waits for ingestions of earlier runs, and purges. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from target_databox.delivery.interfaces import DeliverySettings
     from target_databox.delivery.notes import Notes
 
-# Ingestions this old are taken for forgotten, not for pending.
+# Ingestions that have been pending for this long are assumed to be stuck, and ignored.
 LEFTOVER_HORIZON_SECONDS: Final = 3600.0
 LEFTOVER_MOST_PAGES: Final = 50
 
@@ -20,8 +20,8 @@ class Opening:
     """Prepares datasets that this run did not create.
 
     Args:
-        settings: How long to wait for leftovers.
-        notes: What is to be logged.
+        settings: How long to wait for ingestions of earlier runs.
+        notes: Lines for the log.
     """
 
     def __init__(self, settings: DeliverySettings, notes: Notes) -> None:
@@ -29,7 +29,7 @@ class Opening:
         self._notes = notes
 
     def begin(self, lane: Lane, now: float, server_time: float | None) -> None:
-        """Prepare a dataset whose first row came, if that has not begun."""
+        """Start to prepare a dataset when its first row comes, unless that has been done."""
         if lane.is_open or lane.opening is not None:
             return
         lane.server_began_at = server_time
@@ -40,7 +40,7 @@ class Opening:
         )
 
     def ended(self, lane: Lane, now: float) -> None:
-        """A step of the preparation is done."""
+        """Go on after the wait or the purge has ended; the last step opens the lane."""
         task = lane.opening
         if isinstance(task, PendingWait):
             found = task.found or set()

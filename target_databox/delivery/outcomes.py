@@ -1,4 +1,4 @@
-"""What became of a request, as values: rooms return them, and the dispatcher says who learns of it. Pure."""
+"""The outcomes of requests, as values: other modules return them, and the dispatcher applies them. Pure."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ class BatchNotSent:
 
 @dataclass(frozen=True)
 class BatchLost:
-    """A POST whose answer was lost: it may be stored, now or later; its next try is planned."""
+    """A POST whose answer was lost: its rows may be stored, now or later; its next try is planned."""
 
     batch: Batch
 
 
 @dataclass(frozen=True)
 class BatchAccepted:
-    """A POST, or a search for a lost one, that brought an ingestion."""
+    """A POST that was accepted, or a lost one whose ingestion was found.
+
+    Attributes:
+        was_lost: Whether a search found the ingestion.
+    """
 
     batch: Batch
     ingestion_id: str
@@ -36,7 +40,7 @@ class BatchAccepted:
 
 @dataclass(frozen=True)
 class BatchNotFound:
-    """A search that found no ingestion of a lost batch."""
+    """A lost batch that has no ingestion, according to a search."""
 
     batch: Batch
 
@@ -46,7 +50,7 @@ class BatchStored:
     """An ingestion that stored every row.
 
     Attributes:
-        appended, overwritten: Its counts; None where they were not read.
+        appended, overwritten: Its counts; None if they were not read.
     """
 
     batch: Batch
@@ -59,7 +63,7 @@ class BatchPartlyStored:
     """An ingestion that names each row that it rejected, and stored the others.
 
     Attributes:
-        rejected: The rejected rows of the batch, each with what the API said of it.
+        rejected: The rejected rows of the batch, each with its cause.
         appended, overwritten: Its counts.
     """
 
@@ -74,10 +78,10 @@ class BatchNotStored:
     """A batch that is not stored whole.
 
     Attributes:
-        cause: What the API said.
-        is_nothing_stored: Whether none of its rows is.
-        may_pass: Whether the same batch may be stored on another try, since the failure says nothing of it.
-        appended, overwritten: Rows that were stored all the same.
+        cause: Why.
+        is_nothing_stored: Whether certainly none of its rows is stored.
+        may_pass: Whether another try may succeed, since the failure may not be due to its rows.
+        appended, overwritten: Rows that were stored nevertheless.
     """
 
     batch: Batch
@@ -90,14 +94,14 @@ class BatchNotStored:
 
 @dataclass(frozen=True)
 class ListIsBlind:
-    """The list of ingestions does not show new ones, so that each has to be read by itself."""
+    """The list of ingestions does not show new ones, so each must be read by itself."""
 
     lane: Lane
 
 
 @dataclass(frozen=True)
 class RunFails:
-    """Nothing can be done about it: the run ends."""
+    """An error that ends the run."""
 
     error: BaseException
 

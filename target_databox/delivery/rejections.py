@@ -1,4 +1,4 @@
-"""Why records are rejected, how many may be, and which of them ends the run. Pure."""
+"""Collects rejected records with their reasons, and decides whether one ends the run. Pure."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Reason(enum.Enum):
     """Why a record is not stored.
 
     Attributes:
-        value: The word for it in the rejects file.
+        value: Its word in the rejects file.
         words: What happened to the record, as the end of a sentence.
-        is_ours: Whether it was found before anything was sent, so that its message holds no words of the
-            API, which may quote a row.
+        is_ours: Whether it was found before sending, so that the message is ours and does not quote the API,
+            whose messages may quote a row.
     """
 
     words: str
     is_ours: bool
 
     def __new__(cls, value: str, words: str, is_ours: bool) -> Reason:
-        """Make a member of its word and what is said about it."""
+        """Make a member from its word in the rejects file, its description and its origin."""
         member = object.__new__(cls)
         member._value_ = value
         member.words = words
@@ -50,12 +50,15 @@ class Reason(enum.Enum):
 
 @dataclass(frozen=True)
 class Cause:
-    """What is known about why rows are not stored.
+    """Why rows are not stored, as far as is known.
 
     Attributes:
+        reason: The kind of reason.
         code: The API's code, or ours.
-        message: One sentence, without values.
-        status: The HTTP status of an answer that refused them.
+        message: One sentence, without values of rows.
+        request_id: The API's id of the request; None if unknown.
+        ingestion_id: The ingestion that rejected them, if any.
+        status: The HTTP status of the response that refused them, if any.
     """
 
     reason: Reason
@@ -79,11 +82,11 @@ class Rejections:
     """The rejected records of a run.
 
     Args:
-        settings: Whether rejected records are kept, and how many may be.
+        settings: Whether rejected records are kept, and how many are allowed.
 
     Attributes:
-        outbox: Rejected records that are not written down yet.
-        cutoff: Line of the record that ends the run; only rows up to that line are still sent.
+        outbox: Rejected records that are not written to the file yet.
+        cutoff: Line number of the record that ends the run; only rows up to that line are still sent.
     """
 
     def __init__(self, settings: DeliverySettings) -> None:
@@ -93,10 +96,10 @@ class Rejections:
         self._count = 0
 
     def add(self, rejection: Rejection) -> RejectedError | RejectsLimitError | None:
-        """Take in a rejected record.
+        """Add a rejected record.
 
         Returns:
-            Why the run ends, if it does: at this record (`cutoff`), or since there are too many.
+            Why the run ends, if it does: at this record (`cutoff`), or because there are too many.
         """
         self._count += 1
         if self._settings.rejects_path is not None:
@@ -109,8 +112,13 @@ class Rejections:
         return _rejected_error(rejection)
 
 
-def said(problems: tuple[ApiProblem, ...], otherwise: str) -> tuple[str | None, str]:
-    """The code and the words of the first problem that the API names."""
+def code_and_message(problems: tuple[ApiProblem, ...], otherwise: str) -> tuple[str | None, str]:
+    """The code and the message of the first problem that has either.
+
+    Args:
+        problems: The API's problems.
+        otherwise: The message if there is none.
+    """
     for problem in problems:
         if problem.code or problem.message:
             message = problem.message or problem.code or ""

@@ -1,4 +1,4 @@
-"""What can be asked of the API, whose question it is, and when it may start. Pure."""
+"""The requests of a delivery; decides when each may start and whether it is tried again. Pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AskOutcome:
 
 @dataclass(frozen=True)
 class ReadList:
-    """Read a page of the list of ingestions, for a background task; without one to confirm batches."""
+    """Read a page of the list of ingestions, for a background task; without one, to confirm batches."""
 
     lane: Lane
     task: Task | None
@@ -70,7 +70,7 @@ Request: TypeAlias = PostRows | AskOutcome | ReadIngestion | ReadList | Purge
 
 
 def request_of(lane: Lane, task: Task) -> ReadList | ReadIngestion | Purge:
-    """The request that asks a task's question."""
+    """The request that a task makes next."""
     question = task.question()
     if isinstance(question, ListPage):
         return ReadList(lane, task, question.page)
@@ -80,22 +80,22 @@ def request_of(lane: Lane, task: Task) -> ReadList | ReadIngestion | Purge:
 
 
 class Blocked:
-    """A request is due, and the budget says later."""
+    """A request is due, but the budget does not allow it yet."""
 
 
 BLOCKED: Final = Blocked()
 
 
-class Turns:
-    """Gives requests their turn, and plans another one for those that failed and may succeed later.
+class Scheduler:
+    """Decides when requests start within the budget, and plans another try for those that failed.
 
     Args:
         budget: Requests that the API key may still make.
         rule: Whether and when a request that failed is tried again.
-        notes: What is to be logged.
+        notes: Lines for the log.
 
     Attributes:
-        wake_at: When something may be due again, as far as those who asked since `begin` know.
+        wake_at: The earliest time at which something may be due, according to the calls since `begin`.
     """
 
     def __init__(self, budget: Budget, rule: RetryRule, notes: Notes) -> None:
@@ -108,21 +108,21 @@ class Turns:
         self._unnoted = 0
 
     def begin(self) -> None:
-        """A new look at what is due begins."""
+        """Begin a new search for a request that is due."""
         self.wake_at = NEVER
 
     def later(self, at: float) -> None:
-        """Something is due at a time."""
+        """Note that something is due at a time."""
         self.wake_at = min(self.wake_at, at)
 
-    def lets(self, lane: Lane, due_at: float, now: float, reserve: int = 0) -> bool:
-        """Whether a request may start now; it has its turn if so.
+    def may_start(self, lane: Lane, due_at: float, now: float, reserve: int = 0) -> bool:
+        """Whether a request may start now; if so, it is taken from the budget.
 
         Args:
-            lane: The dataset that pays for it, and to which the wait is put down.
+            lane: The dataset to whose counts the request and its wait are added.
             due_at: Since when it has been due.
-            now: The present.
-            reserve: Further requests that the budget must be able to pay for.
+            now: The current time.
+            reserve: Further requests that the budget must still cover.
         """
         at = self._budget.take(now, reserve)
         if at > 0:
@@ -137,24 +137,24 @@ class Turns:
         return True
 
     def refused(self, now: float, retry_after_seconds: float | None) -> None:
-        """A request was answered with 429."""
+        """Slow down after a 429."""
         warning = self._budget.refused(now, retry_after_seconds)
         if warning is not None:
             self._notes.warning("%s", warning)
 
     def succeeded(self) -> None:
-        """A request was answered otherwise."""
+        """Speed up after any other response."""
         self._budget.succeeded()
 
     def plan(self, lane: Lane, attempts: Attempts, error: TransientError, now: float) -> bool:
-        """Plan another try of a request; False when it has failed for too long."""
+        """Plan another try of a request; False if it has failed for too long."""
         if isinstance(error, ThrottledError):
-            # The budget knows how long to wait, and waiting for it is no failure.
+            # The budget decides how long to wait, and that wait does not count as failing.
             attempts.throttled(now)
             return True
         failing_seconds = attempts.failed(now)
         decision = self._rule.after(error, attempts.tries, failing_seconds)
-        # Also where the run ends: until then an outcome is asked for, as long as there is time to shut down.
+        # Planned even if the run now ends: outcomes are still polled while there is time to shut down.
         attempts.due_at = now + decision.wait_seconds
         if not decision.again:
             error.give_up(decision.reason)

@@ -1,4 +1,4 @@
-"""Rows of one dataset from their arrival to their outcome: filling batches, holding back by key. Pure."""
+"""The rows of one dataset: fills batches, and never sends two rows with one key at the same time. Pure."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
-# What a row costs beside its bytes and its key: objects and places in queues (measured with tracemalloc).
+# Memory of a row in addition to its bytes and its key: objects and queue entries (measured with tracemalloc).
 ROW_OVERHEAD_BYTES = 400
 LINE_OVERHEAD_BYTES = 33
 KEY_TEXT_CHARACTERS = 200
 
 
 class Origin(NamedTuple):
-    """Where records came from: the tap's stream, and the SCHEMA line under which they were read."""
+    """Where records came from: the tap's stream, and the SCHEMA line that was valid for them."""
 
     stream: str
     schema: bytes
 
 
 class Row(msgspec.Struct, eq=False, gc=False):
-    """One row on its way.
+    """An encoded record with its primary key.
 
     Attributes:
-        key: Value of the primary key, None in a dataset without keys. Compared by value.
+        key: Value of the primary key; None in a dataset without keys. Compared by value.
         body: The encoded row, one JSON object.
-        line: The Singer line it came from, where rejected records are kept, else None.
+        number: Line number of its message in the input, from 1.
+        line: The Singer line it came from, if rejected records are kept; else None.
         origin: Where that line came from; shared by all rows read under one SCHEMA.
-        number: Place of its message in the input, from 1.
         stretch: The stretch of input between two STATE messages that it belongs to.
         since: When it could first be sent, in seconds.
-        older: The rows of the same key that it replaced before they were sent, oldest first. One list for all
-            of them: linked to one another they would be freed by a recursion as deep as they are many.
+        older: The rows with the same key that it replaced before they were sent, oldest first. They are kept
+            in one list because freeing a long chain of linked rows would exceed the recursion limit.
     """
 
     key: tuple[Hashable, ...] | None
@@ -51,7 +51,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
 
     @property
     def cost_bytes(self) -> int:
-        """Memory that is kept for this row alone."""
+        """Memory kept for this row alone."""
         if not self._cost_bytes:
             self._cost_bytes = self._summed_bytes()
         return self._cost_bytes
@@ -67,12 +67,12 @@ class Row(msgspec.Struct, eq=False, gc=False):
         return reversed(self.older or ())
 
     def replace(self, row: Row) -> None:
-        """Take the place of a row that is not sent yet, and of those that it had replaced."""
+        """Replace a row that was not sent yet, and those that it had replaced."""
         self.older, row.older = row.older or [], None
         self.older.append(row)
 
     def give_back(self) -> Row | None:
-        """The newest row that this one had replaced, which keeps the others; None when there is none."""
+        """Detach the newest row that this one replaced, which keeps the older ones; None if there is none."""
         older, self.older = self.older, None
         if not older:
             return None
@@ -82,41 +82,41 @@ class Row(msgspec.Struct, eq=False, gc=False):
 
 
 class RowQueue:
-    """The rows of a dataset that are not sent yet, and the keys that are.
+    """The rows of a dataset that are not sent yet, and the keys of those in flight.
 
-    A row whose key is in flight waits, and only it. A newer row takes the place of a waiting one, which is
-    kept behind it until the newer one has its outcome.
+    A row whose key is in flight waits; others don't. A newer row replaces a waiting one with the same key,
+    which is kept until the newer one has its outcome.
     """
 
     def __init__(self, *, keyed: bool) -> None:
         self.keyed = keyed
         self._ready: OrderedDict[Hashable, Row] = OrderedDict()
-        # Keys in flight, each with the row that waits for it.
+        # Keys in flight or held, each with the row that waits for it.
         self._busy: dict[Hashable, Row | None] = {}
         self._waiting = 0
         self.ready_bytes = 0
 
     def __len__(self) -> int:
-        """Rows to be sent, those that wait for their key included; replaced ones do not count."""
+        """The number of rows to send, including those that wait for their key but not replaced ones."""
         return len(self._ready) + self._waiting
 
     @property
     def ready(self) -> int:
-        """Rows that could be sent now."""
+        """The number of rows that could be sent now."""
         return len(self._ready)
 
     @property
     def ready_since(self) -> float | None:
-        """Since when the first of them could be sent."""
+        """Since when the first of them could be sent; None if there is none."""
         return next(iter(self._ready.values())).since if self._ready else None
 
     @property
     def busy(self) -> int:
-        """Keys in flight or held."""
+        """The number of keys in flight or held."""
         return len(self._busy)
 
     def put_all(self, rows: Iterable[Row], now: float) -> None:
-        """Take in rows in their order, each the newest of its key."""
+        """Add rows in their order, each newer than those before with the same key."""
         ready, busy, keyed = self._ready, self._busy, self.keyed
         size = 0
         for row in rows:
@@ -136,7 +136,7 @@ class RowQueue:
         self.ready_bytes += size
 
     def _hold_back(self, key: Hashable, row: Row) -> None:
-        """Let a row wait until its key is free."""
+        """Make a row wait until its key is free."""
         waiting = self._busy[key]
         if waiting is None:
             self._waiting += 1
@@ -149,18 +149,18 @@ class RowQueue:
         return len(self._ready) >= most_rows or self.ready_bytes + len(self._ready) > most_bytes
 
     def cut(self, most_rows: int, most_bytes: int) -> list[Row]:
-        """Take the next batch out, oldest rows first; their keys are in flight from here on.
+        """Remove the rows of the next batch, oldest first; their keys are in flight from now on.
 
         Args:
-            most_rows: Rows of one batch.
-            most_bytes: Bytes of its rows, with the commas between them. A larger row goes alone.
+            most_rows: Most rows of one batch.
+            most_bytes: Most bytes of its rows, including the commas between them. A larger row is sent alone.
         """
         ready, busy = self._ready, self._busy
         rows: list[Row] = []
         size = -1
         while ready and len(rows) < most_rows:
             key, row = ready.popitem(last=False)
-            # With the comma before all but the first.
+            # Every row but the first has a comma before it.
             size += len(row.body) + 1
             if rows and size > most_bytes:
                 ready[key] = row
@@ -172,11 +172,11 @@ class RowQueue:
         return rows
 
     def keys(self, rows: Iterable[Row]) -> list[Hashable]:
-        """What to free when these rows have their outcome."""
+        """The keys to free when these rows have their outcome."""
         return [self._key(row) for row in rows]
 
     def free(self, keys: Iterable[Hashable], now: float) -> None:
-        """Let go of keys in flight; whatever waited for them is ready."""
+        """Free keys; the rows that waited for them are ready to be sent."""
         for key in keys:
             newer = self._busy.pop(key, None)
             if newer is not None:
@@ -186,9 +186,10 @@ class RowQueue:
                 self.ready_bytes += len(newer.body)
 
     def restore(self, row: Row) -> None:
-        """Give back what a rejected row had replaced, while its key is still in flight.
+        """Bring back the rows that a rejected row had replaced, while its key is still in flight.
 
-        It goes behind a newer row that waits for the key, or waits for it itself.
+        1. A newer row waits for the key: it takes them over as rows that it replaced.
+        2. Otherwise the newest of them waits for the key itself.
         """
         key = self._key(row)
         newest = self._busy[key]
@@ -202,12 +203,12 @@ class RowQueue:
             self._waiting += 1
 
     def drop_from(self, number: int) -> list[Row]:
-        """Take out every unsent row that came at or after a place in the input.
+        """Remove every unsent row from a line number of the input onwards.
 
-        A row from before that one of them had replaced stands in its place again.
+        If one of them had replaced an earlier row, that row takes its place again.
 
         Returns:
-            The rows taken out.
+            The removed rows.
         """
         dropped: list[Row] = []
         for key, row in list(self._ready.items()):
@@ -228,7 +229,7 @@ class RowQueue:
         return dropped
 
     def _key(self, row: Row) -> Hashable:
-        # Without keys every row is one of its own.
+        # Without a primary key, every row is its own key.
         return row.key if self.keyed else row
 
 
@@ -241,12 +242,12 @@ def _older_than(row: Row, number: int, dropped: list[Row]) -> Row | None:
 
 
 def key_bytes(key: Hashable) -> int:
-    """Memory that a key takes; that of a row without a key, which stands for itself, is counted with it."""
+    """Memory of a key and its values; a row that is its own key has no values."""
     parts = key if isinstance(key, tuple) else ()
     return sys.getsizeof(key) + sum(map(sys.getsizeof, parts))
 
 
 def key_text(key: tuple[Hashable, ...]) -> str:
-    """A key's values as a message shows them, cut to a readable length."""
+    """A key's values for a message, cut to a readable length."""
     text = ", ".join(str(value[-1] if isinstance(value, tuple) else value) for value in key)
     return text if len(text) <= KEY_TEXT_CHARACTERS else f"{text[:KEY_TEXT_CHARACTERS]}…"

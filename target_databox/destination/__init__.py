@@ -1,1 +1,1 @@
-"""What happens before the first row: the data source and the datasets of a run are found or created."""
+"""Finds or creates the data source and the datasets of a run, before the first row."""

@@ -1,4 +1,4 @@
-"""Creating a thing once, although answers get lost and other runs create the same at the same time."""
+"""Creates a data source or dataset once, even if an answer is lost or another run creates it as well."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ def create_once(
     read_list: Callable[[], Iterable[TitledT]],
     choose: Callable[[Iterable[TitledT]], TitledT | None],
 ) -> tuple[TitledT, bool]:
-    """Create a thing that a list did not show, and agree on one with other runs.
+    """Create an object that the list lacks, so that all concurrent runs end up with the same one.
+
+    1. The creation succeeds: read the list again, since another run may have created one too, and choose.
+    2. Its answer is lost: read the list before every other try, and use what it shows.
+    3. It is refused: another run may have been faster; use what the list shows.
 
     Args:
         with_retries: Makes the creation.
         create: One try of it.
-        read_list: Reads the list again, patiently.
-        choose: Picks the one to use among those of a list, by the same rule in every run.
+        read_list: Reads the list again, with retries.
+        choose: Picks the object to use from a list, by the same rule in every run.
 
     Returns:
-        The thing to use, and whether it is certainly the one that was created here.
+        The object to use, and whether it is certainly the one created here.
 
     Raises:
         DataboxError: It could not be created, and the list doesn't show it either.
@@ -37,7 +41,7 @@ def create_once(
 
     def one_try() -> tuple[TitledT, bool]:
         nonlocal is_lost
-        # A second copy only while the first is nowhere to be seen: its answer may be all that was lost.
+        # The lost request may have been carried out, so try again only if the list does not show its result.
         if is_lost and (found := choose(read_list())):
             return found, False
         try:
@@ -56,13 +60,13 @@ def create_once(
     except KeyRefusedError:
         raise
     except RefusedError:
-        # Perhaps refused because another run was faster, if the API takes a title only once (A).
+        # Perhaps another run was faster, and the API accepts a title only once (A).
         found = choose(read_list())
         if found is None:
             raise
         return found, False
     if not is_certain:
         return made, False
-    # The list may lag and not show ours yet, so the creation's own answer takes part in the choice.
+    # The list may lag behind, so the created object takes part in the choice even if not listed yet.
     chosen = choose([*read_list(), made]) or made
     return chosen, chosen.id == made.id

@@ -1,4 +1,4 @@
-"""What finding and creating need of the API, whatever its version. Protocols only."""
+"""What `destination` needs of the API, in any version. Protocols only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Client(Protocol):
-    """One try a call; failures are errors of `target_databox.api.errors`."""
+    """Makes one try per call; failures are errors of `target_databox.api.errors`."""
 
     def accounts(self, page: int, /) -> Page[Account]:
         """A page of the accounts that the API key can see; pages are counted from 1."""
@@ -30,15 +30,15 @@ class Client(Protocol):
         """A page of the data sources of an account."""
 
     def data_source(self, data_source_id: int, /) -> DataSource | None:
-        """One data source; None where the API has no route for it."""
+        """One data source; None if the API has no route for it."""
 
     def create_data_source(
         self, title: str, account_id: int | None, timezone: str | None, idempotency_key: str, /
     ) -> DataSource:
-        """Create a data source, another one for every idempotency key."""
+        """Create a data source, a new one for every idempotency key."""
 
     def datasets(self, data_source_id: int, page: int, /) -> Page[Dataset]:
-        """A page of the datasets of a data source; those of others may be among them."""
+        """A page of the datasets of a data source; it may include those of other data sources."""
 
     def create_dataset(
         self,
@@ -49,7 +49,7 @@ class Client(Protocol):
         idempotency_key: str,
         /,
     ) -> Dataset:
-        """Create a dataset, another one for every idempotency key; without `columns` none are declared."""
+        """Create a dataset, a new one for every idempotency key; without `columns` none are declared."""
 
     def dataset(self, dataset_id: str, /) -> DatasetDetail:
         """The detail of a dataset."""

@@ -1,4 +1,4 @@
-"""What can be learned of an existing dataset: in v1 from a route that no page documents."""
+"""Reads the primary keys and columns of an existing dataset, which in v1 takes an undocumented route."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from target_databox.api.values import DatasetDetail
     from target_databox.destination.interfaces import Client, WithRetries
 
-# A route that may not be there is not worth all of retry_seconds.
+# The route may not exist, so it is not tried for all of retry_seconds.
 DETAIL_TRIES: Final = 3
-# Added by keyless_streams hash; no tap has it.
+# The column that `keyless_streams: hash` adds; no tap sends it.
 HASH_COLUMN: Final = "_row_hash"
 
 
 def detail_of(
     client: Client, with_retries: WithRetries, dataset_id: str, *, is_sure: bool = False
 ) -> DatasetDetail | None:
-    """What the API tells of a dataset (O), or None when it is not to be had.
+    """The detail of a dataset (O), or None if it can't be read.
 
     Args:
         client: The API.
         with_retries: Makes every request.
         dataset_id: The dataset.
-        is_sure: Whether the API is known to have the route, so that it is worth all of `retry_seconds`.
+        is_sure: Whether the API is known to have the route; then it is tried for all of `retry_seconds`.
 
     Raises:
         KeyRefusedError: The API key is wrong (401). A 403 may concern this route alone.
-        MissingError: The API does not know the dataset, or not this route.
+        MissingError: The dataset or the route does not exist.
         TransientError: The API can't be reached.
     """
     failures = 0
@@ -65,12 +65,12 @@ def detail_of(
 
 
 def check_existence(client: Client, with_retries: WithRetries, stream: str, dataset_id: str) -> None:
-    """Make sure that a configured dataset exists, by a documented route.
+    """Check by a documented route that a configured dataset exists.
 
-    The list of its ingestions is asked for, since the dataset may be in any data source.
+    The request is for the list of its ingestions, since the dataset may be in any data source.
 
     Raises:
-        DatasetError: It doesn't exist, or the key can't see it.
+        DatasetError: It doesn't exist, or the API key can't see it.
     """
     try:
         with_retries(lambda: client.ingestions(dataset_id, page_size=1))
@@ -86,7 +86,7 @@ def check_existence(client: Client, with_retries: WithRetries, stream: str, data
 def keys_differ(
     stream: str, dataset_id: str, *, wanted: tuple[str, ...], found: tuple[str, ...]
 ) -> KeysDifferError:
-    """The error for a dataset that has other keys than the stream would have; it says how they would fit."""
+    """The error for a dataset whose primary keys differ from the stream's, with the settings that help."""
     entry = json.dumps({stream: [] if found == (HASH_COLUMN,) else list(found)}, ensure_ascii=False)
     return KeysDifferError(
         f"The dataset {dataset_id} of the stream {stream!r} has {_keys_text(found)}, and the stream would "

@@ -1,4 +1,4 @@
-"""Reads a list that comes in pages, whole, whatever its API says of them."""
+"""Reads all pages of a list, even if the API's page sizes and counts are wrong."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from target_databox.api.values import Page
     from target_databox.destination.interfaces import WithRetries
 
-# 100,000 things, far beyond what an account has; lists without pages may be longer.
+# 100,000 items, far more than an account has; lists without pages may be longer.
 MOST_PAGES: Final = 1000
 MOST_ITEMS: Final = 250_000
-# So many pages that show nothing new: the list has no pages, whatever number is asked for.
+# After this many pages without a new item, the API evidently ignores the page number.
 MOST_BARREN_PAGES: Final = 2
 
 
 class Identified(Protocol):
-    """Something with an id."""
+    """An object with an id."""
 
     @property
     def id(self) -> int | str:
-        """What it is addressed by."""
+        """The id in the API's paths."""
 
 
 IdentifiedT = TypeVar("IdentifiedT", bound=Identified)
@@ -33,15 +33,15 @@ IdentifiedT = TypeVar("IdentifiedT", bound=Identified)
 def whole_list(
     with_retries: WithRetries, what: str, read: Callable[[int], Page[IdentifiedT]]
 ) -> tuple[IdentifiedT, ...]:
-    """All items of a list, in its order, each once.
+    """All items of a list, in the API's order, each once.
 
-    The list is over when as many items were seen as it has, or when a page is empty; how long a page is says
-    nothing (O).
+    The list ends when as many items were seen as it claims to have, or with an empty page. A short page is
+    not the end (O).
 
     Args:
         with_retries: Makes every request.
-        what: What the list is of, for messages.
-        read: Reads a page, counted from 1.
+        what: What the list contains, for messages.
+        read: Reads a page; pages are counted from 1.
 
     Raises:
         SetupError: The list has no end.

@@ -1,4 +1,4 @@
-"""Finds the datasets of a run, or creates them, so that the next run reuses them; see `sources`."""
+"""Finds or creates the datasets of a run, so that the next run reuses them; see `sources`."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class ResolvedDataset:
 
     Attributes:
         id: Its id.
-        title: Its title; None when it was configured by id.
-        created: Whether this run created it, so that nothing can be in it or on its way to it.
-        keys: Its primary keys, empty when it has none; None when they are not known.
+        title: Its title; None if it was configured by id.
+        created: Whether this run created it, so that it is empty and has no pending ingestions.
+        keys: Its primary keys, empty if it has none; None if unknown.
         keys_known: Whether `keys` is certain.
-        column_types: Types by column that an existing dataset has, as far as the API tells them.
+        column_types: Types by column name of an existing dataset, as far as they are known.
     """
 
     id: str
@@ -52,18 +52,18 @@ class ResolvedDataset:
 
 
 class _GoneError(Exception):
-    """A dataset is deleted, yet still listed."""
+    """A dataset was deleted but is still listed."""
 
 
 class Resources:
-    """The datasets of a run. For one thread; their list is read once and remembered for the run.
+    """Finds or creates the datasets of a run. For one thread; the list of datasets is read once.
 
     Args:
         client: The API.
         with_retries: Makes every request.
-        sources: Where its data source comes from.
+        sources: Finds or creates the data source.
         dialect: The version of the API.
-        new_key: Makes an idempotency key, another one at every call.
+        new_key: Returns a new idempotency key at every call.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Resources:
         self._dialect = dialect
         self._new_key = new_key
         self._datasets: tuple[Dataset, ...] | None = None
-        # Datasets that are deleted, yet still listed.
+        # Datasets that were deleted but are still listed.
         self._gone: set[str] = set()
         self._streams: dict[str, str] = {}
         self._is_schema_accepted = True
@@ -96,42 +96,44 @@ class Resources:
         columns: Sequence[ColumnLike] = (),
         declare: bool = True,
     ) -> ResolvedDataset:
-        """The dataset of a stream: by id, else by title, else created.
+        """Find the dataset of a stream by id or by title, or create it.
 
         Args:
             stream: The Singer stream, for messages.
             title: Title to find or to create.
             dataset_id: The configured dataset; wins over the title.
-            primary_keys: Keys that the dataset must have; empty for none.
+            primary_keys: Primary keys that the dataset must have; empty for none.
             columns: Columns to declare when it is created.
             declare: Whether to declare them.
 
         Raises:
-            DatasetError: It doesn't exist, can't be created or is another stream's already.
-            KeysDifferError: It exists with other keys.
+            DatasetError: It doesn't exist, can't be created or already belongs to another stream.
+            KeysDifferError: It exists with other primary keys.
             DataSourceError: The configured data source doesn't exist, or takes no data.
         """
         wanted = tuple(primary_keys)
         if dataset_id is None:
             return self._titled(stream, title.strip(), wanted, columns if declare else ())
         if dataset_id.strip() in {"", ".", ".."}:
-            raise DatasetError(f"dataset_ids names {dataset_id!r} for the stream {stream!r}, which is no id.")
+            raise DatasetError(
+                f"dataset_ids names {dataset_id!r} for the stream {stream!r}, which is not an id."
+            )
         return self._existing(stream, dataset_id.strip(), None, wanted)
 
     def find_dataset(
         self, stream: str, title: str, *, dataset_id: str | None = None, primary_keys: Sequence[str] = ()
     ) -> ResolvedDataset:
-        """The dataset that a run would load the stream into, if it is there already; creates nothing.
+        """The existing dataset that a run would load the stream into; creates nothing.
 
         Args:
             stream: The Singer stream, for messages.
             title: Title to find.
             dataset_id: The configured dataset; wins over the title.
-            primary_keys: Keys that the dataset must have; empty for none.
+            primary_keys: Primary keys that the dataset must have; empty for none.
 
         Raises:
-            DatasetError: It doesn't exist, or is another stream's already.
-            KeysDifferError: It exists with other keys.
+            DatasetError: It doesn't exist, or already belongs to another stream.
+            KeysDifferError: It exists with other primary keys.
             DataSourceError: The data source doesn't exist.
         """
         if dataset_id is not None:
@@ -153,7 +155,7 @@ class Resources:
             except KeyRefusedError:
                 raise
             except RefusedError as error:
-                # Also a 400: for an id that doesn't exist no status is documented.
+                # Any refusal counts, since the status for an unknown id is not documented.
                 raise self._sources.unknown(error.happened) from error
         return tuple(each for each in self._datasets if each.id not in self._gone)
 
@@ -173,14 +175,14 @@ class Resources:
             return self._existing(stream, made.id, title, wanted)
         self._claim(stream, made.id)
         if all(each.id != made.id for each in self._datasets or ()):
-            self._datasets = (*(self._datasets or ()), made)  # a list that lags doesn't show it yet
+            self._datasets = (*(self._datasets or ()), made)  # the list may lag behind
         logger.debug("Created the dataset %s %r of the stream %r.", made.id, title, stream)
         return ResolvedDataset(made.id, title, created=True, keys=wanted, keys_known=True)
 
     def _found(
         self, stream: str, title: str, wanted: tuple[str, ...], source: DataSource
     ) -> ResolvedDataset | None:
-        """The dataset of a title, without those that are gone, yet still listed."""
+        """The dataset with a title, without those that were deleted but are still listed."""
         while found := the_dataset(self._listed(source), title):
             try:
                 return self._existing(stream, found.id, title, wanted)
@@ -214,7 +216,7 @@ class Resources:
             except (KeyRefusedError, MissingError):
                 raise
             except RefusedError as error:
-                # The field is undocumented (O): whether it is what was refused shows without it.
+                # The field `schema` is undocumented (O) and may be the cause, so try again without it.
                 made = attempt(None)
                 self._is_schema_accepted = False
                 logger.info(
@@ -246,8 +248,8 @@ class Resources:
         keys = None if detail is None else detail.primary_keys
         if keys is None:
             logger.warning(
-                "The primary keys of the dataset %s of the stream %r could not be read. Rows keep their "
-                "order as with keys; where rows would have to be sent twice, that is done as without keys.",
+                "The primary keys of the dataset %s of the stream %r could not be read. Its rows keep their "
+                "order as if it had keys, but are never sent twice, as if it had none.",
                 dataset_id,
                 stream,
             )
@@ -263,7 +265,7 @@ class Resources:
         )
 
     def _claim(self, stream: str, dataset_id: str) -> None:
-        # Ids are UUIDs (D), which are the same in capitals.
+        # Ids are UUIDs (D), which are case-insensitive.
         owner = self._streams.setdefault(dataset_id.lower(), stream)
         if owner != stream:
             raise DatasetError(

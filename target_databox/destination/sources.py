@@ -1,7 +1,8 @@
 """Finds the account and the data source of a run, or creates the data source, so that the next run reuses it.
 
-Reading (`find_…`) is apart from creating (`resolve_…`). Creating twice must not happen because an answer
-was lost or another run was faster: the list is read again, and of several with one title the oldest is used.
+Methods named `find_…` only read; those named `resolve_…` may create. So that a lost answer or a concurrent
+run does not lead to a second data source, the list is read again after a creation, and of several data
+sources with one title every run uses the oldest.
 """
 
 from __future__ import annotations
@@ -40,22 +41,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Whose data sources are looked through, one request each.
+# Accounts whose data sources are listed, which takes a request for each.
 MOST_ACCOUNTS: Final = 100
 
 
 class Sources:
-    """The accounts of a key and the data source of a run. For one thread; lists are read once.
+    """Finds the account, and finds or creates the data source. For one thread; lists are read once.
 
     Args:
         client: The API.
         with_retries: Makes every request.
-        account_id: The configured account, or None for the key's only one.
+        account_id: The configured account, or None for the API key's only one.
         data_source_id: The configured data source; wins over the title.
         data_source_title: Title to find or to create.
-        timezone: IANA name, given to a data source that is created.
+        timezone: IANA name for a data source that is created.
         dialect: The version of the API.
-        new_key: Makes an idempotency key, another one at every call.
+        new_key: Returns a new idempotency key at every call.
     """
 
     def __init__(
@@ -83,16 +84,17 @@ class Sources:
         self._is_support_known = data_source_id is None
 
     def accounts(self) -> tuple[Account, ...]:
-        """The accounts that the key can see."""
+        """The accounts that the API key can see."""
         if self._accounts is None:
             self._accounts = whole_list(self._with_retries, "accounts", self._client.accounts)
         return self._accounts
 
     def resolve_account(self) -> Account:
-        """The configured account, or the key's only one.
+        """The configured account, or the API key's only one.
 
         Raises:
-            AccountError: It is not among the key's accounts, or none is configured and there isn't just one.
+            AccountError: The configured account is unknown, or none is configured and there isn't exactly
+                one.
         """
         accounts = self.accounts()
         if self._account_id is not None:
@@ -101,7 +103,7 @@ class Sources:
                     return account
             raise AccountError(
                 f"The account {self._account_id} does not exist, or the API key can't see it. The key's "
-                f"accounts are: {_told(accounts)}. Set account_id to one of them."
+                f"accounts are: {_accounts_text(accounts)}. Set account_id to one of them."
             )
         if len(accounts) == 1:
             return accounts[0]
@@ -110,14 +112,15 @@ class Sources:
                 "The API key can see no account. Use a key (api_key) of a user that belongs to one."
             )
         raise AccountError(
-            f"The API key can see several accounts: {_told(accounts)}. Set account_id to one of them."
+            f"The API key can see several accounts: {_accounts_text(accounts)}. Set account_id to one of "
+            "them."
         )
 
     def find_data_source(self) -> DataSource | None:
-        """The run's data source as a list shows it, or None when it would be created. Changes nothing.
+        """The run's data source, or None if a run would create it. Changes nothing.
 
         Raises:
-            AccountError: The account is not certain.
+            AccountError: The account can't be determined.
             DataSourceError: The configured id is in no list, takes no data or is in another account, or the
                 title can't be used.
         """
@@ -129,7 +132,7 @@ class Sources:
                 self._check_use(account, source)
                 return source
             seen.append(source)
-        # Not listed, yet a run would use it if its datasets can be read.
+        # Not listed, but a run would use it if its datasets can be read.
         source = DataSource(self._data_source_id, None, None, None)
         try:
             self.datasets_of(source)
@@ -140,11 +143,11 @@ class Sources:
         return source
 
     def existing_data_source(self) -> DataSource:
-        """The run's data source, which must be there; looked for once.
+        """The run's data source, which must exist; found once and remembered.
 
         Raises:
-            AccountError: The account is not certain.
-            DataSourceError: There is none.
+            AccountError: The account can't be determined.
+            DataSourceError: It does not exist.
         """
         if self._source is None:
             found = self.find_data_source()
@@ -157,12 +160,15 @@ class Sources:
         return self._source[0]
 
     def resolve_data_source(self) -> tuple[DataSource, bool]:
-        """The run's data source, created when there is none of its title, and whether it was created.
+        """Find the run's data source, or create it if none has its title.
 
-        A configured id is taken as it is: the list of its datasets, read next, shows whether it exists.
+        A configured id is not checked: the list of its datasets, which is read next, shows whether it exists.
+
+        Returns:
+            The data source, and whether this run created it.
 
         Raises:
-            AccountError: The account is not certain.
+            AccountError: The account can't be determined.
             DataSourceError: The title can't be used, or the API refuses to create it.
         """
         if self._source is None:
@@ -173,15 +179,15 @@ class Sources:
         return self._source
 
     def datasets_of(self, source: DataSource) -> tuple[Dataset, ...]:
-        """The datasets of a data source, without those of others that the list may have.
+        """The datasets of a data source; where the list covers the whole account, the others are dropped.
 
         Raises:
-            AccountError: The list is that of an account, and the account is not certain.
+            AccountError: The list covers an account, and the account can't be determined.
         """
         if self._data_source_id is not None and self._dialect.things_are_readable:
             self._with_retries(lambda: self._client.data_source(source.id))
         if self._dialect.lists_all_datasets:
-            # Another account's list would not show them, and each run would create them once more.
+            # The wrong account's list would lack the datasets, and each run would create them again.
             self._certain_account_id()
         listed = whole_list(
             self._with_retries, "datasets", lambda page: self._client.datasets(source.id, page)
@@ -191,10 +197,13 @@ class Sources:
         return tuple(each for each in listed if each.data_source_id == source.id)
 
     def check_support(self) -> None:
-        """Look whether a configured data source can be used, before the first dataset is created in it.
+        """Check that a configured data source can be used, before the first dataset is created in it.
 
-        Who loads into it for the second time finds datasets there, and pays nothing. Where the lists can't be
-        read, what the API answers to the creation decides.
+        Later runs find their datasets there and skip this. If the lists can't be read, the API decides when
+        the dataset is created.
+
+        Raises:
+            DataSourceError: It can't be used.
         """
         if self._is_support_known:
             return
@@ -206,29 +215,30 @@ class Sources:
                     break
 
     def _check_use(self, account: Account, source: DataSource) -> None:
-        """Make sure that a configured data source takes data, and is where its datasets are looked for.
+        """Check that a configured data source takes data, and is in the account whose datasets are listed.
 
         Raises:
-            DataSourceError: It doesn't, or it isn't: each run would create its datasets once more.
+            DataSourceError: It takes no data, or it is in another account, where each run would create its
+                datasets again.
         """
         check_support(source)
         looked_in = self._certain_account_id() if self._dialect.lists_all_datasets else account.id
         if account.id != looked_in:
             raise DataSourceError(
-                f"The data source {named([source])} is in the account {_told([account])}, and its datasets "
-                f"would be looked for in the account {looked_in}. Set account_id to {account.id}."
+                f"The data source {named([source])} is in the account {_accounts_text([account])}, but a run "
+                f"would look for its datasets in the account {looked_in}. Set account_id to {account.id}."
             )
 
     def unknown(self, said: str) -> DataSourceError:
         """The error for a data source whose datasets can't be read.
 
         Args:
-            said: What the API said of it.
+            said: How the request failed.
         """
         return self._unknown_data_source(self._known_sources(), said)
 
     def _certain_account_id(self) -> int:
-        # A configured account is not looked up: the list of its data sources shows whether it exists.
+        # A configured account is not checked: the list of its data sources shows whether it exists.
         return self._account_id if self._account_id is not None else self.resolve_account().id
 
     def _data_sources(self, account_id: int) -> tuple[DataSource, ...]:
@@ -239,7 +249,7 @@ class Sources:
         except RefusedError as error:
             if error.is_wrong_key:
                 raise
-            self.resolve_account()  # raises the better error when the account is what is wrong
+            self.resolve_account()  # raises a better error if the account is the cause
             raise
 
     def _choose(self, sources: Iterable[DataSource]) -> DataSource | None:
@@ -276,13 +286,13 @@ class Sources:
         return made, is_ours
 
     def _existing_sources(self, account_id: int) -> list[DataSource]:
-        """The data sources of an account, without those of the title that are gone, yet still listed."""
+        """The data sources of an account, without those with the title that are gone but still listed."""
         listed = self._data_sources(account_id)
         titled = {source.id for source in with_title(listed, self._data_source_title)}
         return [source for source in listed if source.id not in titled or self._exists(source.id)]
 
     def _exists(self, data_source_id: int) -> bool:
-        """Whether a data source is there, as far as the API has a route for one."""
+        """Whether a data source exists; assumed if the API has no route to read one."""
         if not self._dialect.things_are_readable:
             return True
         try:
@@ -292,14 +302,14 @@ class Sources:
         return True
 
     def _known_sources(self) -> list[DataSource]:
-        """The data sources that could have been meant, as far as they can be read."""
+        """All data sources to suggest in a message; empty if they can't be read."""
         try:
             return [source for _, source in self._every_source()]
         except (DataboxError, SetupError):
             return []
 
     def _every_source(self) -> Iterator[tuple[Account, DataSource]]:
-        """The data sources of the first accounts, those of the configured one first: each takes a request."""
+        """The data sources of the first 100 accounts, the configured one first; one request per account."""
         accounts = sorted(self.accounts(), key=lambda each: each.id != self._account_id)
         for account in accounts[:MOST_ACCOUNTS]:
             yield from ((account, source) for source in self._data_sources(account.id))
@@ -313,5 +323,5 @@ class Sources:
         )
 
 
-def _told(accounts: Iterable[Account]) -> str:
+def _accounts_text(accounts: Iterable[Account]) -> str:
     return listed(f'{account.id} "{account.name}"' for account in accounts)

@@ -1,4 +1,4 @@
-"""Finding things by title: what matches, and which one everybody uses when several do."""
+"""Finds data sources and datasets by title, and chooses one if several have the same title."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MIN_TITLE_CHARACTERS: Final = 1  # A: an empty title is allowed (D) but can't be found again
-MAX_TITLE_CHARACTERS: Final = 255  # A: nothing is documented; the manners of comparable APIs
+MAX_TITLE_CHARACTERS: Final = 255  # A: not documented; usual for such APIs
 MOST_LISTED: Final = 50
 
 
@@ -26,11 +26,11 @@ class Titled(Protocol):
 
     @property
     def id(self) -> int | str:
-        """What it is addressed by."""
+        """The id in the API's paths."""
 
     @property
     def title(self) -> str | None:
-        """What people call it."""
+        """The title in Databox."""
 
     @property
     def created(self) -> str | None:
@@ -41,26 +41,26 @@ TitledT = TypeVar("TitledT", bound=Titled)
 
 
 def title_problem(title: str) -> str | None:
-    """What is wrong with a trimmed title as a clause, or None when it can be used."""
+    """What is wrong with a trimmed title, as a clause; None if it can be used."""
     if MIN_TITLE_CHARACTERS <= len(title) <= MAX_TITLE_CHARACTERS:
         return None
     return f"must have {MIN_TITLE_CHARACTERS} to {MAX_TITLE_CHARACTERS} characters, and has {len(title)}"
 
 
 def with_title(things: Iterable[TitledT], title: str) -> list[TitledT]:
-    """Those whose title is the given one after trimming, the oldest first.
+    """The objects with a title, ignoring surrounding blanks, oldest first.
 
-    The order is the same for every run that looks, whatever order the list has: by creation, then by id. What
-    doesn't say when it was created comes last.
+    The order is the same in every run, whatever the order of the list: by creation time, then by id. Those
+    without a creation time come last.
     """
     found = {thing.id: thing for thing in things if (thing.title or "").strip() == title.strip()}
     return sorted(found.values(), key=_age)
 
 
 def the_data_source(sources: Iterable[DataSource], title: str) -> DataSource | None:
-    """The oldest data source of that title that takes data, or None; a warning tells what else there is."""
+    """The oldest data source with a title that takes data, or None; logs a warning if there are others."""
     titled = with_title(sources, title)
-    # Those of which that is certain, if there are any (v2 is certain of none but the API's own).
+    # Prefer those that certainly take data. In v2 that is known only of data sources created through the API.
     found = [source for source in titled if source.ingestion_supported]
     found = found or [source for source in titled if source.ingestion_supported is None]
     if titled and not found:
@@ -82,7 +82,7 @@ def the_data_source(sources: Iterable[DataSource], title: str) -> DataSource | N
 
 
 def the_dataset(datasets: Iterable[Dataset], title: str) -> Dataset | None:
-    """The oldest dataset of that title, or None; a warning tells of several."""
+    """The oldest dataset with a title, or None; logs a warning if there are several."""
     found = with_title(datasets, title)
     if len(found) > 1:
         logger.warning(
@@ -95,7 +95,7 @@ def the_dataset(datasets: Iterable[Dataset], title: str) -> Dataset | None:
 
 
 def check_support(source: DataSource) -> None:
-    """Make sure that a data source chosen by its id takes data.
+    """Check that a data source chosen by its id takes data.
 
     Raises:
         DataSourceError: It doesn't.
@@ -108,15 +108,15 @@ def check_support(source: DataSource) -> None:
 
 
 def named(things: Iterable[Titled]) -> str:
-    """The things as `12 "Shop", 15 "Shop"`, for a message."""
+    """Ids and titles for a message, such as `12 "Shop", 15 "Shop"`."""
     return listed(f'{thing.id} "{thing.title or ""}"' for thing in things)
 
 
 def listed(texts: Iterable[str]) -> str:
-    """The first of some texts, and how many there are more, for a message."""
-    told = list(texts)
-    more = f" and {len(told) - MOST_LISTED} more" if len(told) > MOST_LISTED else ""
-    return ", ".join(told[:MOST_LISTED]) + more or "none"
+    """The first 50 texts for a message, and how many more there are."""
+    found = list(texts)
+    more = f" and {len(found) - MOST_LISTED} more" if len(found) > MOST_LISTED else ""
+    return ", ".join(found[:MOST_LISTED]) + more or "none"
 
 
 def _age(thing: Titled) -> tuple[float, int, str]:

@@ -1,4 +1,4 @@
-"""Compares the column types of a stream with those of the dataset that it is loaded into. Pure."""
+"""Compares the column types of a stream with those of its dataset. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_NAMED: Final = 10
 
 
 class TypeDifference(NamedTuple):
-    """A column whose type in the dataset is not the stream's."""
+    """A column with different types in the dataset and the stream."""
 
     column: str
     stream_type: str
@@ -23,11 +23,11 @@ class TypeDifference(NamedTuple):
 
 
 def type_differences(columns: Iterable[ColumnLike], dataset_types: Mapping[str, str]) -> list[TypeDifference]:
-    """The columns whose types differ, of those whose types both sides tell.
+    """The columns whose types differ, if both types are known.
 
     Args:
         columns: The stream's columns.
-        dataset_types: Types by column of the dataset.
+        dataset_types: The dataset's types by column name.
     """
     found = []
     for column in columns:
@@ -48,6 +48,6 @@ def differences_text(differences: Iterable[TypeDifference]) -> str:
 
 
 def fitting_types(stream: str, differences: Iterable[TypeDifference]) -> str:
-    """The `column_types` under which the stream's values would have the dataset's types."""
+    """The `column_types` that would convert the stream's values to the dataset's types."""
     types = {each.column: each.dataset_type for each in differences}
     return json.dumps({stream: types}, ensure_ascii=False)

@@ -172,7 +172,7 @@ class DataboxClient(BaseClient):
         return reading.dataset_facts(answer.data or {})
 
     def rows(self, dataset_id: str, page: int = 1, page_size: int = ROWS_PAGE_SIZE) -> RowsPage:
-        """One page of a dataset's rows (O), some time behind their ingestion.
+        """A page of a dataset's rows (O), which lags behind their ingestion.
 
         Args:
             dataset_id: The dataset.

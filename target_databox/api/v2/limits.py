@@ -15,7 +15,7 @@ MAX_COLUMNS: Final = 100  # O: of a dataset
 
 FIRST_PAGE: Final = 0  # O: pages are counted from 0
 PAGE_SIZE: Final = 100  # O: a larger `pageSize` is reduced to this
-ROWS_PAGE_SIZE: Final = 1_000  # O: of the rows that are read back, likewise
+ROWS_PAGE_SIZE: Final = 1_000  # O: likewise, for rows that are read back
 
 # A: an earlier try with the same idempotency key is still being processed.
 UNANSWERED_STATUS: Final = 409

@@ -109,12 +109,12 @@ def dataset_detail(facts: dict[str, Any], dataset_id: str) -> DatasetDetail:
 
 
 def dataset_facts(facts: dict[str, Any]) -> DatasetFacts:
-    """What is told of a dataset beside its keys and columns."""
+    """The row count and the data source of a dataset."""
     return DatasetFacts(count_of(facts.get("rowCount")), _number(facts, "dataSourceId"))
 
 
 def rows_page(found: wire.Rows) -> RowsPage:
-    """A page of rows; columns count as hidden only where the answer says so."""
+    """A page of rows; a column is hidden only if the response says so."""
     lines = found.schema[:MOST_NAMES] if isinstance(found.schema, list) else []
     hidden = (text(field(line, "id")) for line in lines if field(line, "visible") is False)
     total = count_of(field(found.pagination, "totalItems"))

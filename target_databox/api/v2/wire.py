@@ -71,13 +71,13 @@ class Rows(msgspec.Struct, rename="camel"):
 
 
 class RowsAnswer(Envelope, rename="camel", kw_only=True):
-    """The answer to a question for rows."""
+    """The response to a request for rows."""
 
     data: Rows
 
 
 def _number(digits: str) -> Decimal | str:
-    """A number with every digit; the text of one whose exponent is beyond all sense."""
+    """A number with all its digits; its text if the exponent is too large for a Decimal."""
     try:
         return Decimal(digits)
     except InvalidOperation:
