@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from target_databox import __version__
 from target_databox.api.budget import BlockingBudget, Budget
 from target_databox.api.errors import DatasetError, KeyRefusedError, RefusedError
-from target_databox.api.retries import patiently
+from target_databox.api.retries import call_with_retries
 from target_databox.delivery.batches import Destination
 from target_databox.destination.resources import Resources
 from target_databox.destination.sources import Sources
@@ -155,7 +155,7 @@ class Databox:
             with self._interrupts:
                 return call()
 
-        return patiently(
+        return call_with_retries(
             interruptible_call,
             budget=self._blocking_budget,
             retry_seconds=self._settings.retry_seconds,

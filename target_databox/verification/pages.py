@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, Protocol
 
 from target_databox.api.budget import BlockingBudget
-from target_databox.api.retries import patiently
+from target_databox.api.retries import call_with_retries
 from target_databox.verification.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -107,10 +107,10 @@ class PageReader:
             time.sleep(seconds)
 
     def _read(self, dataset_id: str, page: int) -> Future[RowsPage]:
-        return self._threads.submit(self._patiently, dataset_id, page)
+        return self._threads.submit(self._read_with_retries, dataset_id, page)
 
-    def _patiently(self, dataset_id: str, page: int) -> RowsPage:
-        return patiently(
+    def _read_with_retries(self, dataset_id: str, page: int) -> RowsPage:
+        return call_with_retries(
             lambda: self._client.rows(dataset_id, page),
             budget=BlockingBudget(self._budget, rest=self._pause),
             retry_seconds=self._retry_seconds,
