@@ -280,14 +280,14 @@ def copies_sought_early(run: Run) -> None:
 
 def any_size_adopted(run: Run) -> None:
     """The one ingestion that could be the lost one is adopted, whatever its size."""
-    answered = run.dispatcher._task_answered
+    answered = run.dispatcher._tasks.answered
 
-    def blind(request: Any, answer: object, now: float) -> Any:
+    def blind(request: Any, answer: object, now: float, *, holds_delay_rows: bool) -> Any:
         if isinstance(request.task, Search) and isinstance(answer, Ingestion):
             answer = dataclasses.replace(answer, received=request.task._rows)
-        return answered(request, answer, now)
+        return answered(request, answer, now, holds_delay_rows=holds_delay_rows)
 
-    run.dispatcher._task_answered = blind  # type: ignore[method-assign]
+    run.dispatcher._tasks.answered = blind  # type: ignore[method-assign]
 
 
 def change_searches(run: Run, change: Callable[[Any], object]) -> None:

@@ -113,15 +113,15 @@ def one_key_for_all(run: Run) -> None:
 
 def new_key_for_each_purge(run: Run) -> None:
     """Every try of a purge has an idempotency key of its own, so that a late one empties the dataset."""
-    offer = run.dispatcher._task_request
+    offer = run.dispatcher._tasks.request
 
-    def renewed(now: float) -> Any:
-        request = offer(now)
+    def renewed(now: float, *, is_settling: bool) -> Any:
+        request = offer(now, is_settling=is_settling)
         if isinstance(request, Purge):
             return dataclasses.replace(request, idempotency_key=run.world.new_key())
         return request
 
-    run.dispatcher._task_request = renewed  # type: ignore[method-assign]
+    run.dispatcher._tasks.request = renewed  # type: ignore[method-assign]
 
 
 def purged_is_stored(run: Run) -> None:

@@ -15,7 +15,7 @@ from target_databox.delivery.awaiting import SLOW, failure, learn, shown, still_
 from target_databox.delivery.background import CLOCK_TOLERANCE_SECONDS
 from target_databox.delivery.batches import NEVER
 from target_databox.delivery.listing import ListWalk
-from target_databox.delivery.outcomes import BatchStored, ListIsBlind, RunFails
+from target_databox.delivery.outcomes import BatchNotStored, BatchStored, ListIsBlind, RunFails
 from target_databox.delivery.requests import BLOCKED, ReadList
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ class ConfirmationByList:
 
     def _judge_unlisted(self, lane: Lane, judged: list[Outcome], now: float) -> list[Outcome]:
         timeout = self._settings.confirmation_timeout_seconds
-        done = {outcome.batch for outcome in judged if not isinstance(outcome, (RunFails, ListIsBlind))}
+        done = {outcome.batch for outcome in judged if isinstance(outcome, (BatchStored, BatchNotStored))}
         outcomes: list[Outcome] = []
         for batch in lane.accepted.values():
             if batch not in done and batch.age_seconds(now) >= timeout:

@@ -7,13 +7,14 @@ A row passes through these methods: `put` adds it to its lane's queue; `next` cu
 POST; `done` notes that the batch was accepted; `next` returns the request for its outcome once that is
 probably known; `done` closes its rows; `state` returns the STATE that is now due.
 
-The modules below do not import each other. They propose the request that is due, and convert a response to
-outcomes, which are values of `outcomes`. Only the dispatcher changes a batch's state, updates the ledger and
-passes an outcome on to the other modules:
+The modules below propose the request that is due, and convert a response to outcomes, which are values of
+`outcomes`. Only the dispatcher changes a batch's state, updates the ledger and passes an outcome on to the
+other modules:
 
     posting                 chooses the batch to send
     confirmation            reads each ingestion by itself
     confirmation_by_list    reads many outcomes from the list
+    tasks                   runs the background tasks of `opening` and `lost_answers`
     opening                 waits for leftovers of earlier runs and purges, before the first row
     lost_answers            holds keys or searches, after an answer was lost
     halving                 decides what happens to a batch that is not stored whole
@@ -29,20 +30,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_databox.api.errors import (
-    DataboxError,
-    KeyRefusedError,
-    LostAnswerError,
-    MissingError,
-    RefusedError,
-    ThrottledError,
-    TransientError,
-)
+from target_databox.api.errors import DataboxError, KeyRefusedError, RefusedError, ThrottledError
 from target_databox.api.retries import RetryRule
 from target_databox.api.values import Accepted, Ingestion, IngestionsPage
 from target_databox.delivery import halving
 from target_databox.delivery.awaiting import PollDelay
-from target_databox.delivery.background import PendingWait
 from target_databox.delivery.batches import NEVER, Event, Lane
 from target_databox.delivery.confirmation import Confirmation
 from target_databox.delivery.confirmation_by_list import ConfirmationByList
@@ -60,27 +52,23 @@ from target_databox.delivery.outcomes import (
     BatchNotStored,
     BatchPartlyStored,
     BatchStored,
+    HoldsOver,
     ListIsBlind,
-    RunFails,
 )
 from target_databox.delivery.posting import Posting
 from target_databox.delivery.rejections import Cause, Reason, Rejection, Rejections
 from target_databox.delivery.requests import (
-    BLOCKED,
     AskOutcome,
     Blocked,
     PostRows,
-    Purge,
-    ReadIngestion,
     ReadList,
     Scheduler,
-    request_of,
 )
+from target_databox.delivery.tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from target_databox.delivery.background import Hold, Task
     from target_databox.delivery.batches import Batch, Destination
     from target_databox.delivery.interfaces import Budget, DeliverySettings
     from target_databox.delivery.outcomes import Outcome
@@ -127,6 +115,9 @@ class Dispatcher:
         self._opening = Opening(settings, self.notes)
         self._lost_answers = LostAnswers(settings, self.notes)
         self._posting = Posting(settings, self.lanes, self._scheduler)
+        self._tasks = Tasks(
+            settings, self.lanes, self._scheduler, opening=self._opening, lost_answers=self._lost_answers
+        )
 
     # Rows and STATEs come in
 
@@ -310,7 +301,7 @@ class Dispatcher:
         found: Request | Blocked | None = (
             self._confirmation.question(now)
             or self._by_list.request(now, is_draining=is_draining)
-            or self._task_request(now)
+            or self._tasks.request(now, is_settling=self._lifecycle.is_settling)
         )
         if found is not None or self._lifecycle.is_settling:
             return found
@@ -344,25 +335,6 @@ class Dispatcher:
         batch.posting.started(now)
         if not batch.lost_answers:
             batch.posted_after = self.server_time
-
-    def _task_request(self, now: float) -> Request | Blocked | None:
-        """The request of a background task that is due; while settling, only those that wait for copies."""
-        for lane in self.lanes:
-            if not lane.has_tasks:
-                continue
-            self._lost_answers.look_for_copies(lane)
-            for task in lane.tasks():
-                if task.is_away or (self._lifecycle.is_settling and task is not lane.copies):
-                    continue
-                due_at = task.attempts.due_at
-                if due_at > now:
-                    self._scheduler.later(due_at)
-                    continue
-                if not self._scheduler.may_start(lane, due_at, now):
-                    return BLOCKED
-                task.started(now)
-                return request_of(lane, task)
-        return None
 
     # Answers come in
 
@@ -398,7 +370,8 @@ class Dispatcher:
             return self._confirmation.answered(request.batch, answer, now)
         if isinstance(request, ReadList) and request.task is None:
             return self._by_list.answered(request.lane, answer, now)
-        return self._task_answered(request, answer, now)
+        holds_delay_rows = not (self._is_drained or self._lifecycle.is_settling)
+        return self._tasks.answered(request, answer, now, holds_delay_rows=holds_delay_rows)
 
     def _learn(self, outcomes: list[Outcome], now: float) -> None:
         """Apply outcomes to batches, the ledger and the other modules."""
@@ -419,6 +392,8 @@ class Dispatcher:
             elif isinstance(outcome, BatchNotFound):
                 outcome.batch.happened(Event.NOT_FOUND)
                 outcome.batch.lane.send_again(outcome.batch)
+            elif isinstance(outcome, HoldsOver):
+                self._end_holds(outcome, now)
             elif isinstance(outcome, ListIsBlind):
                 self._read_one_by_one(outcome.lane)
             else:
@@ -556,67 +531,6 @@ class Dispatcher:
         for batch in lane.accepted.values():
             self._confirmation.accept(batch)
 
-    # Background tasks
-
-    def _task_answered(
-        self, request: ReadList | ReadIngestion | Purge, answer: object, now: float
-    ) -> list[Outcome]:
-        lane, task = request.lane, request.task
-        if task is None:
-            return []
-        task.is_away = False
-        is_gone = isinstance(request, ReadIngestion) and isinstance(answer, MissingError)
-        if isinstance(answer, DataboxError) and not is_gone:
-            return self._task_failed(request, task, answer, now)
-        task.attempts.succeeded()
-        task.take(answer if isinstance(answer, (IngestionsPage, Ingestion)) else None, now)
-        if task.ended is None:
-            return []
-        if task is lane.opening:
-            self._opening.ended(lane, now)
-            return []
-        if task is lane.search:
-            return self._lost_answers.found(lane)
-        return self._copies_ended(lane, now)
-
-    def _task_failed(
-        self, request: ReadList | ReadIngestion | Purge, task: Task, error: DataboxError, now: float
-    ) -> list[Outcome]:
-        lane = request.lane
-        if isinstance(error, TransientError) and self._scheduler.plan(lane, task.attempts, error, now):
-            is_lost_purge = isinstance(request, Purge) and isinstance(error, LostAnswerError)
-            if is_lost_purge and not lane.destination.resends_are_recognised:
-                # The lost purge may still be carried out, and must not delete rows. So purge again after the
-                # lag; rows are sent only once that has succeeded.
-                lag_is_over_at = now + self.settings.listing_lag_seconds
-                task.attempts.due_at = max(task.attempts.due_at, lag_is_over_at)
-            return []
-        if task is lane.copies and self._waits_for_copies_alone:
-            # Every row is confirmed and every STATE is due, so this is no reason to fail.
-            finding = f"the list of ingestions can't be read ({error.happened})"
-            self._end_holds(lane, self._lost_answers.give_up(lane, finding), now)
-            return []
-        return [RunFails(error)]
-
-    def _copies_ended(self, lane: Lane, now: float) -> list[Outcome]:
-        wait = lane.copies
-        if not isinstance(wait, PendingWait):
-            return []
-        if wait.ended == "done":
-            self._end_holds(lane, self._lost_answers.landed(wait), now)
-            return []
-        finding = "ingestions that this run did not make are still pending"
-        if not self._waits_for_copies_alone:
-            return [unresolved(lane, finding)]
-        self._end_holds(lane, self._lost_answers.give_up(lane, finding), now)
-        return []
-
-    def _end_holds(self, lane: Lane, holds: list[Hold], now: float) -> None:
-        lane.copies = None
-        for hold in holds:
-            self._ledger.end_hold(lane, hold, now)
-
-    @property
-    def _waits_for_copies_alone(self) -> bool:
-        """Whether held keys delay only the end of the run, not any row."""
-        return self._is_drained or self._lifecycle.is_settling
+    def _end_holds(self, outcome: HoldsOver, now: float) -> None:
+        for hold in outcome.holds:
+            self._ledger.end_hold(outcome.lane, hold, now)

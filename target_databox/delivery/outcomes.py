@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from target_databox.delivery.background import Hold
     from target_databox.delivery.batches import Batch, Lane
     from target_databox.delivery.rejections import Cause
     from target_databox.delivery.rows import Row
@@ -93,6 +94,19 @@ class BatchNotStored:
 
 
 @dataclass(frozen=True)
+class HoldsOver:
+    """The end of a wait for first copies.
+
+    Attributes:
+        lane: The dataset.
+        holds: The holds that end; empty if all of them lost another answer in the meantime.
+    """
+
+    lane: Lane
+    holds: tuple[Hold, ...]
+
+
+@dataclass(frozen=True)
 class ListIsBlind:
     """The list of ingestions does not show new ones, so each must be read by itself."""
 
@@ -114,6 +128,7 @@ Outcome: TypeAlias = (
     | BatchStored
     | BatchPartlyStored
     | BatchNotStored
+    | HoldsOver
     | ListIsBlind
     | RunFails
 )
