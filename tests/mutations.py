@@ -23,13 +23,13 @@ PROXY_STATUS = 520
 
 
 def replace_outcomes(run: Run, kind: type[Any], change: Callable[[Any], Any]) -> None:
-    """Let the dispatcher learn something else than what a module returned."""
-    learn = run.dispatcher._learn
+    """Let the dispatcher apply other outcomes than those that a module returned."""
+    apply = run.dispatcher._apply
 
-    def learn_changed(outcomes: list[Any], now: float) -> None:
-        learn([change(each) if isinstance(each, kind) else each for each in outcomes], now)
+    def apply_changed(outcomes: list[Any], now: float) -> None:
+        apply([change(each) if isinstance(each, kind) else each for each in outcomes], now)
 
-    run.dispatcher._learn = learn_changed  # type: ignore[method-assign]
+    run.dispatcher._apply = apply_changed  # type: ignore[method-assign]
 
 
 def state_at_post(run: Run) -> None:

@@ -250,7 +250,7 @@ class Dispatcher:
 
     @property
     def output_at(self) -> float:
-        """When something is to be written."""
+        """When output is due: rejected rows or a STATE; infinite if none is."""
         due_at = self._ledger.checkpoints.due_at()
         if self._rejections.outbox or (due_at is not None and self._is_last_state):
             return 0.0
@@ -269,7 +269,7 @@ class Dispatcher:
         return self._is_drained or is_settled
 
     def rejects(self) -> list[Rejection]:
-        """Rejected rows to be written down; they stay open until `written`."""
+        """The rejected rows to write now; they stay open until `written`."""
         outbox, self._rejections.outbox = self._rejections.outbox, []
         return outbox
 
@@ -313,7 +313,7 @@ class Dispatcher:
         if isinstance(post, PostRows) and self._lost_answers.may_be_forgotten(post.batch, now):
             # The wait for this try was too long, for the budget or because the process was suspended.
             post.lane.send_again(post.batch)
-            self._learn([unresolved(post.lane, "its idempotency key may be forgotten")], now)
+            self._apply([unresolved(post.lane, "its idempotency key may be forgotten")], now)
             return None
         if isinstance(post, PostRows):
             self._sent(post.batch, now)
@@ -336,7 +336,7 @@ class Dispatcher:
         if not batch.lost_answers:
             batch.posted_after = self.server_time
 
-    # Answers come in
+    # Responses come in
 
     def done(self, request: Request, answer: object, now: float) -> None:
         """Process the result of a request.
@@ -353,11 +353,11 @@ class Dispatcher:
             self._scheduler.refused(now, answer.retry_after_seconds)
         elif isinstance(answer, (Accepted, Ingestion, IngestionsPage, RefusedError)) or answer is None:
             self._scheduler.succeeded()
-        is_strange = isinstance(answer, BaseException) and not isinstance(answer, DataboxError)
-        if isinstance(answer, KeyRefusedError) or is_strange:
+        is_unexpected = isinstance(answer, BaseException) and not isinstance(answer, DataboxError)
+        if isinstance(answer, KeyRefusedError) or is_unexpected:
             self._lifecycle.fail(answer, now)  # type: ignore[arg-type] # both are errors
         else:
-            self._learn(self._outcomes(request, answer, now), now)
+            self._apply(self._outcomes(request, answer, now), now)
         if isinstance(answer, DataboxError):
             self._lifecycle.say_where(answer, request.lane.destination)
 
@@ -373,7 +373,7 @@ class Dispatcher:
         holds_delay_rows = not (self._is_drained or self._lifecycle.is_settling)
         return self._tasks.answered(request, answer, now, holds_delay_rows=holds_delay_rows)
 
-    def _learn(self, outcomes: list[Outcome], now: float) -> None:
+    def _apply(self, outcomes: list[Outcome], now: float) -> None:
         """Apply outcomes to batches, the ledger and the other modules."""
         for outcome in outcomes:
             if isinstance(outcome, BatchStored):
