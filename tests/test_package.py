@@ -34,7 +34,10 @@ PINS = {
     "requirements/meltano.txt": (PROJECT["dependency-groups"]["meltano"],),
     **{
         f"requirements/{group}.txt": (PROJECT["dependency-groups"][group],)
-        for group in ("installers", "airflow", "dagster")
+        for group in (
+            *("installers", "airflow", "dagster"),
+            *("postgres", "tap-postgres", "pipelinewise-tap-postgres", "tap-spreadsheets"),
+        )
     },
     "target_databox/emulator/data/tap-jsonl.txt": (PROJECT["dependency-groups"]["demo"],),
 }
