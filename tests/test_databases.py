@@ -336,3 +336,77 @@ for number in range(1, 2001):
         cell.data_type = "s"
 book.save(sys.argv[1])
 """
+
+
+def test_documents_arrive_field_by_field(
+    environment_of: Callable[..., Path], emulator: Emulator, tmp_path: Path
+) -> None:
+    """Documents of a store that speaks MongoDB's protocol arrive with every field, objects as columns."""
+    server, commands = environment_of("secantusdb"), environment_of("tap-mongodb")
+    port = free_port()
+    url = f"mongodb://127.0.0.1:{port}"
+    words = ["--port", str(port), "--host", "127.0.0.1", "--storage-path", tmp_path / "store", "--standalone"]
+    with (tmp_path / "server.log").open("wb") as log:
+        store = subprocess.Popen([server / "secantusd-py", *words], stdout=log, stderr=log)
+    try:
+        subprocess.run([commands / "python", "-c", DOCUMENTS, url], check=True)
+        config = tmp_path / "tap.json"
+        config.write_text(json.dumps({"mongodb_connection_string": url, "database": "shop"}))
+        tap = [commands / "tap-mongodb", "--config", config]
+        catalog = json.loads(subprocess.run([*tap, "--discover"], capture_output=True, check=True).stdout)
+        for stream in catalog["streams"]:
+            stream |= {"replication_method": "INCREMENTAL", "replication_key": "replication_key"}
+            for each in stream["metadata"]:
+                if not each["breadcrumb"]:
+                    each["metadata"] |= {"selected": True, "replication-method": "INCREMENTAL"}
+        (tmp_path / "catalog.json").write_text(json.dumps(catalog))
+        load(emulator, tmp_path, [*tap, "--catalog", tmp_path / "catalog.json"])
+    finally:
+        store.terminate()
+        store.wait()
+    rows = emulator.store.rows(emulator.store.dataset_titled("orders").id)
+    stored = {row["object_id"]: row for row in rows}
+    assert len(stored) == len(rows) == 2000
+    for number in range(1, 2001):
+        row = stored[f"{number:024x}"]
+        assert row["document___id"] == f"{number:024x}"
+        assert row["document__n"] == number
+        assert row["document__big"] == number * 10**12
+        assert Decimal(str(row["document__share"])) == Decimal(repr(number / 7))
+        assert row["document__text"] == f"ü {number}"
+        assert instant(row["document__when"]) == datetime(2020, 1, 1, tzinfo=timezone.utc) + timedelta(
+            hours=number
+        )
+        assert row["document__who__name"] == f"N{number}"
+        assert row["document__who__tags"] in (["a", number], json.dumps(["a", number]))
+        assert row["document__money"] == f"{number}.50"
+        assert row["document__even"] == str(number % 2 == 0).lower()
+        assert row.get("document__odd") == (number if number % 2 else None)
+        assert row.get("document__gone") is None
+
+
+#: Writes the documents of the test; run where a MongoDB client is.
+DOCUMENTS = """
+import datetime, sys, time
+from bson import Decimal128, Int64, ObjectId
+from pymongo import MongoClient
+
+def document(number):
+    fields = {
+        "_id": ObjectId(f"{number:024x}"),
+        "n": number,
+        "big": Int64(number * 10**12),
+        "share": number / 7,
+        "text": f"ü {number}",
+        "when": datetime.datetime(2020, 1, 1) + datetime.timedelta(hours=number),
+        "who": {"name": f"N{number}", "tags": ["a", number]},
+        "gone": None,
+        "money": Decimal128(f"{number}.50"),
+        "even": number % 2 == 0,
+    }
+    # Not every document has every field.
+    return fields | {"odd": number} if number % 2 else fields
+
+client = MongoClient(sys.argv[1], serverSelectionTimeoutMS=30000)
+client.shop.orders.insert_many([document(number) for number in range(1, 2001)])
+"""

@@ -37,6 +37,7 @@ PINS = {
         for group in (
             *("installers", "airflow", "dagster"),
             *("postgres", "tap-postgres", "pipelinewise-tap-postgres", "tap-spreadsheets"),
+            *("secantusdb", "tap-mongodb"),
         )
     },
     "target_databox/emulator/data/tap-jsonl.txt": (PROJECT["dependency-groups"]["demo"],),
