@@ -308,6 +308,7 @@ TESTED_ELSEWHERE = {
     "rehearsal.tables": "test_check",
     "rehearsal.forgiving": "test_preview",
     "verification.databox": "test_verify",
+    "verification.key_changes": "test_verify",
     "verification.lane": "test_verify",
     "verification.looking": "test_verify",
     "verification.moments": "test_normal",

@@ -17,6 +17,7 @@ import pytest
 
 from target_databox.api.errors import KeyRefusedError, RefusedError
 from target_databox.emulator import Store
+from target_databox.verification import verify as verify_module
 from target_databox.verification.errors import VerificationError
 from target_databox.verification.progress import VerifyProgress
 from target_databox.verification.rules import WORDS, Rule
@@ -218,6 +219,42 @@ def test_one_trimmed_text_is_no_finding(emulator: Emulator) -> None:
     change(emulator, "UPDATE rows SET body = replace(body, ' name of 7 ', 'name of 7')")
     _, (report,) = verify(emulator, orders())
     assert (report["findings"], report["columns"]) == ([], {"name": {"rows": 1, "first_keys": [[7]]}})
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize(
+    ("switch", "key", "rule"),
+    [
+        ({"read_texts": "trimmed"}, " a ", Rule.TRIMMED),
+        ({"read_numbers": "doubles"}, 9007199254740993, Rule.DOUBLE),
+        ({"read_fractions": "milliseconds"}, "2024-01-01T00:00:00.123456Z", Rule.MILLISECONDS),
+    ],
+)
+def test_changed_keys_are_named(
+    make_emulator: EmulatorMaker, switch: dict[str, Any], key: Any, rule: Rule
+) -> None:
+    """Rows whose keys come back otherwise are missing and only in Databox, and a remark says why."""
+    emulator = make_emulator(read_lag_seconds=0.0, **switch)
+    kind = {"type": "integer"} if isinstance(key, int) else TEXT
+    kind = {**TEXT, "format": "date-time"} if str(key).endswith("Z") else kind
+    messages = (schema(id=kind, part=TEXT, keys=["part", "id"]), record(id=key, part="x"))
+    load(emulator, *messages)
+    code, (report,) = verify(emulator, *messages)
+    assert (code, report["missing"], report["only_in_databox"]) == (1, 1, 1)
+    assert report["remarks"] == [f"key id: {WORDS[rule]}"]
+
+
+@pytest.mark.usefixtures("signals")
+def test_large_datasets_are_read_twice_at_most(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short the input, a large dataset is read once more, and a small one a few times."""
+    load(emulator, orders())
+    emulator.log.clear()
+    verify(emulator, orders(13), listing_lag_seconds=0.1)
+    assert len(emulator.log.of("read_rows")) == 1 + len(verify_module.SHARES)
+    monkeypatch.setattr(verify_module, "LARGE_ROWS", 11)
+    emulator.log.clear()
+    verify(emulator, orders(13), listing_lag_seconds=0.1)
+    assert len(emulator.log.of("read_rows")) == 2
 
 
 @pytest.mark.usefixtures("signals")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 KEYS_NAMED: Final = 5
 # Ways to differ that are told apart; rows of others are counted together.
 MOST_KINDS: Final = 1_000
+# Keys that are only in Databox and may be those of missing rows, changed on their way.
+KEYS_KEPT: Final = 1_000
 MOST_SHAPES: Final = 5_000
 # Rules that are read off what comes back, so that a value that comes back as it is speaks against them.
 _OF_ANSWERS: Final = frozenset({Rule.AS_TEXT, Rule.AS_NUMBER, Rule.AS_BOOLEAN})
@@ -181,7 +183,7 @@ class Comparison:
     def add_only(self, key: bytes) -> None:
         """Count a row whose key the input does not have."""
         self.only_in_databox += 1
-        if len(self.only_keys) < KEYS_NAMED:
+        if len(self.only_keys) < KEYS_KEPT:
             self.only_keys.append(key)
 
     def add_different(self, key: bytes, kept: Kept, found: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from target_databox import __version__
 from target_databox.api.budget import BlockingBudget, Budget
 from target_databox.api.errors import DatasetError, KeyRefusedError, RefusedError
 from target_databox.api.retries import call_with_retries
+from target_databox.api.values import DatasetFacts
 from target_databox.delivery.batches import Destination
 from target_databox.destination.resources import Resources
 from target_databox.destination.sources import Sources
@@ -22,7 +23,7 @@ from target_databox.versions import READING_BACK, reading_client_class
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from target_databox.api.values import DatasetFacts, RowsPage
+    from target_databox.api.values import RowsPage
     from target_databox.interrupts import Interrupts
     from target_databox.settings.reading import Settings
     from target_databox.sinks import DatasetSink
@@ -135,7 +136,12 @@ class Databox:
         self._client.close()
 
     def _facts(self, dataset_id: str) -> DatasetFacts:
-        return self._with_retries(lambda: self._client.dataset_facts(dataset_id))
+        try:
+            return self._with_retries(lambda: self._client.dataset_facts(dataset_id))
+        except RefusedError as error:
+            if error.is_wrong_key:
+                raise
+            return DatasetFacts(None, None)
 
     def _zone(self, data_source_id: int | None) -> dt.tzinfo:
         """The time zone of a data source, or of the settings where it isn't told."""

@@ -96,9 +96,14 @@ def key_of(row: Mapping[str, Any], columns: Sequence[str]) -> bytes:
     return _ENCODER.encode([row.get(name) for name in columns])
 
 
+def key_parts(key: bytes) -> list[Any]:
+    """The values of a key that `key_of` made, in their normal form."""
+    return [_part(each) for each in _KEY.decode(key)]
+
+
 def key_values(key: bytes) -> list[Any]:
     """The values of a key that `key_of` made, fit to be shown."""
-    return [_shown(each) for each in _KEY.decode(key)]
+    return [_shown(each) for each in key_parts(key)]
 
 
 def mark(value: Any) -> int:
@@ -122,7 +127,13 @@ def mark_of_digits(digits: str) -> int:
     return hash(f"\0{digits}") & MARK or 1
 
 
-def _shown(value: Any) -> Any:
+def _part(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    return f"{value['at']}Z" if "at" in value else Decimal(value["digits"])
+    return Instant(value["at"]) if "at" in value else Number(value["digits"])
+
+
+def _shown(value: Any) -> Any:
+    if type(value) is Instant:
+        return f"{value.at}Z"
+    return Decimal(value.digits) if type(value) is Number else value

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from target_databox.verification.comparison import KEYS_NAMED
+from target_databox.verification.key_changes import key_changes
 from target_databox.verification.report import StreamReport
+from target_databox.verification.rules import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,12 +55,15 @@ def report_of(lane: VerifyLane, found: Comparison, kept: KeptRows, *, accepts_re
             "missing": [key for key, _ in missing],
             "different": different_keys,
             "doubled": found.doubled_keys,
-            "only in Databox": found.only_keys,
+            "only in Databox": found.only_keys[:KEYS_NAMED],
         }
         report.keys = {kind: some for kind, some in keys.items() if some}
     else:
         report.lines = [line for _, line in missing]
     report.remarks = list(_remarks(lane, found, report))
+    if is_keyed and missing:
+        changed = key_changes([key for key, _ in missing], found.only_keys, lane.key_columns, lane.zone)
+        report.remarks += [f"key {column}: {WORDS[rule]}" for column, rule in changed.items()]
     return report
 
 

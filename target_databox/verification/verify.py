@@ -21,7 +21,7 @@ from target_databox.verification.report import StreamReport, print_json, print_t
 from target_databox.verification.summing import report_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from target_databox.delivery.batches import Lane
     from target_databox.delivery.rejections import Reason
@@ -150,10 +150,12 @@ class VerifyTarget(ForgivingTarget):
         looks: dict[int, Look] = {}
         lag_seconds = self.settings.listing_lag_seconds
         waiting = list(self.engine.lanes)
-        waits = _waits(waiting, lag_seconds)
+        waits: Iterator[float] | None = None
         while True:
             for lane in waiting:
                 looks[lane.number] = self._look(lane)
+            if waits is None:
+                waits = _waits(sum(look.comparison.rows for look in looks.values()), lag_seconds)
             waiting = [lane for lane in waiting if not _is_settled(looks[lane.number])]
             seconds = next(waits, None)
             if not waiting or seconds is None:
@@ -195,7 +197,6 @@ def _is_settled(look: Look) -> bool:
     return look.comparison.is_good and not look.missing()
 
 
-def _waits(lanes: list[VerifyLane], lag_seconds: float) -> Any:
-    """Seconds to wait before each further look."""
-    rows = sum(lane.counts.read for lane in lanes)
-    return iter([lag_seconds * share for share in ((1.0,) if rows > LARGE_ROWS else SHARES)])
+def _waits(rows: int, lag_seconds: float) -> Iterator[float]:
+    """Seconds to wait before each further look at datasets of so many rows."""
+    return iter([lag_seconds * share for share in (SHARES if rows <= LARGE_ROWS else (1.0,))])
