@@ -110,6 +110,14 @@ def test_value_that_kept_what_others_lost_speaks_against_a_rule() -> None:
     assert difference == ("name", 2, (b"[0]", b"[1]"))
 
 
+def test_row_that_differs_elsewhere_speaks_against_a_rule() -> None:
+    """A text that kept its blanks in a row that differs in another column counts as well."""
+    sent = [{"name": " 0 ", "x": 1}, {"name": " 1 ", "x": 1}]
+    found = compared(sent, [{"name": "0", "x": 1}, {"name": " 1 ", "x": 2}])
+    assert found.findings() == []
+    assert found.unexplained() == (2, [b"[0]", b"[1]"])
+
+
 @pytest.mark.parametrize(
     ("sent", "came", "rule"),
     [

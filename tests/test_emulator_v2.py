@@ -846,3 +846,6 @@ def test_pages_are_the_same_in_any_order(make_emulator: EmulatorMaker) -> None:
     assert ids(1) == list(range(110, 120))
     add(200)
     assert (ids(4), ids(5), ids(9)) == (list(range(140, 150)), list(range(200, 210)), list(range(240, 250)))
+    with store._database.transaction():
+        store._database.run("DELETE FROM rows WHERE body = '{\"id\":105}'")
+    assert ids(1) == list(range(111, 121))

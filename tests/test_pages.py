@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -122,3 +123,18 @@ def test_few_pages_are_held_at_once() -> None:
     with reader(dataset, ahead=1000) as pages:
         next(pages.pages("7"))
         assert len(dataset.asked) <= 1 + MOST_PAGES_AHEAD
+
+
+def test_closing_ends_retries() -> None:
+    """A page that would be tried again for minutes is given up when nobody waits for it any more."""
+    dataset = Dataset(35, total=35)
+    dataset.failures = [failed(LostAnswerError) for _ in range(100)]
+    pages = PageReader(
+        dataset, Budget(1e6, 1e9), retry_seconds=100, ahead=1, interruptible=contextlib.nullcontext()
+    )
+    started = time.monotonic()
+    page = pages._read("7", 1)
+    pages.close()
+    assert page.exception(timeout=20) is not None
+    assert time.monotonic() - started < 10
+    assert len(dataset.asked) < 5
