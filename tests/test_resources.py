@@ -496,6 +496,19 @@ def test_other_keys_are_an_error(emulator: Emulator, run_on: Callable[..., Run],
     assert (error.stream, error.wanted, error.found) == ("s", (), ("a", "b"))
 
 
+@both
+def test_hashed_rows_need_another_dataset_or_another_setting(
+    emulator: Emulator, run_on: Callable[..., Run], version: str
+) -> None:
+    """Where a dataset has no keys and rows would be hashed, primary_keys is not advised, which can't help."""
+    run_on(emulator, version=version).dataset("s", "S")
+    with pytest.raises(KeysDifferError) as caught:
+        run_on(emulator, version=version).dataset("s", "S", primary_keys=["_row_hash"])
+    assert str(caught.value).endswith(
+        "choose another dataset with dataset_titles or dataset_ids, or set keyless_streams to append."
+    )
+
+
 @pytest.mark.parametrize(
     "fault",
     [

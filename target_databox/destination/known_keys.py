@@ -88,11 +88,14 @@ def keys_differ(
 ) -> KeysDifferError:
     """The error for a dataset whose primary keys differ from the stream's, with the settings that help."""
     entry = json.dumps({stream: [] if found == (HASH_COLUMN,) else list(found)}, ensure_ascii=False)
+    advice = f"give the stream the dataset's keys with primary_keys ({entry}), keyless_streams or load_method"
+    if wanted == (HASH_COLUMN,) and not found:
+        # A stream without keys is one already; primary_keys can't say it again.
+        advice = "set keyless_streams to append"
     return KeysDifferError(
         f"The dataset {dataset_id} of the stream {stream!r} has {_keys_text(found)}, and the stream would "
         f"have {_keys_text(wanted)}. A dataset's keys can't be changed: choose another dataset with "
-        "dataset_titles or dataset_ids, or give the stream the dataset's keys with primary_keys "
-        f"({entry}), keyless_streams or load_method.",
+        f"dataset_titles or dataset_ids, or {advice}.",
         stream=stream,
         dataset_id=dataset_id,
         wanted=wanted,
