@@ -384,8 +384,9 @@ class TargetDatabox(Target):
     def _lane_of(self, sink: DatasetSink) -> Lane:
         """The lane of a sink's rows, opened at the stream's first SCHEMA."""
         known = self._lanes.get(sink.stream_name)
-        if known is None:
+        if known is None or self.settings.dialect.most_columns is not None:
             self._warn_of_width(sink)
+        if known is None:
             lane = self.loader.open(sink)
             self._lanes[sink.stream_name] = lane, sink.load_keys
             return lane

@@ -208,6 +208,30 @@ def test_wide_streams_are_reported_with_depths(preview: Preview) -> None:
     assert not any("columns" in line for line in printed(narrow) if line.startswith("- "))
 
 
+@pytest.mark.parametrize(("version", "columns", "code"), [("v1", 101, 0), ("v2", 100, 0), ("v2", 101, 1)])
+def test_records_of_too_many_columns_are_not_loaded_by_v2(
+    preview: Preview, version: str, columns: int, code: int
+) -> None:
+    """Records that bring more columns than the version of the API takes are no run that loads everything."""
+    more = {f"c{n}": n for n in range(columns - 1)}
+    run = preview(schema("b", ["id"], id=TEXT), record("b", id="1", **more), api_version=version)
+    refusal = (
+        "A run would not load everything: the records of a stream bring more than 100 columns, and API v2 "
+        "takes no more."
+    )
+    assert (run.code, refusal in printed(run)) == (code, bool(code))
+
+
+def test_later_schemas_of_too_many_columns_fail_with_v2(preview: Preview) -> None:
+    """A later SCHEMA of more columns than API v2 takes is reported by its line, as a first one is."""
+    wide = {f"c{n}": TEXT for n in range(100)}
+    messages = schema("b", ["id"], id=TEXT), record("b", id="1"), schema("b", ["id"], id=TEXT, **wide)
+    run = preview(*messages, api_version="v2")
+    (reported,) = (line for line in printed(run) if line.startswith("b: "))
+    assert reported.startswith("b: Line 3 of the input is a SCHEMA that can't be loaded. Stream 'b' has 101 ")
+    assert (run.code, preview(*messages).code) == (1, 0)
+
+
 def test_declared_dates_that_are_understood_are_no_hint(preview: Preview) -> None:
     """Dates that go out as ISO 8601 of themselves need no remark."""
     day = {"type": "string", "format": "date"}

@@ -13,7 +13,7 @@ from target_databox.interrupts import Interrupted
 from target_databox.outputs.rejects import RejectsFile
 from target_databox.rehearsal.forgiving import ForgivingTarget
 from target_databox.rehearsal.preview_lane import PreviewLane
-from target_databox.rehearsal.preview_report import conclusion, print_report
+from target_databox.rehearsal.preview_report import conclusion, is_too_wide, print_report
 from target_databox.rehearsal.tables import echo
 
 if TYPE_CHECKING:
@@ -154,4 +154,7 @@ class PreviewTarget(ForgivingTarget):
         if failure is not None:
             raise failure
         echo(conclusion(self.settings, self.engine.lanes, len(self.failed)))
-        self.exit_code = int(bool(self.failed) or any(lane.counts.rejected for lane in self.engine.lanes))
+        self.exit_code = int(
+            bool(self.failed)
+            or any(lane.counts.rejected or is_too_wide(self.settings, lane) for lane in self.engine.lanes)
+        )

@@ -76,6 +76,11 @@ def conclusion(settings: Settings, lanes: Sequence[PreviewLane], failed: int) ->
     parts = []
     if failed:
         parts.append("a stream can't be loaded" if failed == 1 else f"{failed} streams can't be loaded")
+    wide = sum(is_too_wide(settings, lane) for lane in lanes)
+    if wide:
+        streams = "the records of a stream bring" if wide == 1 else f"the records of {wide} streams bring"
+        most = settings.dialect.most_columns
+        parts.append(f"{streams} more than {most} columns, and API {settings.api_version} takes no more")
     if rejected:
         what = "a record would be rejected" if rejected == 1 else f"{rejected:,} records would be rejected"
         if settings.rejects_path is None:
@@ -93,6 +98,12 @@ def conclusion(settings: Settings, lanes: Sequence[PreviewLane], failed: int) ->
             "see the hints."
         )
     return "A run would load everything that was read, as far as that can be told without Databox."
+
+
+def is_too_wide(settings: Settings, lane: PreviewLane) -> bool:
+    """Whether records hold more columns than the version of the API takes in a dataset."""
+    most = settings.dialect.most_columns
+    return most is not None and sum(map(bool, lane.filled.values())) > most
 
 
 def _may_be_rejected(lane: PreviewLane) -> bool:
