@@ -87,6 +87,8 @@ ROUTES = {
         ("items.0.initiatedAt", "items.0.status", *OF_PAGES),
         ("i",),
     ),
+    "facts": Route({"id": 11, "rowCount": 5, "dataSourceId": 7}, ("id", "rowCount", "dataSourceId")),
+    "rows back": Route({"items": [{"a": 1}], "pagination": PAGES, "schema": []}, ("schema", *OF_PAGES)),
 }
 every_route = pytest.mark.parametrize("name", ROUTES)
 
