@@ -59,3 +59,5 @@ def test_limit_is_passed_by_one_more(limit: int) -> None:
     assert all(isinstance(error, RejectsLimitError) for error in errors[limit:])
     assert len(rejections.outbox) == limit + 2
     assert rejections.cutoff is None
+    counted = "1 record was rejected" if limit == 0 else f"{limit + 1} records were rejected"
+    assert str(errors[limit]).startswith(f"{counted}, more than rejects_limit ({limit}) allows; ")

@@ -66,6 +66,12 @@ def lines(*rejects: Rejection) -> list[str]:
             "for 2 rows, which the status alone confirmed; 0 batches, 0 requests, 0 retries, 0.0 s waited "
             "for the rate limit)",
         ),
+        (
+            Counts(read=1, confirmed=1, unknown_counts=1),
+            "orders: read 1 = confirmed 1 + superseded 0 + rejected 0 (appended 0, overwritten 0, not known "
+            "for 1 row, which the status alone confirmed; 0 batches, 0 requests, 0 retries, 0.0 s waited "
+            "for the rate limit)",
+        ),
     ],
 )
 def test_line_of_stream_adds_up(counts: Counts, line: str) -> None:

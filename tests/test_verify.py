@@ -329,6 +329,7 @@ def test_rejected_records_are_counted(emulator: Emulator, tmp_path: Path) -> Non
     load(emulator, *messages, **accepting)
     code, (report,) = verify(emulator, *messages)
     assert (code, report["equal"], report["rejected"], report["superseded"]) == (1, 1, 1, 0)
+    assert "1 record would be rejected by a load and was not compared" in report["remarks"]
     rejects = (tmp_path / "rejects").read_bytes()
     assert verify(emulator, *messages, **accepting)[0] == 0
     assert (tmp_path / "rejects").read_bytes() == rejects

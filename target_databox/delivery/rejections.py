@@ -129,8 +129,9 @@ def code_and_message(problems: tuple[ApiProblem, ...], otherwise: str) -> tuple[
 
 
 def _limit_error(rejection: Rejection, count: int, limit: int) -> RejectsLimitError:
+    what = "1 record was" if count == 1 else f"{count} records were"
     return RejectsLimitError(
-        f"{count} records were rejected, more than rejects_limit ({limit}) allows; the last one of "
+        f"{what} rejected, more than rejects_limit ({limit}) allows; the last one of "
         f"{rejection.destination}: {rejection.cause.message}. What was rejected is in rejects_path; correct "
         "the cause, or raise rejects_limit."
     )

@@ -84,7 +84,8 @@ def stream_line(stream: str, counts: Counts) -> str:
         parts.append(f"+ {counts.open} without an outcome")
     stored = f"appended {counts.appended}, overwritten {counts.overwritten}"
     if counts.unknown_counts:
-        stored += f", not known for {counts.unknown_counts} rows, which the status alone confirmed"
+        unknown = _counted(counts.unknown_counts, "row", "rows")
+        stored += f", not known for {unknown}, which the status alone confirmed"
     if counts.dataset_rows is not None:
         stored += f"; the dataset holds {_counted(counts.dataset_rows, 'row', 'rows')}"
         if counts.dataset_columns is not None:

@@ -96,7 +96,9 @@ def _remarks(lane: VerifyLane, found: Comparison, report: StreamReport) -> Itera
         yield f"not compared, since each run adds its own: {_names(lane.added)}"
     if report.rejected:
         accepted = ", as rejects_policy accepts" if report.rejected_is_accepted else ""
-        yield f"{report.rejected:,} records would be rejected by a load and were not compared{accepted}"
+        one = report.rejected == 1
+        records, were = ("1 record", "was") if one else (f"{report.rejected:,} records", "were")
+        yield f"{records} would be rejected by a load and {were} not compared{accepted}"
 
 
 def _names(names: Iterable[str]) -> str:
