@@ -39,7 +39,8 @@ class _MaskedCommand(SingerCommand):
 
 
 class Command(TargetDatabox):
-    """The target with its command line."""
+    # `--about` shows this sentence.
+    """Loads the output of any Singer tap into Databox datasets."""
 
     @classmethod
     def invoke(  # type: ignore[override] # as in the SDK, one signature a command

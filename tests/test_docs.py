@@ -107,6 +107,11 @@ def test_about_shows_every_setting(about: dict[str, Any]) -> None:
     assert all(schema.get("title") and schema.get("description") for schema in shown.values())
 
 
+def test_about_says_what_the_target_does(about: dict[str, Any]) -> None:
+    """--about begins with what the target is for, not with how its code is divided."""
+    assert about["description"] == "Loads the output of any Singer tap into Databox datasets."
+
+
 def test_meltano_hides_the_key() -> None:
     """Meltano treats the key as a secret, gives it no default, and passes on no number as a decimal."""
     for path, loader in (
