@@ -173,7 +173,7 @@ def test_check_refuses_bad_keys(command: Command) -> None:
     """`--check` refuses what a run would refuse: keys that are no list of columns."""
     run = command.run(arguments=("--check",), primary_keys={"orders": "id"})
     assert run.code == 1
-    assert "primary_keys.orders must be a list of columns, such as [\"id\"], not text." in run.out.decode()
+    assert 'primary_keys.orders must be a list of columns, such as ["id"], not text.' in run.out.decode()
     assert command.run(arguments=("--check",), primary_keys={"orders": ["id"]}).code == 0
 
 
