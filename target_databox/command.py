@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -24,6 +25,7 @@ logger = logging.getLogger("target-databox")
 
 FAILED = 1
 ENVIRONMENT = "ENV"
+OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 
 class _MaskedCommand(SingerCommand):
@@ -170,6 +172,9 @@ def _verify(
         raise click.UsageError("--verify prints a table, or JSON with --format json.")
     from target_databox.verification.verify import VerifyTarget
 
+    # Rows by the thousand are no garbage while they are compared: looking for it costs a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     target = VerifyTarget(config=dict(config), parse_env_config=parse_env)
     target.output = "json" if output == "json" else "table"
     end_in_time(0.0)

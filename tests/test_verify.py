@@ -194,6 +194,7 @@ def test_what_databox_does_to_values_is_named_once(make_emulator: EmulatorMaker,
     )
     assert any(remark in each for each in report["remarks"]) or not remark
     assert (report["columns"], "different" in report["first_keys"]) == ({}, False)
+    assert [None] not in report["first_keys"].get("only in Databox", [])
 
 
 @pytest.mark.usefixtures("signals")

@@ -186,6 +186,11 @@ class Comparison:
         if len(self.only_keys) < KEYS_KEPT:
             self.only_keys.append(key)
 
+    def add_without_key(self) -> None:
+        """Count a row that came back without its key."""
+        self.only_in_databox += 1
+        self.without_key += 1
+
     def add_different(self, key: bytes, kept: Kept, found: Mapping[str, Any]) -> None:
         """Count a row that differs, and find out where and how."""
         self.different += 1

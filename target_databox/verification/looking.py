@@ -59,9 +59,10 @@ class Look:
         for key, _, found in rows:
             sent = known.get(key)
             if sent is None:
-                if not any(name in found for name in keys):
-                    comparison.without_key += 1
-                comparison.add_only(key)
+                if any(name in found for name in keys):
+                    comparison.add_only(key)
+                else:
+                    comparison.add_without_key()
                 continue
             times = seen.get(key, sent.seen)
             seen[key] = times + 1
