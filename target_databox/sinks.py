@@ -276,16 +276,21 @@ class DatasetSink(Sink):
             if engine.is_stopping:
                 raise Stopped
 
-    def width_advice(self) -> str:
-        """A warning if the stream has more columns than Databox may accept; else empty."""
-        if len(self.columns) <= MOST_ADVISED_COLUMNS:
+    def width_advice(self, others: Collection[str] = ()) -> str:
+        """A warning if the stream has more columns than Databox may accept; else empty.
+
+        Args:
+            others: Columns that other SCHEMAs gave it.
+        """
+        count = len({column.name for column in self.columns}.union(others))
+        if count <= MOST_ADVISED_COLUMNS:
             return ""
         settings = self._target.settings
         counts = counts_by_depth(
             self.schema, settings.flattening, settings.column_types_for(self.stream_name)
         )
         return (
-            f"Stream '{self.stream_name}' has {len(self.columns):,} columns, and Databox may take no more "
+            f"Stream '{self.stream_name}' has {count:,} columns, and Databox may take no more "
             f"than {MOST_ADVISED_COLUMNS} of a dataset. "
             f"{depths_text(counts) if counts else 'Deselect properties in the tap.'}"
         )

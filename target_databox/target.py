@@ -401,7 +401,7 @@ class TargetDatabox(Target):
         return lane
 
     def _warn_of_width(self, sink: DatasetSink) -> None:
-        advice = sink.width_advice()
+        advice = sink.width_advice(self._columns.get(sink.stream_name, ()))
         if not advice:
             return
         if self.settings.dialect.most_columns is not None:

@@ -70,7 +70,7 @@ class Hour:
 
     def trial_rows(self) -> list[dict[str, Any]]:
         """What the trial's database holds of the orders."""
-        store = Store(self.folder / "trial.sqlite")
+        store = Store(self.folder / "trial" / "shop.sqlite")
         try:
             return store.rows(store.dataset_titled("orders").id)
         finally:

@@ -232,6 +232,16 @@ def test_later_schemas_of_too_many_columns_fail_with_v2(preview: Preview) -> Non
     assert (run.code, preview(*messages).code) == (1, 0)
 
 
+def test_schemas_of_too_many_columns_together_fail_with_v2(preview: Preview) -> None:
+    """SCHEMAs that fit alone, and together have more columns than API v2 takes, fail at the last of them."""
+    first, second = ({f"{letter}{n}": TEXT for n in range(60)} for letter in "ab")
+    messages = schema("b", ["id"], id=TEXT, **first), schema("b", ["id"], id=TEXT, **second)
+    run = preview(*messages, api_version="v2")
+    (reported,) = (line for line in printed(run) if line.startswith("b: "))
+    assert reported.startswith("b: Line 2 of the input is a SCHEMA that can't be loaded. Stream 'b' has 121 ")
+    assert (run.code, preview(*messages).code) == (1, 0)
+
+
 def test_declared_dates_that_are_understood_are_no_hint(preview: Preview) -> None:
     """Dates that go out as ISO 8601 of themselves need no remark."""
     day = {"type": "string", "format": "date"}

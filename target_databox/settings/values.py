@@ -127,7 +127,9 @@ class Choice:
         """
         word = value.strip() if isinstance(value, str) else value
         if word not in self.words:
-            raise ValueProblemError(f"must be {self.range}, not {shown(value, self.words)}")
+            written = shown(value, self.words)
+            other = "another one" if isinstance(value, str) and written == kind_of(value) else written
+            raise ValueProblemError(f"must be {self.range}, not {other}")
         return str(word)
 
     @property
