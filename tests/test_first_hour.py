@@ -77,7 +77,7 @@ class Hour:
             store.close()
 
 
-@pytest.mark.slow
+@pytest.mark.installing
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("installing")
 def test_first_hour_can_be_pasted(installers: Path, emulator: Emulator, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The real command against a hostile Databox and behind a hostile tap: a table of habits, under limits.
 
 Every run ends by itself, in time and memory, with an error that says what happened, in printable lines. What
-each took is printed: `pytest -m slow -rA tests/test_hostile.py`.
+each took is printed: `pytest -m hostile -rA tests/test_hostile.py`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ CASES = [
 HARMLESS = {("accounts", "long names"), ("ingestions", "billions of pages")}
 
 # A hundred processes.
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.hostile
 
 
 class Ended(NamedTuple):

@@ -93,7 +93,7 @@ def loads(commands: Path, emulator: Emulator, folder: Path) -> None:
     assert len(emulator.store.rows(emulator.store.dataset_titled("orders").id)) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.installing
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("installing")
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_tool_installs_without_a_clone(
     assert "serve" in ran(commands / "databox-emulator", "--help")
 
 
-@pytest.mark.slow
+@pytest.mark.installing
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("installing")
 def test_missing_extra_names_its_source(installers: Path, repository: Path, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def image(repository: Path) -> Iterator[Image]:
         yield Image(folder, repository)
 
 
-@pytest.mark.slow
+@pytest.mark.installing
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("installing")
 def test_container_runs_as_nobody(image: Image, emulator: Emulator) -> None:
@@ -270,7 +270,7 @@ def test_container_runs_as_nobody(image: Image, emulator: Emulator) -> None:
     assert {row["id"] for row in rows} <= {1, 2}
 
 
-@pytest.mark.slow
+@pytest.mark.installing
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("installing")
 def test_image_is_small(image: Image) -> None:
