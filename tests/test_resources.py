@@ -12,6 +12,7 @@ from target_databox.api.errors import (
     AccountError,
     DatasetError,
     DataSourceError,
+    IdempotencyError,
     KeyRefusedError,
     KeysDifferError,
     LostAnswerError,
@@ -436,6 +437,15 @@ def test_refused_schema_is_left_out(
     assert run.dataset("b", "B", columns=COLUMNS).created
     assert asked(emulator).count("create_dataset") == 3
     assert "Column types are no longer declared" in caplog.text
+
+
+def test_reused_idempotency_keys_end_the_run(emulator: Emulator, run_on: Callable[..., Run]) -> None:
+    """A creation whose idempotency key is another request's is no reason to leave the columns out."""
+    body = '{"errors": [{"code": "idempotency_key_reused", "message": "Used."}]}'
+    emulator.faults.add("create_dataset", status=422, body=body)
+    with pytest.raises(IdempotencyError):
+        run_on(emulator, version="v2").dataset("a", "A", columns=COLUMNS)
+    assert asked(emulator).count("create_dataset") == 1
 
 
 def test_schema_is_declared_on_demand(make_emulator: EmulatorMaker, run_on: Callable[..., Run]) -> None:

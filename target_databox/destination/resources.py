@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from target_databox.api.errors import (
     DatasetError,
+    IdempotencyError,
     KeyRefusedError,
     MissingError,
     RefusedError,
@@ -213,7 +214,7 @@ class Resources:
                 return attempt(None)
             try:
                 return attempt(typed)
-            except (KeyRefusedError, MissingError):
+            except (IdempotencyError, KeyRefusedError, MissingError):
                 raise
             except RefusedError as error:
                 # The field `schema` is undocumented (O) and may be the cause, so try again without it.
@@ -223,7 +224,7 @@ class Resources:
                     "Column types are no longer declared, since the API refused that: %s.", error.happened
                 )
                 return made
-        except KeyRefusedError:
+        except (IdempotencyError, KeyRefusedError):
             raise
         except RefusedError as error:
             raise DatasetError(

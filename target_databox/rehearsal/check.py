@@ -206,7 +206,7 @@ class Check:
                 self._look_past_account(sources)
                 return True
             if settings.account_id is not None:
-                # A run asks only for the account's data sources, whatever the list of accounts shows.
+                # As a run asks first: an emulator takes over a configured account that it is asked for.
                 with contextlib.suppress(RefusedError):
                     self._with_retries(lambda: client.data_sources(settings.account_id or 0, 1))
             account = sources.resolve_account()

@@ -113,7 +113,7 @@ class DataboxClient(BaseClient):
         answer = self._ask("POST", "/v2/data-sources", wire.NUMBERED, body=body, headers=headers)
         return reading.new_data_source(answer.data)
 
-    def datasets(self, data_source_id: int, page: int = 1) -> Page[Dataset]:  # noqa: ARG002
+    def datasets(self, data_source_id: int, page: int = 1) -> Page[Dataset]:  # noqa: ARG002 # as in v1
         """A page of all datasets of the account.
 
         The API's filter by data source is not used, since it was seen to return empty pages (O).
