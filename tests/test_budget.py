@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import random
 from collections import deque
@@ -45,10 +46,10 @@ def most_within(taken: list[float], seconds: float) -> int:
 
 
 def test_second_is_kept_and_used() -> None:
-    """A minute at 10 a second takes 97 % of the limit, and no second more than 10."""
+    """A minute at 10 a second takes 98 % of the limit, and no second more than 10."""
     taken = turns(budget(), 60.0)
     assert most_within(taken, 1.0) == 10
-    assert len(taken) >= 0.97 * 600
+    assert len(taken) >= 0.98 * 600
 
 
 @settings(max_examples=60)
@@ -136,13 +137,49 @@ def test_hour_is_remembered_in_seconds() -> None:
 
 
 def test_refusal_pauses_everything() -> None:
-    """A 429 pauses for what `Retry-After` says, and halves the pace."""
-    of = budget()
+    """A 429 pauses for what `Retry-After` says, and lowers the pace."""
+    of = budget(chance=0.0)
     assert of.take(0.0) == 0.0
     of.refused(0.1, 7.0)
     assert of.take(0.2) == pytest.approx(7.1)
     assert of.take(7.1) == 0.0
-    assert of.take(7.1) == pytest.approx(7.1 + 2 * 0.103)
+    assert of.take(7.1) == pytest.approx(7.1 + MARGIN / 8.5)
+
+
+@pytest.mark.parametrize(("asked", "longest"), [(0.0, 0.0), (1.0, 1.5), (10.0, 15.0), (3600.0, 3605.0)])
+def test_asked_pause_is_jittered(asked: float, longest: float) -> None:
+    """Processes that are told the same time don't come back together: up to half, or 5 s, is added."""
+    for chance, pause in ((0.0, asked), (0.5, (asked + longest) / 2), (1.0, longest)):
+        of = budget(chance=chance)
+        of.refused(0.0, asked)
+        assert of.take(0.0) == pytest.approx(pause)
+
+
+def test_pace_recovers_along_a_curve() -> None:
+    """The pace rises fast, lingers where it was refused, and then looks for more, with no step."""
+    of = budget(chance=0.0)
+    of.refused(0.0, 0.0)
+    of.refused(40.0, 0.0)
+    paces = [of.pace(40.0 + second) for second in range(90)]
+    rises = [later - pace for pace, later in itertools.pairwise(paces)]
+    refused = min(10.0, paces[0] / 0.85)
+    assert paces[0] == pytest.approx(8.5, rel=0.02)
+    slowest = rises.index(min(rises[:60]))
+    assert paces[slowest] == pytest.approx(refused, rel=0.01)
+    assert rises[0] > 10 * rises[slowest]
+    assert all(0 <= rise < 0.2 for rise in rises)
+
+
+def test_second_refusal_soon_halves() -> None:
+    """Refused again when the last pause is hardly over, the pace is halved; later it falls by 15 %."""
+    of = budget(chance=0.0)
+    of.refused(0.0, 1.0)
+    first = of.pace(3.0)
+    of.refused(3.0, 1.0)
+    assert of.pace(4.0) == pytest.approx(first / 2)
+    lowered = of.pace(20.0)
+    of.refused(20.0, 1.0)
+    assert of.pace(21.0) == pytest.approx(0.85 * lowered)
 
 
 def test_pauses_grow_without_header() -> None:
@@ -165,36 +202,33 @@ def test_echoes_of_one_refusal() -> None:
     of = budget()
     for _ in range(8):
         of.refused(1.0, 1.0)
-    assert of.pace == 5.0
+    assert of.pace(2.0) == pytest.approx(8.5)
     assert of.throttled == 8
 
 
 def test_pace_has_a_floor_and_recovers() -> None:
-    """However many refusals, some pace is left; answers bring it back to the limit."""
-    of = budget()
+    """However many refusals, some pace is left; within three minutes it is back at the limit."""
+    of = budget(chance=0.0)
     for number in range(50):
-        of.refused(number * 100.0, 1.0)
-    assert of.pace == 10 * SLOWEST_SHARE
-    answers = 0
-    while of.pace < 10:
-        of.succeeded()
-        answers += 1
-    assert answers < 2500
+        of.refused(number * 3.0, 1.0)
+    assert of.pace(148.0) == 10 * SLOWEST_SHARE
+    assert 1.0 < of.pace(208.0) < 5.0
+    assert of.pace(328.0) == 10.0
 
 
 def test_storm_is_told_sparingly() -> None:
     """A pause is told with its length; of a storm of them one in ten seconds."""
-    of = budget()
+    of = budget(chance=0.0)
     assert of.refused(0.0, 2.5) == (
         "Databox reports that the API key's rate limit is used up (429). Pausing for 2.5 s, then going on "
-        "with 5 requests per second."
+        "with 8.5 requests per second."
     )
     warnings = [of.refused(number / 10, 0.0) for number in range(600)]
     assert 1 <= sum(each is not None for each in warnings) <= 6
 
 
 @pytest.mark.parametrize(
-    ("limit", "words"), [(100_000, "50,000"), (200, "100"), (198, "99"), (3, "1.5"), (0.5, "0.25")]
+    ("limit", "words"), [(100_000, "85,000"), (200, "170"), (117, "99"), (3, "2.6"), (0.5, "0.43")]
 )
 def test_pace_is_told_readably(limit: float, words: str) -> None:
     """The pace after a 429 is told in digits, whatever the limit."""
@@ -204,62 +238,100 @@ def test_pace_is_told_readably(limit: float, words: str) -> None:
 
 
 class SharedServer:
-    """Ten requests a second, as a bucket or in any second that slides; refusals may say how long to wait."""
+    """Ten requests a second, as a bucket or in any second that slides; refusals may say how long to wait.
 
-    def __init__(self, *, strict: bool, says: float | None) -> None:
+    The second that slides counts refused requests too; after a refusal all are refused for the cooldown.
+    """
+
+    def __init__(self, *, strict: bool, says: float | None, cooldown_seconds: float = 0.0) -> None:
         self.says = says
         self.accepted = 0
         self._strict = strict
         self._tokens, self._at = 10.0, 0.0
         self._window: deque[float] = deque()
+        self._cooldown_seconds = cooldown_seconds
+        self._cool_at = 0.0
 
     def takes(self, now: float) -> bool:
         """Whether a request is answered, not refused."""
         if self._strict:
             while self._window and self._window[0] <= now - 1.0:
                 self._window.popleft()
-            is_taken = len(self._window) < 10
-            if is_taken:
-                self._window.append(now)
+            self._window.append(now)
+            is_taken = len(self._window) <= 10
         else:
             self._tokens, self._at = min(10.0, self._tokens + 10 * (now - self._at)), now
             is_taken = self._tokens >= 1
             self._tokens -= is_taken
-        self.accepted += is_taken
-        return is_taken
+        if not is_taken or now < self._cool_at:
+            self._cool_at = now + self._cooldown_seconds
+            return False
+        self.accepted += 1
+        return True
 
 
-@pytest.mark.parametrize("clients", [2, 3])
-@pytest.mark.parametrize("says", [1.0, None])
-@pytest.mark.parametrize("strict", [False, True])
-def test_processes_share_one_limit(clients: int, says: float | None, *, strict: bool) -> None:
-    """Processes that don't know of each other use 95 % of the limit together, in fair shares.
+def shares(
+    server: SharedServer, clients: int, *, latency: tuple[float, float], seconds: float = 600.0
+) -> list[float]:
+    """What each of several processes that always have something to send gets of ten a second.
 
-    Where the server counts every second that slides, the jitter of several flows costs more: 75 %.
+    The first runs for a minute alone; the next minute, in which they find their shares, does not count.
     """
     rand = random.Random(5)  # noqa: S311
-    server = SharedServer(strict=strict, says=says)
     budgets = [Budget(10.0, 1e9, rand=rand.random) for _ in range(clients)]
     served = [0] * clients
-    events = [(rand.random(), number, "ask") for number in range(clients)]
+    events = [(60.0 * (number > 0) + rand.random(), number, "ask") for number in range(clients)]
     heapq.heapify(events)
-    seconds = 600.0
     while events[0][0] < seconds:
         now, number, what = heapq.heappop(events)
         of = budgets[number]
         if what == "ask":
             at = of.take(now)
             if at == 0.0:
-                heapq.heappush(events, (now + rand.uniform(0.05, 0.15), number, "arrive"))
+                heapq.heappush(events, (now + rand.uniform(*latency), number, "arrive"))
                 at = now + 1e-6
             heapq.heappush(events, (at, number, "ask"))
         elif server.takes(now):
-            served[number] += 1
+            served[number] += now >= 120.0
             of.succeeded()
         else:
             of.refused(now, server.says)
-    assert server.accepted >= (0.75 if strict else 0.95) * 10 * seconds
-    assert min(served) >= 0.5 * max(served)
+    return [each / (10 * (seconds - 120.0)) for each in served]
+
+
+@pytest.mark.parametrize("says", [1.0, None])
+@pytest.mark.parametrize(
+    ("clients", "strict", "latency", "least"),
+    # `latency` in seconds, `least` of the limit.
+    [
+        (1, False, (0.05, 0.15), 0.98),
+        (2, False, (0.05, 0.15), 0.99),
+        (3, False, (0.05, 0.15), 0.98),
+        # A second that slides sees the jitter of the network, and the flows of two processes side by side.
+        (1, True, (0.004, 0.010), 0.98),
+        (2, True, (0.004, 0.010), 0.92),
+        (3, True, (0.004, 0.010), 0.90),
+        (1, True, (0.05, 0.15), 0.85),
+        (2, True, (0.05, 0.15), 0.84),
+        (3, True, (0.05, 0.15), 0.82),
+    ],
+)
+def test_processes_share_one_limit(
+    clients: int, latency: tuple[float, float], least: float, says: float | None, *, strict: bool
+) -> None:
+    """Processes that don't know of each other use most of the limit together, and none starves."""
+    found = shares(SharedServer(strict=strict, says=says), clients, latency=latency)
+    assert sum(found) >= least
+    assert min(found) >= 0.4 * max(found)
+
+
+@pytest.mark.parametrize("says", [1.0, 5.0, None])
+def test_cooldown_does_not_lock_out(says: float | None) -> None:
+    """Where each refused request makes the cooldown longer, two processes still don't shut each other out."""
+    server = SharedServer(strict=False, says=says, cooldown_seconds=says or 1.0)
+    found = shares(server, 2, latency=(0.05, 0.15))
+    assert sum(found) >= 0.6
+    assert min(found) >= 0.6 * max(found)
 
 
 def test_blocking_budget_waits_for_turns() -> None:
@@ -269,13 +341,13 @@ def test_blocking_budget_waits_for_turns() -> None:
     def rest(seconds: float) -> None:
         clock[0] += seconds
 
-    blocking = BlockingBudget(budget(1.0), clock=lambda: clock[0], rest=rest)
+    blocking = BlockingBudget(budget(1.0, chance=0.0), clock=lambda: clock[0], rest=rest)
     blocking.wait_turn()
     blocking.wait_turn()
-    assert clock[0] == pytest.approx(1.03)
+    assert clock[0] == pytest.approx(MARGIN)
     blocking.refused(10.0)
     blocking.wait_turn()
-    assert clock[0] == pytest.approx(11.03)
+    assert clock[0] == pytest.approx(10.0 + MARGIN)
     blocking.succeeded()
 
 

@@ -20,7 +20,7 @@ def test_rows_cost_two_requests_a_batch() -> None:
         ("rows", 100, 10, 10_000, 500_000),
         ("status", 100, 10, 10_000, 990_099),
         ("rows", 1, 10, 10_000, 5_000),
-        ("rows", 100, 1, 10_000, 174_757),
+        ("rows", 100, 1, 10_000, 177_340),
     ],
 )
 def test_an_hour_carries_so_many_rows(

@@ -66,8 +66,8 @@ def test_wakes_at_the_earliest() -> None:
 
 
 def test_refusals_reach_the_budget() -> None:
-    """A 429 pauses every request and is noted, and an answer lets the pace recover."""
-    budget, notes = Budget(10.0, 1000.0), Notes()
+    """A 429 pauses every request and is noted; after another answer the next pause is as short again."""
+    budget, notes = Budget(10.0, 1000.0, rand=lambda: 0.0), Notes()
     scheduler = scheduler_of(budget, notes)
     lane = Lane(destination())
     scheduler.refused(0.0, 7.0)
@@ -76,9 +76,11 @@ def test_refusals_reach_the_budget() -> None:
     assert (note.level, "Pausing for 7.0 s" in str(note)) == ("warning", True)
     assert not scheduler.may_start(lane, 1.0, 1.0)
     assert scheduler.wake_at == 7.0
-    slowed = budget.pace
+    scheduler.refused(100.0, None)
+    assert budget.take(100.0) == pytest.approx(101.0)
     scheduler.succeeded()
-    assert budget.pace > slowed
+    scheduler.refused(200.0, None)
+    assert budget.take(200.0) == pytest.approx(200.5)
 
 
 def test_waits_follow_failures_and_wishes() -> None:

@@ -4,8 +4,9 @@ Databox counts every request of an API key, 10 per second and 10,000 per hour (D
 and listing share one budget. Requests are spaced evenly rather than sent in bursts, so that network jitter
 does not push any one-second window over the limit. Times are seconds of one monotonic clock.
 
-After a 429 all requests pause and the pace is halved; it recovers with every other response. That is how
-several processes with one API key come to share its limit.
+After a 429 all requests pause, then go on at a lower pace, which recovers along the curve of CUBIC (RFC
+9438): fast up to the pace that was refused, hardly at all near it, then faster again. That is how several
+processes with one API key come to share its limit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Requests are spaced this much wider than the limit requires, to allow for network jitter.
-MARGIN = 1.03
+MARGIN = 1.015
 HOUR_SECONDS = 3600.0
 # The past hour's requests are counted in steps of this size, so that memory does not grow with the limit.
 STEP_SECONDS = 1.0
@@ -32,14 +33,18 @@ STEP_SECONDS = 1.0
 # half is random.
 SHORTEST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
-# A 429 means that another process uses the same API key. The pace is halved. It grows fast (FAST_GROWTH per
-# response) up to KNEE of the pace that was too fast, then by the same amount per second at any pace
-# (SLOW_GROWTH), so that all processes end up with equal shares. It never falls below SLOWEST_SHARE of the
-# limit.
+# Processes that wait for the same time would meet again: up to this share of Retry-After is added at random.
+JITTER_SHARE = 0.5
+LONGEST_JITTER_SECONDS = 5.0
+# A 429 means that another process uses the same API key. The pace falls to DECREASE of what was refused, or
+# to half when the last 429 was hardly over: then the pace is far too high, as when many processes start at
+# once. It never falls below SLOWEST_SHARE of the limit.
+DECREASE = 0.85
+SOON_SECONDS = 5.0
 SLOWEST_SHARE = 1 / 64
-KNEE = 0.75
-FAST_GROWTH = 1.1
-SLOW_GROWTH = 0.0005
+# The pace differs from the refused one by this share of the limit for each cubic second before or after the
+# time at which it is reached again. From half of the limit to the whole it takes 106 s.
+CURVATURE = 1.5e-6
 # At most one warning in this time, however many pauses there are.
 QUIET_SECONDS = 10.0
 # Above this, the format `.2g` would print an exponent.
@@ -68,8 +73,7 @@ class Budget:
         self._hour_seconds = HOUR_SECONDS / min(per_hour, 1.0)
         self._hour: deque[list[float]] = deque()
         self._hour_count = 0
-        self._pace = per_second
-        self._ceiling = per_second
+        self._refused_pace = per_second
         self._next_at = -math.inf
         self._paused_until = -math.inf
         self._lowered_at = -math.inf
@@ -78,10 +82,12 @@ class Budget:
         self.taken = 0
         self.throttled = 0
 
-    @property
-    def pace(self) -> float:
-        """The current number of requests per second, at most the limit."""
-        return self._pace
+    def pace(self, now: float) -> float:
+        """The number of requests per second, at most the limit."""
+        recovery_seconds = (self._refused_pace * (1 - DECREASE) / self.per_second / CURVATURE) ** (1 / 3)
+        since_recovery = max(now - self._lowered_at, 0.0) - recovery_seconds
+        pace = self._refused_pace + self.per_second * CURVATURE * since_recovery**3
+        return min(max(pace, self.per_second * SLOWEST_SHARE), self.per_second)
 
     def take(self, now: float, reserve: int = 0) -> float:
         """Take one request from the budget, if it may be sent now.
@@ -97,7 +103,7 @@ class Budget:
             at = self._earliest(now, reserve)
             if at > now:
                 return at
-            self._next_at = now + MARGIN / self._pace
+            self._next_at = now + MARGIN / self.pace(now)
             self._count(now)
             self.taken += 1
             return 0.0
@@ -116,22 +122,20 @@ class Budget:
             if pause is None:
                 longest = min(LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS * 2 ** min(self._pauses - 1, 10))
                 pause = longest * (0.5 + self._rand() / 2)
+            else:
+                pause += self._rand() * min(pause * JITTER_SHARE, LONGEST_JITTER_SECONDS)
             self._paused_until = max(self._paused_until, now + pause)
             if now - self._lowered_at >= ECHO_SECONDS:
+                self._refused_pace = self.pace(now)
+                if now - self._lowered_at < SOON_SECONDS:
+                    self._refused_pace *= 0.5 / DECREASE
                 self._lowered_at = self._paused_until
-                self._ceiling = self._pace
-                self._pace = max(self._pace / 2, self.per_second * SLOWEST_SHARE)
             return self._warning(now, pause) if is_new else None
 
     def succeeded(self) -> None:
-        """Raise the pace a little, after a response that is not a 429."""
+        """Note a response that is not a 429."""
         with self._lock:
             self._pauses = 0
-            if self._pace < KNEE * self._ceiling:
-                faster = self._pace * FAST_GROWTH
-            else:
-                faster = self._pace + SLOW_GROWTH * self.per_second**2 / self._pace
-            self._pace = min(self.per_second, faster)
 
     def hour_left(self, now: float) -> int:
         """Requests that may still be sent within the current hour."""
@@ -143,7 +147,8 @@ class Budget:
         if now - self._warned_at < QUIET_SECONDS:
             return None
         self._warned_at = now
-        pace = f"{self._pace:.2g}" if self._pace < READABLE_PACE else f"{self._pace:,.0f}"
+        lowered = self.pace(self._lowered_at)
+        pace = f"{lowered:.2g}" if lowered < READABLE_PACE else f"{lowered:,.0f}"
         return (
             "Databox reports that the API key's rate limit is used up (429). Pausing for "
             f"{pause_seconds:.1f} s, then going on with {pace} requests per second."
