@@ -1,4 +1,7 @@
-"""The inputs that are measured: run `python benchmarks/inputs.py flat 200000 > FILE` to have one."""
+"""The inputs that are measured: run `python benchmarks/inputs.py flat 200000 > FILE` to have one.
+
+`python benchmarks/inputs.py streams 500 1000 > FILE` makes 500 streams of 1,000 records each.
+"""
 
 from __future__ import annotations
 
@@ -103,5 +106,21 @@ def _nested(i: int) -> bytes:
     )
 
 
+def streams(count: int, records: int) -> Iterator[bytes]:
+    """Messages of many streams, one after another, with a STATE after each.
+
+    Args:
+        count: How many streams.
+        records: How many records of each.
+    """
+    for number in range(count):
+        stream = b"orders_%d" % number
+        for line in lines("flat", records):
+            yield line.replace(b'"orders"', b'"%s"' % stream, 1)
+        yield b'{"type": "STATE", "value": {"bookmarks": {"%s": {"id": %d}}}}\n' % (stream, records)
+
+
 if __name__ == "__main__":
-    sys.stdout.buffer.writelines(lines(sys.argv[1], int(sys.argv[2])))
+    kind, *numbers = sys.argv[1:]
+    made = streams(*map(int, numbers)) if kind == "streams" else lines(kind, *map(int, numbers))
+    sys.stdout.buffer.writelines(made)

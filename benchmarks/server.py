@@ -79,6 +79,7 @@ class Databox:
         self._ingestions = 0
         self._datasets = 0
         self._rows = 0
+        self._first_at = 0.0
         self._newest: dict[bytes, deque[bytes]] = {}
 
     def answer(self, method: bytes, target: bytes, body: bytes) -> bytes:
@@ -99,6 +100,7 @@ class Databox:
         rows = len(_ROWS.decode(body).records)
         self._ingestions += 1
         self._rows += rows
+        self._first_at = self._first_at or time.time()
         ingestion = b"%d-%d-%d" % (self._ingestions, rows, int(time.monotonic() * 1000))
         self._newest.setdefault(dataset, deque(maxlen=100)).appendleft(ingestion)
         return (V2_ACCEPTED if is_v2 else ACCEPTED) % ingestion
@@ -135,6 +137,8 @@ class Databox:
         }
         if (method, len(path), path[2]) == (b"GET", 3, b"rows"):  # not of Databox: what was received
             return b"%d" % self._rows
+        if (method, len(path), path[2]) == (b"GET", 3, b"first"):  # nor this: when the first rows came
+            return b"%.3f" % self._first_at
         if (method, len(path), path[2]) == (b"POST", 3, b"datasets"):
             self._datasets += 1
             return DATASET % self._datasets

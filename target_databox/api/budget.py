@@ -84,7 +84,8 @@ class Budget:
 
     def pace(self, now: float) -> float:
         """The number of requests per second, at most the limit."""
-        recovery_seconds = (self._refused_pace * (1 - DECREASE) / self.per_second / CURVATURE) ** (1 / 3)
+        lowered_share = self._refused_pace * (1 - DECREASE) / self.per_second
+        recovery_seconds = math.pow(lowered_share / CURVATURE, 1 / 3)
         since_recovery = max(now - self._lowered_at, 0.0) - recovery_seconds
         pace = self._refused_pace + self.per_second * CURVATURE * since_recovery**3
         return min(max(pace, self.per_second * SLOWEST_SHARE), self.per_second)
