@@ -58,10 +58,16 @@ class Guess:
             self.blank += 1
             return
         self.filled += 1
-        if self.is_iso:
-            self.is_iso = _fits(DATETIME, value) and _CONVERTERS[DATETIME](value) == value
-        if self._left:
-            self._left = [name for name in self._left if _fits(name, value)]
+        if not (self.is_iso or self._left):
+            return
+        # Most date columns hold ISO 8601, so this answers both questions at the cost of one.
+        moment = _converted(DATETIME, value)
+        self.is_iso = self.is_iso and moment == value
+        self._left = [
+            name
+            for name in self._left
+            if (moment if name == DATETIME else _converted(name, value)) is not None
+        ]
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -86,15 +92,16 @@ class Guess:
         return any(name.startswith(DATETIME) for name in self.types)
 
 
-def _fits(name: str, value: Any) -> bool:
+def _converted(name: str, value: Any) -> Any:
+    """Text as a value of a type; None if it does not fit, or hardly means one."""
     if not isinstance(value, str):
-        return False
+        return None
     text = value.strip()
     if name == NUMBER and _NAME_IN_DIGITS.match(text):
-        return False
+        return None
     if name == DATETIME and _COMPACT_DATE.fullmatch(text) and not _LIKELY_YEAR.match(text):
-        return False
+        return None
     try:
-        return _CONVERTERS[name](text) is not None
+        return _CONVERTERS[name](text)
     except ConversionError:
-        return False
+        return None
