@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -64,6 +65,13 @@ def about(*records: Any) -> list[ApiProblem]:
         (['{"a":1}', '{"a":1.0}'], [{"a": 1}], 1, None),
         # Two problems of one of them, and none of a third row.
         (['{"a":1}', '{"a":1.0}', '{"a":2}'], [{"a": 1}, {"a": 1}], 2, None),
+        # The same of identical rows, unless no other row is left that may be rejected.
+        (['{"a":1}', '{"a":1}', '{"a":2}'], [{"a": 1}, {"a": 1}], 2, None),
+        (['{"a":1}', '{"a":1}', '{"a":2}', '{"a":3}'], [{"a": 1}, {"a": 1}, {"a": 2}], 3, None),
+        (['{"a":1}', '{"a":1}', '{"a":2}'], [{"a": 1}, {"a": 1}, {"a": 2}], 3, [1, 2, 3]),
+        (['{"a":1}', '{"a":1}', '{"a":2}'], [{"a": 1}, {"a": 2}], 2, [1, 3]),
+        (['{"a":1}', '{"a":1}', '{"a":2}', '{"a":2}'], [{"a": 1}, {"a": 1}, {"a": 2}], 3, None),
+        (['{"a":1}', '{"a":1}', '{"a":2}'], [{"a": 1}, {"a": 1}], 1, None),
         # Larger than a float can be.
         (['{"a":1' + "0" * 400 + "}"], [{"a": 10**400}], 1, [1]),
     ],
@@ -89,6 +97,27 @@ def test_endless_records_name_nothing() -> None:
     for _ in range(100_000):
         deep = {"a": deep}
     assert named_rows(rows_of('{"a":1}'), about(deep), 1) is None
+
+
+SMALL_LISTS = [
+    values for size in range(5) for values in itertools.combinations_with_replacement(range(3), size)
+]
+
+
+@pytest.mark.parametrize("sent", SMALL_LISTS[1:])
+def test_found_rows_are_only_choice(sent: tuple[int, ...]) -> None:
+    """Rows are found where no other choice of rejected rows has the named ones and is as many."""
+    for told, rejected in itertools.product(SMALL_LISTS, range(1, len(sent) + 1)):
+        bodies = [f'{{"a":{each}}}' for each in sent]
+        got = named_rows(rows_of(*bodies), about(*({"a": each} for each in told)), rejected)
+        if got is None:
+            continue
+        choices = {
+            choice
+            for choice in itertools.combinations(sent, rejected)
+            if set(choice) >= set(told) & set(sent)
+        }
+        assert choices == {tuple(sorted(json.loads(row.body)["a"] for row, _ in got))}, (told, rejected)
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=6, unique_by=repr), st.data())

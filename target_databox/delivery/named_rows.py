@@ -46,12 +46,28 @@ def named_rows(
     except RecursionError:
         return None
     found: list[tuple[Row, ApiProblem]] = []
-    for value, about in named.items():
-        equal = sent.get(value, [])
+    for value, equal in sent.items():
         if len({row.body for row in equal}) > 1:
             return None  # equal by value but not identical: the API may mean any of them, even twice
-        found += zip(equal, about, strict=False)
-    return found if len(found) == rejected else None
+        found += zip(equal, named[value], strict=False)
+    if len(found) != rejected or not _is_certain(len(rows), [*map(len, sent.values())], rejected):
+        return None
+    return found
+
+
+def _is_certain(sent: int, equal: list[int], rejected: int) -> bool:
+    """Whether only one choice of rejected rows fits the count, since several problems may be about one row.
+
+    Args:
+        sent: How many rows were sent.
+        equal: How many identical rows there are of each that the API names.
+        rejected: How many rows the API counts as rejected.
+    """
+    # 1. Each named row once, or every row.
+    if rejected in (len(equal), sent):
+        return True
+    # 2. The rest may be identical to any named row, or not named at all; it is certain if there is one place.
+    return sum(count > 1 for count in equal) + (sent > sum(equal)) == 1
 
 
 def _value(value: Any) -> Hashable:
