@@ -17,7 +17,7 @@ from target_databox.delivery.rejections import Cause, Reason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.simulation import Run
+    from tests.simulated_run import Run
 
 PROXY_STATUS = 520
 

@@ -17,7 +17,7 @@ from target_databox.delivery.requests import PostRows, Purge
 from tests.mutations import replaced_row_dropped
 
 if TYPE_CHECKING:
-    from tests.simulation import Run
+    from tests.simulated_run import Run
 
 NAMESPACE = uuid.UUID("00000000-0000-4000-8000-000000000000")
 

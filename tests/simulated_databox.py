@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import bisect
-import heapq
 import itertools
 import json
-from dataclasses import dataclass, field
+from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from target_databox.api.errors import (
@@ -19,8 +17,16 @@ from target_databox.api.errors import (
     error_of_answer,
 )
 from target_databox.api.v1.limits import PAGE_SIZE
-from target_databox.api.values import Accepted, Ingestion, IngestionEntry, IngestionsPage, IngestionStatus
-from target_databox.delivery.requests import AskOutcome, PostRows, ReadIngestion, ReadList, Request
+from target_databox.api.values import (
+    Accepted,
+    ApiProblem,
+    Ingestion,
+    IngestionEntry,
+    IngestionsPage,
+    IngestionStatus,
+)
+from target_databox.delivery.requests import AskOutcome, PostRows, Purge, ReadIngestion, ReadList, Request
+from tests.simulated_dataset import SimulatedDataset, StoredIngestion
 from tests.simulated_v2 import FaceOfV2
 
 if TYPE_CHECKING:
@@ -39,6 +45,8 @@ WORDS = {
     "pending": IngestionStatus.PENDING,
     "unknown": IngestionStatus.UNKNOWN,
 }
+# For how long the list shows an ingestion twice, where it does.
+ECHO_SECONDS = 10.0
 
 
 class Wire(NamedTuple):
@@ -53,136 +61,6 @@ class Wire(NamedTuple):
     key: str
     version: str
     run: int
-
-
-@dataclass
-class StoredIngestion:
-    """One ingestion as the server knows it: the outcome is appended, overwritten and rejected rows.
-
-    Attributes:
-        run: The run that made it; 0 for somebody else.
-        rejected: Those of its rows that are bad, or were found to be.
-    """
-
-    id: str
-    rows: list[dict[str, Any]]
-    accepted_at: float
-    lands_at: float
-    listed_at: float
-    stamp: float | None
-    fails: bool = False
-    outcome: tuple[int, int, int] | None = None
-    is_silent: bool = False
-    status: IngestionStatus = IngestionStatus.PENDING
-    run: int = 0
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass
-class SimulatedDataset:
-    """Rows by key, or a list of them.
-
-    Attributes:
-        went_back: Keys whose row was replaced by an older one.
-        went_back_within: Those for which one run did so, with that run.
-        doubled: Rows without a key that one run had stored twice, with that run.
-        accepted_again: Rows that are in two ingestions of one run, with that run.
-    """
-
-    keyed: bool
-    plan: Plan
-    rand: random.Random
-    rows: dict[Any, dict[str, Any]] = field(default_factory=dict)
-    log: list[dict[str, Any]] = field(default_factory=list)
-    logged: set[int] = field(default_factory=set)
-    ingestions: dict[str, StoredIngestion] = field(default_factory=dict)
-    by_age: list[StoredIngestion] = field(default_factory=list)
-    pending: list[tuple[float, int, StoredIngestion]] = field(default_factory=list)
-    went_back: set[Any] = field(default_factory=set)
-    went_back_within: set[tuple[Any, int]] = field(default_factory=set)
-    doubled: set[tuple[int, int]] = field(default_factory=set)
-    accepted_again: set[tuple[int, int]] = field(default_factory=set)
-    accepted: set[tuple[int, int]] = field(default_factory=set)
-    writers: dict[Any, int] = field(default_factory=dict)
-    stored_by: set[tuple[int, int]] = field(default_factory=set)
-
-    def add(self, ingestion: StoredIngestion) -> None:
-        """Take in an ingestion that is processed later."""
-        self.ingestions[ingestion.id] = ingestion
-        bisect.insort(self.by_age, ingestion, key=lambda each: each.accepted_at)
-        heapq.heappush(self.pending, (ingestion.lands_at, len(self.ingestions), ingestion))
-
-    def land(self, now: float) -> None:
-        """Process every ingestion whose time has come, in the order of those times."""
-        while self.pending and self.pending[0][0] <= now:
-            ingestion = heapq.heappop(self.pending)[2]
-            if ingestion.fails:
-                self._fail(ingestion, self.plan.fails_as)
-            else:
-                ingestion.outcome = self._judge(ingestion)
-                ingestion.status = IngestionStatus.DONE
-
-    def _fail(self, ingestion: StoredIngestion, fails_as: str) -> None:
-        ingestion.status = IngestionStatus.FAILED
-        ingestion.is_silent = fails_as == "silent"
-        rows = ingestion.rows
-        if fails_as == "none":
-            ingestion.outcome = (0, 0, len(rows))
-        elif fails_as == "purged":
-            # It was stored, and is no longer.
-            ingestion.outcome = (len(rows), 0, 0)
-        else:
-            appended, overwritten, _ = self._store(rows[: len(rows) // 2], ingestion.run)
-            ingestion.outcome = (appended, overwritten, 0)
-
-    def _judge(self, ingestion: StoredIngestion) -> tuple[int, int, int]:
-        rows = ingestion.rows
-        good = [row for row in rows if not row.get("bad")]
-        if self.plan.fickle:
-            good = [row for row in good if row["n"] < 1 or self.rand.random() >= self.plan.fickle]
-        kept = {id(row) for row in good}
-        ingestion.rejected = [row for row in rows if id(row) not in kept]
-        if self.plan.rejects_whole and len(good) < len(rows):
-            return 0, 0, len(rows)
-        appended, overwritten, _ = self._store(good, ingestion.run)
-        return appended, overwritten, len(rows) - len(good)
-
-    def _store(self, rows: list[dict[str, Any]], run: int) -> tuple[int, int, int]:
-        appended = overwritten = rejected = 0
-        for row in rows:
-            if row.get("bad"):
-                rejected += 1
-            elif self.keyed and row["id"] in self.rows:
-                overwritten += 1
-                if self.rows[row["id"]]["n"] > row["n"]:
-                    self.went_back.add(row["id"])
-                    if self.writers.get(row["id"]) == run:
-                        self.went_back_within.add((row["id"], run))
-                self.rows[row["id"]] = row
-                self.writers[row["id"]] = run
-            else:
-                appended += 1
-                if self.keyed:
-                    self.rows[row["id"]] = row
-                    self.writers[row["id"]] = run
-                else:
-                    self._append(row, run)
-        return appended, overwritten, rejected
-
-    def _append(self, row: dict[str, Any], run: int) -> None:
-        self.log.append(row)
-        self.logged.add(row["n"])
-        if run and (row["n"], run) in self.stored_by:
-            self.doubled.add((row["n"], run))
-        self.stored_by.add((row["n"], run))
-
-    def purge(self) -> None:
-        """Remove every row."""
-        self.writers.clear()
-        self.stored_by.clear()
-        self.rows.clear()
-        self.log.clear()
-        self.logged.clear()
 
 
 class SimulatedDatabox:
@@ -209,9 +87,13 @@ class SimulatedDatabox:
         self._ids = itertools.count(1)
         self._tokens = plan.server_limit or 0.0
         self._tokens_at = 0.0
+        self._lately: deque[float] = deque()
+        self._cool_until = 0.0
         # A dataset whose keys can't be read may have them or not.
         self.datasets = {
-            f"d{index}": SimulatedDataset(keyed and (known or seed % 2 == 0), plan, rand)
+            f"d{index}": SimulatedDataset(
+                keyed and (known or seed % 2 == 0), plan, rand, is_made=not plan.each_run or plan.is_there
+            )
             for index, (keyed, known) in enumerate(plan.streams)
         }
         for dataset in self.datasets.values():
@@ -222,11 +104,17 @@ class SimulatedDatabox:
             if plan.second_writer:
                 self._write_beside(dataset)
 
+    def expect(self, dataset_id: str, index: int) -> None:
+        """Have room for the dataset of a stream, if it is none of those that are there."""
+        keyed, _ = self.plan.streams[index]
+        made = SimulatedDataset(keyed, self.plan, self.rand, is_made=False)
+        self.datasets.setdefault(dataset_id, made)
+
     def _write_beside(self, dataset: SimulatedDataset) -> None:
         """Plan ingestions of somebody else, larger than ours, so that they can be told from a lost one."""
         for number in range(30):
             at = number * 7.0 + self.rand.uniform(0, 7)
-            rows = [{"id": -1 - number, "n": 0}] * (self.plan.batch_rows + 1)
+            rows = [{"id": -1 - number, "n": 0}] * (self.plan.most_batch_rows + 1)
             lands_at = at + self.rand.uniform(*self.plan.processing)
             self._take_in(dataset, rows, at, lands_at, at + self.plan.list_lag)
 
@@ -245,6 +133,8 @@ class SimulatedDatabox:
         if plan.undated or (plan.stamps == "some" and self.rand.random() < 0.3):
             stamp = None
         number = next(self._ids)
+        if plan.habits.ids_are_counted_by == "dataset":
+            number = len(dataset.ingestions) + 1
         name = f"i{number}" if plan.versions == ("v1",) else f"{number:08x}-0000-4000-8000-000000000000"
         ingestion = StoredIngestion(name, rows, now, lands_at, listed_at, stamp, fails=fails)
         dataset.add(ingestion)
@@ -264,11 +154,15 @@ class SimulatedDatabox:
             return UnreachableError("unreachable", **FACTS)
         if now >= self.refuses_key_from:
             return KeyRefusedError("key", **FACTS, status=401)
+        if _is_within(now, plan.habits.gone):
+            return MissingError("gone", **FACTS, status=404)
         is_read = not isinstance(request, PostRows)
         is_counted = plan.throttles == "all" or is_read
-        if plan.server_limit is not None and is_counted and not self._has_token(plan.server_limit, now):
+        if plan.server_limit is not None and is_counted and not self._has_room(plan.server_limit, now):
             self.throttled += 1
-            return ThrottledError("slow", **FACTS, retry_after_seconds=self.rand.choice([None, 1.0]))
+            is_told = plan.habits.retry_after == "sometimes"
+            after = self.rand.choice([None, 1.0]) if is_told else None
+            return ThrottledError("slow", **FACTS, retry_after_seconds=after)
         if isinstance(request, ReadList) and _is_within(now, plan.lists_down):
             return self._lost()
         if chance() < plan.lost_before:
@@ -293,6 +187,7 @@ class SimulatedDatabox:
     def carry_out(self, request: Request, wire: Wire, now: float) -> object:
         """Do what a request asks for."""
         self.land(now)
+        plan = self.plan
         if wire.version == "v2":
             return self.v2.answer(request, wire, now)
         dataset = self.datasets[request.lane.destination.dataset_id]
@@ -302,8 +197,26 @@ class SimulatedDatabox:
             return self._detail(dataset, request.ingestion_id, now)
         if isinstance(request, ReadList):
             return self._list(dataset, request.page, now)
-        dataset.purge()
+        if isinstance(request, Purge) and plan.habits.purges == "forbidden":
+            return KeyRefusedError("forbidden", **FACTS, status=403)
+        dataset.purge(now)
         return None
+
+    def _has_room(self, limit: float, now: float) -> bool:
+        """Whether a request is within the limit, as this API counts."""
+        habits = self.plan.habits
+        if now < self._cool_until:
+            has_room = False
+        elif habits.counts_second == "strict":
+            while self._lately and self._lately[0] <= now - 1.0:
+                self._lately.popleft()
+            has_room = len(self._lately) < limit
+            self._lately.append(now)
+        else:
+            has_room = self._has_token(limit, now)
+        if not has_room and now >= self._cool_until:
+            self._cool_until = now + habits.cooldown
+        return has_room
 
     def _has_token(self, limit: float, now: float) -> bool:
         self._tokens = min(limit, self._tokens + (now - self._tokens_at) * limit)
@@ -318,11 +231,27 @@ class SimulatedDatabox:
         rows = self.rows_of(wire.body)
         assert len(rows) <= 100
         assert len(wire.body) <= 1_000_000
-        if len(rows) > plan.most_rows:
-            return RefusedError("too large", **FACTS, status=413)
-        if plan.refuses and any(row.get("bad") for row in rows):
+        if now < dataset.locked_until:
+            return error_of_answer(**FACTS, status=500)
+        if len(rows) > plan.most_rows or dataset.is_full(rows, "refused"):
+            dataset.refuse(rows)
+            return RefusedError("too large", **FACTS, status=plan.habits.too_large)
+        if plan.refuses and any(map(dataset.is_bad, rows)):
+            dataset.refuse(rows)
             return RefusedError("refused", **FACTS, status=plan.refuses_as)
-        return Accepted(self.accept(dataset, rows, now, wire.run).id, (), "r")
+        stored = self.accept(dataset, rows, now, wire.run)
+        problems = (ApiProblem("odd", "A column is odd.", None, None),) if plan.habits.warns_in_v1 else ()
+        return Accepted(self.told_id(dataset, stored), problems, "r")
+
+    def told_id(self, dataset: SimulatedDataset, stored: StoredIngestion) -> str:
+        """The id with which rows are accepted: that of their ingestion, or, on a bad day, of another one."""
+        share = self.plan.habits.repeated_ids
+        if share and self.rand.random() < share:
+            # One whose answer the run has had.
+            heard = stored.accepted_at - 2 * CLIENT_TIMEOUT_SECONDS
+            mine = [each for each in dataset.ingestions.values() if each.run == stored.run]
+            return self.rand.choice([each.id for each in mine if each.accepted_at < heard] or [stored.id])
+        return stored.id
 
     def rows_of(self, body: bytes) -> list[dict[str, Any]]:
         """The rows in the body of a request."""
@@ -344,11 +273,11 @@ class SimulatedDatabox:
         fails = rand.random() < plan.failing
         listed_at = now + rand.uniform(0, plan.list_lag)
         lands_at += plan.fails_late if fails else 0.0
+        if plan.habits.in_order and lands_at < NEVER_LANDS:
+            lands_at = dataset.last_lands_at = max(lands_at, dataset.last_lands_at)
         ingestion = self._take_in(dataset, rows, now, lands_at, listed_at, fails=fails)
         ingestion.run = run
-        mine = {(row["n"], run) for row in rows}
-        dataset.accepted_again |= mine & dataset.accepted
-        dataset.accepted |= mine
+        dataset.note(ingestion)
         return ingestion
 
     def _detail(self, dataset: SimulatedDataset, ingestion_id: str, now: float) -> object:
@@ -360,7 +289,8 @@ class SimulatedDatabox:
         is_pending = stored.status is IngestionStatus.PENDING
         status = WORDS[self.plan.pending_word] if is_pending else self._outcome(stored)
         counts = self.counts(stored, now)
-        return Ingestion(stored.id, status, self.stamp(stored), *counts, (), "r")
+        problems = self.v2.problems_of(stored) if self.plan.habits.names_in_v1 else ()
+        return Ingestion(stored.id, status, self.stamp(stored), *counts, problems, "r")
 
     def is_hidden(self, stored: StoredIngestion, now: float) -> bool:
         """Whether a question about an ingestion finds it missing."""
@@ -375,7 +305,8 @@ class SimulatedDatabox:
         plan = self.plan
         if stored.is_silent:
             return None, None, None, None
-        if stored.outcome is not None:
+        is_late = not stored.fails and now < stored.lands_at + plan.habits.counts_late
+        if stored.outcome is not None and not is_late:
             return len(stored.rows), *stored.outcome
         if plan.growing != "nothing":
             share = (now - stored.accepted_at) / max(1e-6, stored.lands_at - stored.accepted_at)
@@ -394,8 +325,8 @@ class SimulatedDatabox:
             return EPOCH + stored.lands_at + self.plan.stamp_skew
         return stored.stamp
 
-    def listed(self, dataset: SimulatedDataset, now: float) -> list[StoredIngestion]:
-        """What the list of ingestions shows, in its order."""
+    def listed(self, dataset: SimulatedDataset, now: float) -> list[tuple[StoredIngestion, bool]]:
+        """What the list of ingestions shows, in its order, each with whether it is shown as it was before."""
         plan = self.plan
         oldest = now - plan.listed_seconds
         listed = [
@@ -407,14 +338,21 @@ class SimulatedDatabox:
             listed.reverse()
         elif plan.order == "arbitrary":
             listed.sort(key=lambda entry: entry.id[:8][::-1])
-        return listed
+        shown = [(each, not self.is_shown_settled(each, now)) for each in listed]
+        if not plan.habits.echoes:
+            return shown
+        twice = [
+            [entry, (entry[0], True)] if now < entry[0].lands_at + ECHO_SECONDS else [entry]
+            for entry in shown
+        ]
+        return [entry for entries in twice for entry in entries]
 
     def _list(self, dataset: SimulatedDataset, page: int, now: float) -> object:
         plan, size = self.plan, self.plan.page_size
         listed = self.listed(dataset, now)
         entries = tuple(
-            IngestionEntry(entry.id, self.stamp(entry), self._listed_status(entry, now))
-            for entry in listed[(page - 1) * size : page * size]
+            IngestionEntry(entry.id, self.stamp(entry), self._listed_status(entry, is_before=is_before))
+            for entry, is_before in listed[(page - 1) * size : page * size]
         )
         if plan.untold_pages:
             return IngestionsPage(entries, page, PAGE_SIZE, None)
@@ -424,8 +362,8 @@ class SimulatedDatabox:
         """Whether the list shows that an ingestion is processed."""
         return entry.outcome is not None and now >= entry.lands_at + self.plan.list_stale
 
-    def _listed_status(self, entry: StoredIngestion, now: float) -> IngestionStatus:
-        if self.is_shown_settled(entry, now):
+    def _listed_status(self, entry: StoredIngestion, *, is_before: bool) -> IngestionStatus:
+        if not is_before:
             return self._outcome(entry)
         is_unknown = self.plan.pending_word == "unknown"
         return IngestionStatus.UNKNOWN if is_unknown else IngestionStatus.PENDING

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from tests.simulated_habits import Habits
+from tests.simulated_runs import RunPlan, usual_run
+from tests.simulated_sequences import add_sequence
 
 
 @dataclass
@@ -55,6 +59,13 @@ class Plan:
         nap: When the process is stopped and for how long, as a laptop that sleeps.
         rewinds: Whether a run is resumed from an older STATE than the last.
         versions: The versions of the API that one run after another speaks, from the first again at the end.
+        habits: What else the facts of the API leave open.
+        each_run: The settings and the fate of each run, where they differ in more than the version.
+        is_there: Whether the datasets of such runs are there before the first.
+        beside: Whether another run goes on at the same time as one of them, on other `streams`, or on the
+            same ones with other `keys`.
+        beside_run: During which run.
+        beside_plan: The settings and the fate of the other.
 
     Of v2 alone:
 
@@ -150,6 +161,21 @@ class Plan:
     pending_text: str = "processing"
     blur: int = 0
     warns: bool = False
+    habits: Habits = field(default_factory=Habits)
+    each_run: tuple[RunPlan, ...] = ()
+    is_there: bool = True
+    beside: str = ""
+    beside_run: int = 0
+    beside_plan: RunPlan | None = None
+
+    def run(self, number: int) -> RunPlan:
+        """What a run is given, counted from 1."""
+        return self.each_run[number - 1] if self.each_run else usual_run(self, number)
+
+    @property
+    def most_batch_rows(self) -> int:
+        """Most rows that a run puts in one request."""
+        return max((each.batch_rows for each in self.each_run), default=self.batch_rows)
 
 
 def plan_of(seed: int, speaks: str = "v1") -> Plan:
@@ -157,7 +183,8 @@ def plan_of(seed: int, speaks: str = "v1") -> Plan:
 
     Args:
         seed: What happens.
-        speaks: The version of the API that every run speaks, or `both` for runs that change it.
+        speaks: The version of the API that every run speaks, `both` for runs that change it, or `sequences`
+            for runs that change everything.
     """
     rand = random.Random(seed)  # noqa: S311
     pick = rand.choice
@@ -209,13 +236,15 @@ def plan_of(seed: int, speaks: str = "v1") -> Plan:
     _add_scenes(plan, rand)
     # Last, so that a world of v1 stays the same.
     if speaks != "v1":
-        _add_v2(plan, rand, speaks)
+        _add_v2(plan, rand, "both" if speaks == "sequences" else speaks)
     if plan.per_hour < 1e6:
         # Whoever waits for an hour would find nothing any more.
         plan.listed_seconds = 1e9
     if plan.second_writer and plan.growing == "all":
         # A stranger's ingestion that has grown to the size of ours could not be told from it.
         plan.growing = "stored"
+    if speaks == "sequences":
+        add_sequence(plan, rand)
     if plan.confirmation == "status":
         # Whoever confirms by status is blind to rejected rows, by choice.
         plan.fickle = 0.0

@@ -15,15 +15,16 @@ from urllib.parse import parse_qs, urlsplit
 from target_databox.api.errors import DataboxError
 from target_databox.api.transport import Reply
 from target_databox.api.v2.client import DataboxClient
+from target_databox.api.values import ApiProblem
 from target_databox.delivery.requests import AskOutcome, PostRows, ReadIngestion, ReadList
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from target_databox.delivery.requests import Request
-    from tests.simulated_databox import SimulatedDatabox, SimulatedDataset, StoredIngestion, Wire
+    from tests.simulated_databox import SimulatedDatabox, Wire
+    from tests.simulated_dataset import SimulatedDataset, StoredIngestion
 
-KEPT_SECONDS = 24 * 3600.0
 MOST_ROWS = 500
 MOST_BYTES = 10_485_760
 LARGEST_PAGE = 100
@@ -37,6 +38,7 @@ GARBLED = (b"", b"null", b"<html>Bad gateway</html>", b'{"status": "success"}', 
 class Kept(NamedTuple):
     """A successful answer, with the input that it answered."""
 
+    path: str
     body: bytes | None
     reply: Reply
     until: float
@@ -47,14 +49,19 @@ class IdempotencyKeys:
 
     Args:
         compares: Whether input is the same as `json` or as `bytes`.
+        scope: Whether a key belongs to a `route`, a `dataset` or the `account`; another route is other input.
+        hours: For how long a key is remembered.
 
     Attributes:
         replayed: How many requests were not carried out again.
     """
 
-    def __init__(self, compares: str) -> None:
+    def __init__(self, compares: str, *, scope: str = "route", hours: float = 24.0) -> None:
         self.replayed = 0
         self._compares = compares
+        # How many parts of the path belong to it.
+        self._parts = {"route": 5, "dataset": 4, "account": 0}[scope]
+        self._kept_seconds = hours * 3600
         self._kept: dict[tuple[str, str], Kept] = {}
 
     def once(
@@ -65,21 +72,26 @@ class IdempotencyKeys:
             return act()
         if not UUID.fullmatch(key):
             return failed(400, "invalid_input", "The idempotency key is no UUID.")
-        kept = self._kept.get((path, key))
+        place = ("/".join(path.split("/")[: self._parts]), key)
+        kept = self._kept.get(place)
         if kept is not None and now < kept.until:
-            if not self._is_same(kept.body, body):
+            if kept.path != path or not self._is_same(kept.body, body):
                 return failed(422, "idempotency_key_reused", "The key came with other input.")
             self.replayed += 1
             return kept.reply
         reply = act()
-        if reply.status == SUCCESS and json.loads(reply.payload)["status"] == "success":
-            self._kept[path, key] = Kept(body, reply, now + KEPT_SECONDS)
+        if reply.status == SUCCESS and (not reply.payload or _is_success(reply)):
+            self._kept[place] = Kept(path, body, reply, now + self._kept_seconds)
         return reply
 
     def _is_same(self, one: bytes | None, other: bytes | None) -> bool:
         if self._compares == "bytes" or one is None or other is None:
             return one == other
         return bool(json.loads(one) == json.loads(other))
+
+
+def _is_success(reply: Reply) -> bool:
+    return bool(json.loads(reply.payload)["status"] == "success")
 
 
 class FaceOfV2:
@@ -91,13 +103,14 @@ class FaceOfV2:
     """
 
     def __init__(self, server: SimulatedDatabox, seed: int) -> None:
-        self.keys = IdempotencyKeys(server.plan.compares)
+        habits = server.plan.habits
+        self.keys = IdempotencyKeys(server.plan.compares, scope=habits.key_scope, hours=habits.key_hours)
         self.garbles = False
         self._server = server
         self._plan = server.plan
         # Of its own, so that runs of v1 in the same world are dealt the same.
         self._rand = random.Random(seed * 37 + 5)  # noqa: S311
-        self._errors: dict[str, list[dict[str, Any]] | None] = {}
+        self._errors: dict[int, list[dict[str, Any]] | None] = {}
         self._now = 0.0
         self._run = 0
         self._client = DataboxClient("https://api.databox.com", "pak_simulated", request_timeout_seconds=60.0)
@@ -164,12 +177,17 @@ class FaceOfV2:
         # Our own limits keep us from asking for more; an API that takes fewer is in the plan.
         assert 1 <= len(rows) <= MOST_ROWS
         assert len(body) <= MOST_BYTES
-        if len(rows) > self._plan.most_rows:
+        if self._now < dataset.locked_until:
+            return failed(500, "internal_error", "The dataset is locked.")
+        if len(rows) > self._plan.most_rows or dataset.is_full(rows, "refused"):
+            dataset.refuse(rows)
             return failed(413, "request_too_large", "Too many.")
-        if self._plan.refuses and any(row.get("bad") for row in rows):
+        if self._plan.refuses and any(map(dataset.is_bad, rows)):
+            dataset.refuse(rows)
             return failed(self._plan.refuses_as, "invalid_input", "A bad row.")
         stored = self._server.accept(dataset, rows, self._now, self._run)
-        accepted = done({"ingestionId": stored.id, "message": "Accepted", "status": "accepted"})
+        told_id = self._server.told_id(dataset, stored)
+        accepted = done({"ingestionId": told_id, "message": "Accepted", "status": "accepted"})
         if self._plan.warns:
             warning = failed(SUCCESS, "odd_column", "A column is odd.")
             both = json.loads(warning.payload) | json.loads(accepted.payload)
@@ -177,8 +195,10 @@ class FaceOfV2:
         return accepted
 
     def _purge(self, dataset: SimulatedDataset) -> Reply:
-        dataset.purge()
-        return done({"message": "Purged"})
+        if self._plan.habits.purges == "forbidden":
+            return failed(403, "forbidden", "The role does not allow it.")
+        dataset.purge(self._now)
+        return Reply(SUCCESS, {}, b"") if self._plan.habits.empty_success else done({"message": "Purged"})
 
     # Outcomes are read
 
@@ -191,7 +211,7 @@ class FaceOfV2:
         if stored.outcome is None and counts[0] is not None:
             # An API that counts as it goes along names as it goes along.
             judged = stored.rows[: (counts[1] or 0)]
-            bad = [row for row in judged if row.get("bad")]
+            bad = [row for row in judged if dataset.is_bad(row)]
             counts = counts[0], len(judged) - len(bad), 0, len(bad)
             errors = [self._error(row) for row in bad]
         return done(
@@ -212,13 +232,19 @@ class FaceOfV2:
             "overwrittenRecordCount",
             "rejectedRecordCount",
         )
-        ingestion = dict(zip(names, counts, strict=True))
+        ingestion = dict(zip(names, map(self._count, counts), strict=True))
         dataset = {"columnCount": 3, "rowCount": None, "size": None}
         if counts[0] is None:
             return self._rand.choice(
                 [None, {"ingestion": None, "dataset": None}, {"ingestion": ingestion, "dataset": dataset}]
             )
         return {"ingestion": ingestion, "dataset": dataset}
+
+    def _count(self, count: int | None) -> int | float | str | None:
+        form = self._plan.habits.count_form
+        if count is None or form == "integer":
+            return count
+        return float(count) if form == "float" else str(count)
 
     def _pending_word(self) -> str:
         return "importing" if self._plan.pending_word == "unknown" else self._plan.pending_text
@@ -243,14 +269,12 @@ class FaceOfV2:
         items = [
             {
                 "id": entry.id,
-                "status": self._word(entry)
-                if self._server.is_shown_settled(entry, self._now)
-                else self._pending_word(),
+                "status": self._pending_word() if is_before else self._word(entry),
                 "initiatedAt": self._stamp(entry),
                 "duration": None,
                 "initiatedBy": None,
             }
-            for entry in listed[page * size : (page + 1) * size]
+            for entry, is_before in listed[page * size : (page + 1) * size]
         ]
         told = {
             "true": {"page": page, "pageSize": size, "totalItems": len(listed)},
@@ -261,12 +285,19 @@ class FaceOfV2:
 
     # Rejected rows are named
 
+    def problems_of(self, stored: StoredIngestion) -> tuple[ApiProblem, ...]:
+        """What an ingestion says of its rejected rows, as a client reads it."""
+        return tuple(
+            ApiProblem(each["code"], each["message"], each["field"], None, each["record"])
+            for each in self._errors_of(stored) or ()
+        )
+
     def _errors_of(self, stored: StoredIngestion) -> list[dict[str, Any]] | None:
         if stored.outcome is None:
             return None
-        if stored.id not in self._errors:
-            self._errors[stored.id] = self._named(stored)
-        return self._errors[stored.id]
+        if id(stored) not in self._errors:
+            self._errors[id(stored)] = self._named(stored)
+        return self._errors[id(stored)]
 
     def _named(self, stored: StoredIngestion) -> list[dict[str, Any]] | None:
         rand, rows = self._rand, list(stored.rejected)
@@ -288,10 +319,15 @@ class FaceOfV2:
     def _error(self, row: dict[str, Any]) -> dict[str, Any]:
         record: dict[str, Any] = row
         if self._plan.blur:
-            record = {"id": row["id"], "n": row["n"] + self._plan.blur}
+            record = {name: row[name] for name in row if name != "bad"}
+            record["n"] += self._plan.blur
         if self._plan.rewrites:
-            record = {name: float(value) for name, value in reversed(record.items())} | {"none": None}
+            record = {name: _rewritten(value) for name, value in reversed(record.items())} | {"none": None}
         return {"code": "invalid_value", "message": "Bad.", "field": "bad", "record": record}
+
+
+def _rewritten(value: object) -> object:
+    return float(value) if isinstance(value, int) else value
 
 
 def done(data: dict[str, Any]) -> Reply:

@@ -1,130 +1,60 @@
 """Runs of the dispatcher towards a simulated Databox under a clock that never ticks: everything by seed.
 
-`python -m tests.simulation SEED [v1, v2 or both]` replays one seed and prints what happened. What has to hold
-of every seed is checked while it is played, see `tests.promises`.
+`python -m tests.simulation SEED [v1, v2, both or sequences]` replays one seed and prints what happened. What
+has to hold of every seed is checked while it is played, see `tests.promises`.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import json
 import logging
 import random
 import sys
-from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from target_databox.api.budget import Budget
-from target_databox.api.errors import LostAnswerError, ThrottledError
-from target_databox.delivery.batches import Destination
-from target_databox.delivery.dispatcher import Dispatcher
+from target_databox.api.errors import LostAnswerError, SetupError, ThrottledError
 from target_databox.delivery.errors import DeliveryError, LoadingError, UnconfirmedError
 from target_databox.delivery.rejections import Reason
 from target_databox.delivery.requests import PostRows, Purge
-from target_databox.delivery.rows import Row
-from target_databox.versions import DIALECTS
-from tests import promises
-from tests.promises import Message, ViolationError
+from target_databox.singer.messages import InputError
+from tests import causes, final_promises, promises
+from tests.promises import ViolationError
 from tests.simulated_databox import CLIENT_TIMEOUT_SECONDS, EPOCH, FACTS, NEVER_LANDS, SimulatedDatabox, Wire
+from tests.simulated_input import input_of
 from tests.simulated_plan import plan_of
+from tests.simulated_run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from target_databox.delivery.batches import Lane
-    from target_databox.delivery.interfaces import DeliverySettings
     from target_databox.delivery.rejections import Rejection
     from target_databox.delivery.requests import Request
+    from target_databox.delivery.rows import Row
+    from tests.promises import Message
+    from tests.simulated_dataset import SimulatedDataset
     from tests.simulated_plan import Plan
+    from tests.simulated_runs import RunPlan
 
 logger = logging.getLogger(__name__)
 
-SHUTDOWN_SECONDS = 20.0
 MOST_RUNS = 5
+# Where numbers, keys and runs of a world begin that is beside another one.
+BESIDE_FIRST = 1_000_000
 
 
 class OutputError(OSError):
     """A full disk, or a pipe that nobody reads from any more."""
 
 
-class Run:
-    """One process: reads the input from a place, delivers it, writes STATEs."""
+class Timeline:
+    """One clock and what is still to happen, for all runs that go on at the same time."""
 
-    def __init__(self, world: World, start: int) -> None:
-        plan = world.plan
-        self.world = world
-        self.number = world.runs
-        self.dialect = DIALECTS[plan.versions[(world.runs - 1) % len(plan.versions)]]
-        self.position = start
-        self.stop = next(stop for stop in world.stops if stop > start or stop == len(world.input))
-        self.budget = Budget(plan.per_second, plan.per_hour, rand=world.rand.random)
-        settings = SimpleNamespace(
-            batch_size_rows=min(plan.batch_rows, self.dialect.most_rows),
-            most_rows_bytes=self.dialect.most_bytes - self.dialect.frame_bytes,
-            batch_age_seconds=5.0,
-            unconfirmed_batches=plan.window,
-            unconfirmed_bytes=plan.unconfirmed_bytes,
-            retry_seconds=300.0,
-            confirmation=plan.confirmation,
-            confirmation_timeout_seconds=600.0,
-            listing_lag_seconds=plan.listing_lag_setting,
-            state_interval_seconds=1.0,
-            shutdown_seconds=SHUTDOWN_SECONDS,
-            rejects_path=Path("rejects") if plan.keeps_rejects else None,
-            rejects_limit=plan.rejects_limit,
-        )
-        self.dispatcher = Dispatcher(
-            cast("DeliverySettings", settings),
-            self.budget,
-            wait=lambda tries, asked: (asked or 0.0) + world.rand.uniform(0, min(30.0, 0.5 * 2**tries)),
-            new_key=world.new_key,
-        )
-        is_new = world.runs == 1 and not plan.leftovers and not plan.overwrite
-        self.lanes = [
-            self.dispatcher.open_lane(
-                Destination(
-                    f"s{index}",
-                    f"d{index}",
-                    f"d{index}",
-                    is_keyed=keyed,
-                    keys_are_known=known,
-                    is_new=is_new,
-                    purge=plan.overwrite,
-                    resends_are_recognised=self.dialect.resends_are_recognised,
-                )
-            )
-            for index, (keyed, known) in enumerate(plan.streams)
-        ]
-        self.began_at = world.now
-        self.read_at = world.now
-        self.free = plan.workers
-        self.is_stopped = False
-        self.is_dead = False
-        self.is_killed = False
-        self.has_napped = False
-        self.can_write = True
-        self.paused_until = float("-inf")
-        self.taken: list[float] = []
-        self.states: list[int] = []
-        self.rejected: set[int] = set()
-        self.writing: Sequence[Rejection] = ()
-
-    @property
-    def version(self) -> str:
-        """The version of the API that it speaks."""
-        return self.dialect.name
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the last STATE of its input is written."""
-        return self.world.states[-1:] == [self.world.input[self.stop - 1].number]
-
-    @property
-    def has_read_all(self) -> bool:
-        """Whether its input has ended."""
-        return self.position >= self.stop
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.events: list[tuple[float, int, str, tuple[Any, ...]]] = []
+        self.sequence = itertools.count()
 
 
 class World:
@@ -134,62 +64,110 @@ class World:
         seed: What happens.
         plan: The world, if it is not the seed's own.
         mutate: Breaks a run on purpose.
+        beside: The world whose server and clock this one shares, with an input of its own.
+
+    Attributes:
+        states: Every STATE that was written.
+        bookmarks: Those that the orchestrator has; the next run begins after the last one.
+        reached: Where in the input the furthest run ends.
+        crossed: Streams that a run has read with other keys than their dataset has.
     """
 
     def __init__(
-        self, seed: int, plan: Plan | None = None, *, mutate: Callable[[Run], object] | None = None
+        self,
+        seed: int,
+        plan: Plan | None = None,
+        *,
+        mutate: Callable[[Run], object] | None = None,
+        beside: World | None = None,
     ) -> None:
         self.plan = plan or plan_of(seed)
         self.rand = random.Random(seed * 31 + 1)  # noqa: S311
-        self.server = SimulatedDatabox(self.rand, self.plan, seed)
-        self.now = 0.0
+        self.is_beside = beside is not None
+        self.server: SimulatedDatabox = (
+            SimulatedDatabox(self.rand, self.plan, seed) if beside is None else beside.server
+        )
+        self.time: Timeline = Timeline() if beside is None else beside.time
+        self.first_number = BESIDE_FIRST if self.is_beside else 0
+        self.first_run = BESIDE_FIRST if self.is_beside else 1
+        self.prefix = "e" if self.is_beside and self.plan.beside == "streams" else "d"
         self.states: list[int] = []
+        self.bookmarks: list[int] = []
         self.rejected: dict[int, str] = {}
         self.taken: list[float] = []
         self.errors: list[BaseException] = []
         self.runs = 0
         self.versions: list[str] = []
         self.last_run: Run | None = None
-        self.input = self._input()
-        self.server.bad = {each.number for each in self.input if each.row and each.row.get("bad")}
+        self.input = input_of(self.plan, self.rand, self.first_number)
+        for index in range(len(self.plan.streams)):
+            self.server.expect(self.dataset_id(index), index)
+        self._tell_server()
         self.stops = self._stops()
+        self.reached = 0
+        self.crossed: set[int] = set()
         self.is_orderly = True
         self._mutate = mutate
-        self._events: list[tuple[float, int, str, tuple[Any, ...]]] = []
-        self._sequence = itertools.count()
-        self._keys = itertools.count()
+        self._keys = itertools.count(self.first_number)
+        self.beside = (
+            World(seed + BESIDE_FIRST, self.plan, mutate=mutate, beside=self) if self._has_other else None
+        )
 
-    def _input(self) -> list[Message]:
-        messages = []
-        rand, plan = self.rand, self.plan
-        line, stream, room = 0, -1, 0
-        for number in range(1, plan.rows + 1):
-            if number % plan.state_every == 0:
-                messages.append(Message(number, number, None))
-                room = 0
+    @property
+    def _has_other(self) -> bool:
+        return bool(self.plan.beside) and not self.is_beside
+
+    @property
+    def now(self) -> float:
+        """The time, in seconds."""
+        return self.time.now
+
+    @now.setter
+    def now(self, at: float) -> None:
+        self.time.now = at
+
+    def run_plan(self) -> RunPlan:
+        """What the present run is given."""
+        if self.is_beside and self.plan.beside_plan is not None:
+            return self.plan.beside_plan
+        return self.plan.run(self.runs)
+
+    def dataset_id(self, stream: int) -> str:
+        """The dataset of a stream."""
+        return f"{self.prefix}{stream}"
+
+    def dataset(self, stream: int) -> SimulatedDataset:
+        """The dataset of a stream."""
+        return self.server.datasets[self.dataset_id(stream)]
+
+    def owns(self, key: int) -> bool:
+        """Whether a key is one of its own input's, not another writer's."""
+        return self.first_number <= key < self.first_number + BESIDE_FIRST
+
+    def _tell_server(self) -> None:
+        """What the server has to know of the rows: which are bad, and which are equal."""
+        for each in self.input:
+            if each.row is None or each.stream is None:
                 continue
-            if not room:
-                line, room = number, rand.randint(1, plan.line_rows)
-                stream = rand.randrange(len(plan.streams))
-            room -= 1
-            row = {"id": rand.randrange(plan.keys), "n": number}
-            if rand.random() < plan.bad:
-                row["bad"] = 1
-            is_odd = bool(plan.odd) and rand.random() < plan.odd
-            messages.append(Message(number, line, stream, row, is_odd))
-        messages.append(Message(plan.rows + 1, plan.rows + 1, None))
-        return messages
+            if each.row.get("bad"):
+                self.server.bad.add(each.row["n"])
+            if not each.is_odd:
+                self.dataset(each.stream).equals[each.row["n"]] += 1
+
+    def message(self, number: int) -> Message:
+        """The message at a place in the input."""
+        return self.input[number - self.first_number - 1]
 
     def _stops(self) -> list[int]:
         """Where runs end: behind STATEs, and at the end of the input."""
         behind = [index + 1 for index, each in enumerate(self.input[:-1]) if each.stream is None]
-        count = min(len(behind), self.plan.sittings - 1)
+        count = 0 if self.is_beside else min(len(behind), self.plan.sittings - 1)
         return [*sorted(self.rand.sample(behind, count)), len(self.input)]
 
     @property
     def is_finished(self) -> bool:
         """Whether the last STATE of the input is written."""
-        return self.states[-1:] == [self.input[-1].number]
+        return self.bookmarks[-1:] == [self.input[-1].number]
 
     def new_key(self) -> str:
         """An idempotency key: a UUID, as API v2 wants it."""
@@ -202,82 +180,125 @@ class World:
         start = 0
         while True:
             error = self.play(start)
-            if error is not None:
-                self.errors.append(error)
-                if not isinstance(error, (DeliveryError, OutputError)):
-                    raise error
-                promises.check_error(self, error)
             is_worth_another = error is None or isinstance(
                 error, (UnconfirmedError, LoadingError, OutputError)
             )
-            if self.is_finished or self.runs >= MOST_RUNS or not is_worth_another:
+            if self.plan.each_run:
+                if self.runs >= len(self.plan.each_run):
+                    break
+            elif self.is_finished or self.runs >= MOST_RUNS or not is_worth_another:
                 break
             start = self._next_start()
         self.server.land(NEVER_LANDS / 2)
-        promises.check_order(self)
-        promises.check_each_run(self)
-        if self.is_finished:
-            promises.check_rows(self)
+        for world in filter(None, (self, self.beside)):
+            final_promises.check_order(world)
+            final_promises.check_each_run(world)
+            final_promises.check_bookmark(world)
+            if world.is_finished:
+                final_promises.check_rows(world)
+
+    def _judge(self, run: Run) -> BaseException | None:
+        """What has to hold of the end of a run; returns why it failed."""
+        promises.check_budget(run)
+        error = run.dispatcher.error or run.failure
+        if error is not None:
+            self.errors.append(error)
+            if not isinstance(error, (DeliveryError, OutputError, SetupError, InputError)):
+                raise error
+            causes.check_error(run, error)
+        return error
 
     def _next_start(self) -> int:
         run = self.last_run
-        if run is not None and run.is_finished and not run.is_killed:
+        assert run is not None
+        upcoming = self.plan.run(self.runs + 1) if self.plan.each_run else None
+        is_fresh = upcoming is not None and upcoming.overwrite
+        is_clean = run.is_finished and not run.is_killed
+        if self.plan.each_run and any(lane.holds for lane in run.lanes):
+            # It was signalled before it was sure that nothing of it can land any more.
+            is_clean = False
+        if is_clean:
             # The next run starts right after a normal end, for whatever came into the source meanwhile.
             self.now += self.rand.choice([0.0, 0.1, 5.0])
-            return run.stop
+            if not is_fresh and self._place_after_bookmark() == run.stop:
+                return run.stop
         self.is_orderly = False
-        if self.plan.overwrite:
+        if is_fresh or (self.plan.overwrite and upcoming is None):
             # Such a run writes no STATE that an orchestrator sees: the next one begins with the first row.
-            self.states.clear()
-        if self.plan.rewinds and len(self.states) > 1:
-            self.states.pop()
-        done = self.states[-1] if self.states else 0
+            self.bookmarks.clear()
+        if self.plan.rewinds and len(self.bookmarks) > 1:
+            self.bookmarks.pop()
+        if not is_clean:
+            self._let_land(run)
+        return self._place_after_bookmark()
+
+    def _place_after_bookmark(self) -> int:
+        done = self.bookmarks[-1] if self.bookmarks else 0
+        return next((index for index, each in enumerate(self.input) if each.number > done), len(self.input))
+
+    def _let_land(self, run: Run) -> None:
+        """Let time pass after a run that has left something on the way."""
+        plan = self.plan
         # What a killed run sent less than the clock's tolerance before can't be told from what the next one
         # lost; with keys, less than the list's lag before, it can't be seen.
-        hidden_seconds = 6.0 + abs(self.plan.stamp_skew)
-        if any(keyed for keyed, _ in self.plan.streams) or self.plan.stamps == "landing" or self.plan.undated:
-            hidden_seconds += self.plan.list_lag
-        if self.plan.hanging:
-            hidden_seconds += self.plan.listing_lag_setting + CLIENT_TIMEOUT_SECONDS + self.plan.lateness
+        hidden_seconds = 6.0 + abs(plan.stamp_skew)
+        if any(keyed for keyed, _ in plan.streams) or plan.stamps == "landing" or plan.undated:
+            hidden_seconds += plan.list_lag
+        if plan.hanging:
+            hidden_seconds += run.settings.listing_lag + CLIENT_TIMEOUT_SECONDS + plan.lateness
         later = self.now + max(self.rand.choice([6.0, 60.0]), hidden_seconds)
-        while self._events and self._events[0][0] <= later:
+        while self.time.events and self.time.events[0][0] <= later:
             self._next_event()
         self.now = later
-        return next((index for index, each in enumerate(self.input) if each.number > done), len(self.input))
 
     # One run
 
     def play(self, start: int) -> BaseException | None:
         """One run from a place in the input to its end; returns why it failed."""
+        runs = [self._begin(start)]
+        if self.beside is not None and self.runs == self.plan.beside_run:
+            runs.append(self.beside._begin(0))
+        for _ in range(200_000):
+            for run in runs:
+                if not run.is_over:
+                    run.world._step(run)
+            going = [run for run in runs if not run.is_over]
+            if not going:
+                break
+            self._pass_time(going)
+        else:
+            raise ViolationError("the run does not end")
+        errors = [run.world._judge(run) for run in runs]
+        return errors[0]
+
+    def _begin(self, start: int) -> Run:
         self.runs += 1
         run = self.last_run = Run(self, start)
+        self.crossed |= run.crossed
+        self.reached = run.stop if self.plan.each_run else 0
         self.versions.append(run.version)
         if self._mutate is not None:
             self._mutate(run)
-        refused_at = self.plan.key_refused_at if self.runs == 1 else None
-        self.server.refuses_key_from = float("inf") if refused_at is None else refused_at
-        for _ in range(200_000):
-            if self.runs <= self.plan.crash_runs and self._is_past(self.plan.crash_at, run):
-                run.is_killed = True
-                self._die(run)
-                break
-            if self._is_due(self.plan.stop_at, run) and not run.is_stopped:
-                run.is_stopped = True
-                run.dispatcher.settle(self.now + SHUTDOWN_SECONDS)
-            self._turn(run)
-            promises.check_bounds(run)
-            if run.dispatcher.is_over(self.now, can_write=run.can_write):
-                self._end(run)
-                break
-            promises.check_haste(run)
-            self._sleep(run)
-        else:
-            raise ViolationError("the run does not end")
-        promises.check_budget(run)
-        return run.dispatcher.error
+        refused_at = run.settings.key_refused_at
+        if not self.is_beside:
+            self.server.refuses_key_from = float("inf") if refused_at is None else self.now + refused_at
+        return run
 
-    def _is_due(self, at: float | None, run: Run) -> bool:
-        return self.runs == 1 and self._is_past(at, run)
+    def _step(self, run: Run) -> None:
+        """Let a run do what it can at this moment."""
+        if self._is_past(run.settings.crash_at, run):
+            run.is_killed = True
+            self._die(run)
+            return
+        if self._is_past(run.settings.stop_at, run) and not run.is_stopped:
+            run.is_stopped = True
+            run.dispatcher.settle(self.now + run.settings.shutdown_seconds)
+        self._turn(run)
+        promises.check_bounds(run)
+        if run.dispatcher.is_over(self.now, can_write=run.can_write):
+            self._end(run)
+            return
+        promises.check_haste(run)
 
     def _is_past(self, at: float | None, run: Run) -> bool:
         return at is not None and self.now - run.began_at >= at
@@ -325,52 +346,63 @@ class World:
             key = request.idempotency_key
         return Wire(body, key, run.version, run.number)
 
-    def _sleep(self, run: Run) -> None:
-        """Go on to the next moment at which something happens."""
-        dispatcher = run.dispatcher
-        if self._is_reading(run) and run.read_at <= self.now and dispatcher.has_room:
+    def _pass_time(self, runs: list[Run]) -> None:
+        """Go on to the next moment at which something happens to one of the runs."""
+        if any(self._may_read(run) for run in runs):
             # What was just written has made room.
             return
-        nap = self.plan.nap
-        if nap is not None and not run.has_napped and self._is_due(nap[0], run):
-            self._nap(run, nap[1])
-            return
+        for run in runs:
+            nap = run.settings.nap
+            if nap is not None and not run.has_napped and self._is_past(nap[0], run):
+                self._nap(run, nap[1])
+                return
+        wake_at = min(run.world._wake_at(run) for run in runs)
+        events = self.time.events
+        if events and events[0][0] <= wake_at:
+            self._next_event()
+        elif wake_at == float("inf"):
+            dispatcher = runs[0].dispatcher
+            raise ViolationError(f"stuck at {self.now}: {dispatcher.mode}, open {dispatcher.open_rows}")
+        else:
+            self.now = max(wake_at, self.now + 1e-6)
+
+    def _may_read(self, run: Run) -> bool:
+        return self._is_reading(run) and run.read_at <= self.now and run.dispatcher.has_room
+
+    def _wake_at(self, run: Run) -> float:
+        dispatcher = run.dispatcher
         wake_at = dispatcher.wake_at if run.free else dispatcher.deadline
         if not run.writing and run.can_write:
             wake_at = min(wake_at, dispatcher.output_at)
         if self._is_reading(run) and run.read_at > self.now:
             wake_at = min(wake_at, run.read_at)
-        wake_at = min(wake_at, self._next_scene(run))
-        if self._events and self._events[0][0] <= wake_at:
-            self._next_event()
-        elif wake_at == float("inf"):
-            raise ViolationError(f"stuck at {self.now}: {dispatcher.mode}, open {dispatcher.open_rows}")
-        else:
-            self.now = max(wake_at, self.now + 1e-6)
+        return min(wake_at, self._next_scene(run))
 
-    def _next_scene(self, run: Run) -> float:
-        plan, at = self.plan, []
-        if self.runs <= plan.crash_runs and plan.crash_at is not None:
-            at.append(plan.crash_at)
-        if self.runs == 1:
-            if plan.stop_at is not None and not run.is_stopped:
-                at.append(plan.stop_at)
-            if plan.nap is not None and not run.has_napped:
-                at.append(plan.nap[0])
-        return run.began_at + min(at, default=float("inf"))
+    @staticmethod
+    def _next_scene(run: Run) -> float:
+        given = run.settings
+        at = [
+            given.crash_at,
+            None if run.is_stopped else given.stop_at,
+            None if run.has_napped or given.nap is None else given.nap[0],
+        ]
+        return run.began_at + min((each for each in at if each is not None), default=float("inf"))
 
     def _nap(self, run: Run, seconds: float) -> None:
         """The process stands still; what is on the wire arrives, and answers wait for it."""
         run.has_napped = True
         awake_at = self.now + seconds
-        answers = [event for event in self._events if not event[2].startswith("arrive")]
-        self._events = [event for event in self._events if event[2].startswith("arrive")]
-        heapq.heapify(self._events)
-        while self._events and self._events[0][0] <= awake_at:
+        answers = [event for event in self.time.events if not event[2].startswith("arrive")]
+        self._keep([event for event in self.time.events if event[2].startswith("arrive")])
+        while self.time.events and self.time.events[0][0] <= awake_at:
             self._next_event()
         self.now = awake_at
         for _, number, what, rest in answers:
-            heapq.heappush(self._events, (awake_at, number, what, rest))
+            heapq.heappush(self.time.events, (awake_at, number, what, rest))
+
+    def _keep(self, events: list[tuple[float, int, str, tuple[Any, ...]]]) -> None:
+        heapq.heapify(events)
+        self.time.events = events
 
     def _end(self, run: Run) -> None:
         dispatcher = run.dispatcher
@@ -380,14 +412,21 @@ class World:
         if last is not None:
             self._state(run, int(last))
         promises.check_end(run)
+        self._note_end(run)
         dispatcher.close()
         self._die(run)
 
     def _die(self, run: Run) -> None:
         # What is on the wire still arrives; nobody hears the answer.
-        run.is_dead = True
-        self._events = [event for event in self._events if event[2].startswith("arrive")]
-        heapq.heapify(self._events)
+        run.is_dead = run.is_over = True
+        self._keep(
+            [each for each in self.time.events if each[2].startswith("arrive") or not each[3][0].is_dead]
+        )
+
+    def _note_end(self, run: Run) -> None:
+        """What the orchestrator makes of the end of a run that overwrites, whose STATEs it never sees."""
+        if self.plan.each_run and run.settings.overwrite and run.is_finished and run.dispatcher.error is None:
+            self.bookmarks.append(self.input[run.stop - 1].number)
 
     # What is read
 
@@ -399,13 +438,17 @@ class World:
             if self.plan.chunk_pause and self.rand.random() < 0.2:
                 run.read_at = self.now + self.rand.uniform(0, self.plan.chunk_pause)
             return
-        lane = run.lanes[first.stream]
+        run.take_schema(first)
+        if run.failure is not None:
+            return
+        lane = run.lane_of[first.stream]
         rows: list[Row] = []
         while not run.has_read_all and self.input[run.position].line == first.line:
             message = self.input[run.position]
             run.position += 1
-            key = (message.row["id"],) if self.plan.streams[first.stream][0] else None
-            row = Row(key, json.dumps(self._sent(message)).encode(), number=message.line, line=b"x")
+            # It gets another outcome.
+            self.rejected.pop(message.number, None)
+            row = run.row(message)
             if not message.is_odd:
                 rows.append(row)
                 continue
@@ -415,10 +458,6 @@ class World:
             if run.dispatcher.error is not None:
                 return
         self._put(run, lane, rows)
-
-    def _sent(self, message: Message) -> dict[str, Any] | None:
-        row, blur = message.row, self.plan.blur
-        return {"id": row["id"], "n": row["n"] + blur} if blur and row else row
 
     def _put(self, run: Run, lane: Lane, rows: list[Row]) -> None:
         if rows:
@@ -430,7 +469,7 @@ class World:
         if run.writing or not run.can_write:
             return
         rejects = run.dispatcher.rejects()
-        if rejects and self._is_due(self.plan.disk_full_at, run):
+        if rejects and self._is_past(run.settings.disk_full_at, run):
             # Some of them may be on disk; nobody knows which.
             self._note(run, rejects[: len(rejects) // 2])
             self._fail_to_write(run)
@@ -441,7 +480,7 @@ class World:
             return
         if rejects:
             self._written(run, rejects)
-        if self._is_due(self.plan.pipe_closed_at, run):
+        if self._is_past(run.settings.pipe_closed_at, run):
             if run.dispatcher.state(self.now) is not None:
                 self._fail_to_write(run)
             return
@@ -461,35 +500,39 @@ class World:
 
     def _note(self, run: Run, rejects: Sequence[Rejection]) -> None:
         for reject in rejects:
-            number = json.loads(reject.row.body)["n"] - self.plan.blur
+            number = run.numbers[reject.row]
             if number in run.rejected:
                 raise ViolationError(f"record {number} was rejected twice")
             run.rejected.add(number)
             self.rejected[number] = reject.cause.reason.value
-            promises.check_reject(self, self.input[number - 1], reject.cause.reason.value)
+            promises.check_reject(self, self.message(number), reject.cause.reason.value)
 
     def _state(self, run: Run, number: int) -> None:
         if run.states and number <= run.states[-1]:
             raise ViolationError(f"STATE {number} after {run.states[-1]}")
         run.states.append(number)
         self.states.append(number)
+        if not (self.plan.each_run and run.settings.overwrite):
+            self.bookmarks.append(number)
         promises.check_state(self, number)
 
     # The wire
 
     def _at(self, when: float, what: str, *rest: object) -> None:
-        heapq.heappush(self._events, (when, next(self._sequence), what, rest))
+        heapq.heappush(self.time.events, (when, next(self.time.sequence), what, rest))
 
     def _next_event(self) -> None:
-        self.now, _, what, rest = heapq.heappop(self._events)
-        if what == "arrive":
-            self._arrive(*rest)
-        elif what == "arrive late":
+        self.now, _, what, rest = heapq.heappop(self.time.events)
+        if what == "arrive late":
             self.server.carry_out(*rest, self.now)
+            return
+        world = rest[0].world
+        if what == "arrive":
+            world._arrive(*rest)
         elif what == "written":
-            self._written(*rest)
+            world._written(*rest)
         else:
-            self._answered(*rest)
+            world._answered(*rest)
 
     def _answered(self, run: Run, request: Request, answer: object) -> None:
         if run.is_dead:
@@ -505,7 +548,7 @@ class World:
             return
         if plan.hanging and self.rand.random() < plan.hanging:
             given_up_at = self.now + CLIENT_TIMEOUT_SECONDS
-            latest = max(0.0, plan.listing_lag_setting - plan.list_lag - 0.1)
+            latest = max(0.0, run.settings.listing_lag - plan.list_lag - 0.1)
             late_at = given_up_at + self.rand.uniform(0, plan.lateness if is_v2 else latest)
             self._at(late_at, "arrive late", request, wire)
             self._at(given_up_at, "answer", run, request, LostAnswerError("timeout", **FACTS))
