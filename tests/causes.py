@@ -12,7 +12,7 @@ from target_databox.delivery.errors import (
     UnconfirmedError,
 )
 from target_databox.singer.messages import InputError
-from tests.promises import ViolationError
+from tests.promises import ViolationError, is_choosy
 
 if TYPE_CHECKING:
     from tests.simulated_run import Run
@@ -36,7 +36,7 @@ def check_error(run: Run, error: BaseException) -> None:
     # Where nobody knows the word for done, the list shows everything as pending.
     is_wordless = plan.done_word == "unknown" and (lossy or given.confirmation == "status")
     is_confused = is_unsafe and lossy and (is_unclear or plan.hanging)
-    is_rejecting = plan.bad or plan.odd or plan.failing or plan.fickle or habits.is_choosy
+    is_rejecting = plan.bad or plan.odd or plan.failing or plan.fickle or is_choosy(world)
     is_v2 = run.version == "v2"
     is_forbidden = given.overwrite and habits.purges == "forbidden"
     causes = {

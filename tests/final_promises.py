@@ -61,12 +61,16 @@ def _is_of(world: World, run: int) -> bool:
 
 
 def _keeps_rejects(world: World) -> bool:
-    return all(each.keeps_rejects for each in world.plan.each_run) and world.plan.keeps_rejects
+    """Whether every rejected record is in a file, so that it is known."""
+    if world.is_beside and world.plan.beside_plan is not None:
+        return world.plan.beside_plan.keeps_rejects
+    runs = world.plan.each_run[: world.runs]
+    return all(each.keeps_rejects for each in runs) if runs else world.plan.keeps_rejects
 
 
 def _may_fail(world: World) -> bool:
-    """Whether ingestions may fail that hold good rows."""
-    return bool(world.plan.failing or world.plan.habits.full_rows is not None)
+    """Whether a good row may be stored, and all the same rejected by another try."""
+    return bool(world.plan.failing or world.plan.fickle or world.plan.habits.full_rows is not None)
 
 
 def check_order(world: World) -> None:
@@ -82,7 +86,8 @@ def check_order(world: World) -> None:
         # Where the run ended at a row whose ingestions failed, it is not in the file of rejected ones.
         if went_back and (_keeps_rejects(world) or not _may_fail(world)):
             raise ViolationError(f"an older row landed on a newer one in the keys {went_back}")
-        if not keyed and known and not dataset.keyed:
+        is_keyless = not dataset.keyed if world.plan.each_run else not keyed and known
+        if is_keyless:
             mine = {each.row["n"]: each.number for each in world.input if each.row}
             twice = {
                 number
@@ -123,7 +128,7 @@ def check_rows(world: World) -> None:
         good = [each for each in mine if each.is_good and each.number not in world.rejected]
         if dataset.keyed:
             _check_keyed(world, dataset, good, _unsure(world, index))
-        elif not keyed:
+        elif not keyed or world.plan.each_run:
             _check_keyless(world, dataset, mine, good)
 
 

@@ -74,14 +74,8 @@ class Habits:
 
     @property
     def is_choosy(self) -> bool:
-        """Whether the API may reject or refuse rows that are good in themselves."""
-        return bool(
-            self.conflicts == "rejected"
-            or self.new_columns == "rejected"
-            or self.repeated_key == "rejected"
-            or self.missing_key == "rejected"
-            or self.full_rows is not None
-        )
+        """Whether the API may reject or refuse rows that are good in themselves, and have their keys."""
+        return self.conflicts == "rejected" or self.new_columns == "rejected" or self.full_rows is not None
 
 
 def habits_of(rand: random.Random, *, is_blind: bool, is_lossy: bool) -> Habits:
