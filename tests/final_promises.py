@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.simulation import World
 
 UNSURE = ("suspect", "failed")
+MOST_NAMED = 10
 
 
 def check_bookmark(world: World) -> None:
@@ -142,7 +143,7 @@ def _check_keyed(world: World, dataset: SimulatedDataset, good: list[Message], u
     # A row whose ingestions failed may have been stored by a copy whose answer was lost.
     differing = {key for key, _ in set(wanted.items()) ^ set(found.items())} - unsure
     if differing:
-        raise ViolationError(f"wanted and found differ in the keys {differing}")
+        raise ViolationError(f"wanted and found differ in the keys {sorted(differing)[:MOST_NAMED]}")
 
 
 def _is_emptied(world: World) -> bool:

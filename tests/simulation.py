@@ -142,6 +142,8 @@ class World:
 
     def owns(self, key: int) -> bool:
         """Whether a key is one of its own input's, not another writer's."""
+        if not self.plan.beside:
+            return key >= 0
         return self.first_number <= key < self.first_number + BESIDE_FIRST
 
     def _tell_server(self) -> None:
