@@ -234,6 +234,9 @@ def test_failed_handshake_never_left() -> None:
         answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n"),
         answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{}"),
         answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 5\r\n\r\n{}"),
+        answering(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Le"),
+        answering(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"),
+        answering(b"HTTP/1.1 400 Bad Request"),
     ],
     ids=[
         "reset-before-reading",
@@ -245,6 +248,9 @@ def test_failed_handshake_never_left() -> None:
         "not-a-chunk",
         "half-a-chunk",
         "two-lengths",
+        "half-a-head",
+        "head-without-end",
+        "half-a-status-line",
     ],
 )
 def test_broken_answers_are_lost(script: Any) -> None:
@@ -256,6 +262,18 @@ def test_broken_answers_are_lost(script: Any) -> None:
     ):
         ask(transport, "POST", ROWS)
     assert caught.value.retry_after_seconds is None
+
+
+def test_half_a_head_is_told_in_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    """An answer that ends within its head is a lost one that says so, and no traceback of another library."""
+    half = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Le"
+    with (
+        serving(answering(half)) as server,
+        talking(server.url) as transport,
+        pytest.raises(LostAnswerError, match=r"\(the connection ended within the head of the answer\)"),
+    ):
+        ask(transport, "POST", ROWS)
+    assert not caplog.records
 
 
 def test_going_on_is_no_answer() -> None:

@@ -73,10 +73,14 @@ class _InTime(io.RawIOBase):
     Args:
         inner: The socket's own file.
         sock: The socket, or its substitute where TLS is tunnelled through TLS.
+
+    Attributes:
+        has_ended: Whether the server has closed the connection.
     """
 
     def __init__(self, inner: io.RawIOBase, sock: Any) -> None:
         super().__init__()
+        self.has_ended = False
         self._inner = inner
         self._sock = sock
 
@@ -93,6 +97,7 @@ class _InTime(io.RawIOBase):
         """
         self._sock.settimeout(this_try.left_seconds())
         count: int | None = self._inner.readinto(buffer)
+        self.has_ended = count == 0
         this_try.read_bytes += count or 0
         if this_try.read_bytes > MAX_ANSWER_BYTES:
             raise OSError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
@@ -109,8 +114,19 @@ class AnswerInTime(http.client.HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_InTime(self.fp.detach(), sock))
+        self._source = _InTime(self.fp.detach(), sock)
+        self.fp = io.BufferedReader(self._source)
         self._heads = 0
+
+    def begin(self) -> None:
+        """Read the head, which http.client would take for whole wherever the connection ends.
+
+        Raises:
+            http.client.RemoteDisconnected: The connection ended before the head did.
+        """
+        super().begin()
+        if self._source.has_ended:
+            raise http.client.RemoteDisconnected("the connection ended within the head of the answer")
 
     def _read_status(self) -> tuple[str, int, str]:
         self._heads += 1
