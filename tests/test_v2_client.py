@@ -542,9 +542,9 @@ def test_undocumented_answers_are_lost(
 
 
 @pytest.mark.parametrize("name", sorted(CALLS.keys() - {"validate key", "purge"}))
-@pytest.mark.parametrize("content", [b"", b"\n", b'{"data":7}'])
+@pytest.mark.parametrize("content", [b"", b"\n", b'{"data":7}', b"{}", b'{"status":"success"}'])
 def test_empty_answers_are_lost(client: DataboxClient, http: Http, name: str, content: bytes) -> None:
-    """A 2xx without a body is lost where something was to be learned from it."""
+    """A 2xx without a body, or without `data` in it, is lost where something was to be learned from it."""
     http.register_uri(requests_mock.ANY, requests_mock.ANY, content=content)
     with pytest.raises(LostAnswerError):
         CALLS[name](client)

@@ -28,9 +28,9 @@ class ListAnswer(Envelope, rename="camel", kw_only=True):
 
 
 class Facts(Envelope, rename="camel", kw_only=True):
-    """A response of which nothing is required."""
+    """A response whose `data` may be null or hold anything; without it nothing was answered."""
 
-    data: dict[str, Any] | None = None
+    data: dict[str, Any] | None
 
 
 class Numbered(msgspec.Struct, rename="camel"):
