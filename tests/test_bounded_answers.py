@@ -175,6 +175,12 @@ def test_ids_are_bounded(length: int) -> None:
                 with pytest.raises(LostAnswerError):
                     client.post_rows("a", b"{}", "key")
             client.close()
+    listed = json.dumps({"data": {"items": [{"id": "x" * length}, {"id": "y"}]}}).encode()
+    with serving(forever(answer_of(200, listed))) as server:
+        client = ClientV2(server.url, KEY, request_timeout_seconds=60)
+        found = [entry.id for entry in client.ingestions("a").entries]
+        assert found == ["x" * length, "y"][length > 255 :]
+        client.close()
 
 
 @pytest.mark.parametrize("count", [1, 10, 11, 500, 999, 1_000, 500_000])

@@ -162,7 +162,10 @@ def test_organizations_need_an_id(client: DataboxClient, http: Http, data: Any) 
 
 def test_time_zones_are_read(client: DataboxClient, http: Http) -> None:
     """Time zones are asked for under the organization; what is none is left out."""
-    lines = [{"offset": "UTC+1", "timezone": "Europe/Berlin"}, {"timezone": None}, {"offset": "UTC"}]
+    lines = [
+        {"offset": "UTC+1", "timezone": "Europe/Berlin"},
+        *({"timezone": None}, {"offset": "UTC"}, {"timezone": ""}, {"timezone": 7}),
+    ]
     http.get(f"{URL}/v2/organization/timezones", json=answer({"items": lines}))
     assert client.timezones() == ("Europe/Berlin",)
     assert asked(http) == "GET /v2/organization/timezones"
@@ -285,7 +288,8 @@ def test_rows_are_read_back(client: DataboxClient, http: Http) -> None:
     text = (
         '{"data": {"items": [{"n": 1.10000000000000000001, "big": 12345678901234567890123,'
         ' "s": null, "e": 1e400}],'
-        ' "pagination": {"totalItems": 2001}, "schema": [{"id": "s", "visible": false}, {"id": "n"}, 7]}}'
+        ' "pagination": {"totalItems": 2001}, "schema": [{"id": "s", "visible": false}, {"id": "n"}, 7, {"id": "n", "visible": 0},'
+        ' {"id": "", "visible": false}, {"id": 7, "visible": false}, {"visible": false}]}}'
     )
     http.get(f"{URL}/v2/datasets/11/data", text=text)
     page = client.rows("11", 3)
@@ -302,6 +306,18 @@ def test_rows_are_read_back(client: DataboxClient, http: Http) -> None:
         ("s",),
     )
     assert http.last_request.qs == {"page": ["2"], "pagesize": ["1000"]}
+
+
+def test_columns_of_an_answer_are_bounded(client: DataboxClient, http: Http) -> None:
+    """Ten thousand columns of a schema are read and no more; primary keys that are cut would be other ones."""
+    lines = [{"id": f"c{each}", "dataType": "number", "visible": False} for each in range(10_001)]
+    keys = [line["id"] for line in lines]
+    http.get(f"{URL}/v2/datasets/11/schema", json=answer({"items": lines, "primaryKey": keys}))
+    http.get(f"{URL}/v2/datasets/11/data", json=answer({"schema": lines}))
+    assert client.dataset("11") == DatasetDetail("11", None, dict.fromkeys(keys[:-1], "number"))
+    assert client.rows("11").hidden_columns == tuple(keys[:-1])
+    http.get(f"{URL}/v2/datasets/11/schema", json=answer({"primaryKey": keys[:-1]}))
+    assert client.dataset("11").primary_keys == tuple(keys[:-1])
 
 
 @pytest.mark.parametrize("data", [{}, {"items": None, "pagination": None, "schema": None}, {"schema": "x"}])
@@ -390,6 +406,8 @@ def test_ingestions_are_read(client: DataboxClient, http: Http) -> None:
         {"summary": {}},
         {"summary": {"ingestion": None, "dataset": None}},
         {"summary": {"ingestion": {}}},
+        {"summary": {"dataset": {"rowCount": None, "columnCount": "many"}}},
+        {"summary": {"dataset": {"rowCount": True, "columnCount": [2]}}},
         {"summary": "none yet"},
         {"summary": [COUNTS]},
         {"summary": {"ingestion": dict.fromkeys(COUNTS)}, "errors": None},
@@ -402,6 +420,7 @@ def test_missing_summaries_are_unknown(client: DataboxClient, http: Http, summar
     found = client.ingestion("11", "i")
     assert found.status is IngestionStatus.PENDING
     assert (found.received, found.appended, found.overwritten, found.rejected) == (None, None, None, None)
+    assert (found.dataset_rows, found.dataset_columns) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ DETAIL = {
     "status": "success",
     "initiatedAt": CREATED,
     "duration": 1,
-    "summary": {"ingestion": COUNTS, "dataset": {}},
+    "summary": {"ingestion": COUNTS, "dataset": {"columnCount": 2, "rowCount": 3}},
     "errors": [PROBLEM],
 }
 
@@ -78,6 +78,7 @@ ROUTES = {
             *fields_of(DETAIL, but=""),
             *("summary.ingestion", "summary.dataset", "errors.0"),
             *(f"summary.ingestion.{name}" for name in COUNTS),
+            *("summary.dataset.columnCount", "summary.dataset.rowCount"),
             *(f"errors.0.{name}" for name in PROBLEM),
         ),
         ("i",),

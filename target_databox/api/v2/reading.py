@@ -52,7 +52,7 @@ def accounts(items: wire.Items) -> Page[Account]:
 
 def account(number: int, facts: dict[str, Any]) -> Account:
     """An account."""
-    return Account(number, text(facts.get("name")) or "", text(facts.get("type")) or "organization")
+    return Account(number, text(facts.get("name")) or "", "organization")
 
 
 def timezones(items: wire.Items) -> tuple[str, ...]:
