@@ -88,6 +88,17 @@ def test_key_is_validated(client: DataboxClient, http: Http) -> None:
     assert http.last_request.headers["x-api-key"] == KEY
 
 
+def test_validation_with_errors_is_a_refusal(client: DataboxClient, http: Http) -> None:
+    """A validation that is answered with errors is none."""
+    http.get(f"{URL}/v1/auth/validate-key", json={**ENVELOPE, "errors": [{"message": "No."}]})
+    with pytest.raises(RefusedError) as caught:
+        client.validate_key()
+    assert str(caught.value) == (
+        "GET /v1/auth/validate-key was answered with errors (No, request id r-1); the API refused it."
+    )
+    assert caught.value.request_id == "r-1"
+
+
 def test_accounts_are_read(client: DataboxClient, http: Http) -> None:
     """Accounts come with id, name and type; a missing name is empty."""
     lines = [{"id": 1, "name": "A", "accountType": "agency", "more": 1}, {"id": 2, "name": None}]
@@ -99,10 +110,8 @@ def test_time_zones_are_read(client: DataboxClient, http: Http) -> None:
     """Time zones are asked for under accounts and come as IANA names; what is none is left out."""
     lines = [
         {"offset": "UTC+1", "timezone": "Europe/Berlin"},
-        {"timezone": None},
-        {"offset": "UTC"},
-        "UTC",
-        7,
+        *({"timezone": None}, {"offset": "UTC"}, {"timezone": ""}, {"timezone": 7}),
+        *("UTC", 7),
     ]
     http.get(f"{URL}/v1/accounts/timezones", json={**ENVELOPE, "timezones": lines})
     assert client.timezones() == ("Europe/Berlin",)
@@ -232,8 +241,12 @@ def test_purges_with_errors_are_refused(client: DataboxClient, http: Http) -> No
     http.post(f"{URL}/v1/datasets/d/purge", [{"json": ENVELOPE}, {"json": {"errors": [{"message": "No."}]}}])
     client.purge("d")
     assert http.last_request.body is None
-    with pytest.raises(RefusedError, match=r"answered with errors \(No\)"):
+    said = r"^POST /v1/datasets/d/purge was answered with errors \(No\)"
+    with pytest.raises(RefusedError, match=said) as caught:
         client.purge("d")
+    error = caught.value
+    assert (error.method, error.path, error.status) == ("POST", "/v1/datasets/d/purge", 200)
+    assert error.problems == (ApiProblem(None, "No.", None, None),)
 
 
 def test_ingestions_are_read(client: DataboxClient, http: Http) -> None:

@@ -40,6 +40,7 @@ TIMES = "2025-10-01T12:00:00.000000Z"
 COUNTS = dict.fromkeys(
     (f"{kind}RecordsCount" for kind in ("received", "appended", "overwritten", "rejected")), 4
 )
+OF_DATASET = {"columnsCount": 4, "totalDatasetRecordsCount": 9}
 SOURCE = {"id": 7, "title": "T", "created": TIMES, "timezone": "UTC", "key": "k", "ingestionSupported": True}
 DATASET = {"id": "d", "title": "T", "created": TIMES}
 SOURCE_FIELDS = ("title", "created", "timezone", "key", "ingestionSupported")
@@ -83,11 +84,12 @@ ROUTES = {
         {
             "ingestionId": "i",
             "timestamp": TIMES,
-            "metrics": {"datasetMetrics": {"columnsCount": 4}, "ingestionMetrics": COUNTS},
+            "metrics": {"datasetMetrics": OF_DATASET, "ingestionMetrics": COUNTS},
         },
         (
             *("ingestionId", "timestamp", "metrics", "metrics.datasetMetrics", "metrics.ingestionMetrics"),
             *(f"metrics.ingestionMetrics.{name}" for name in COUNTS),
+            *(f"metrics.datasetMetrics.{name}" for name in OF_DATASET),
         ),
     ),
     "ingestions": Route(

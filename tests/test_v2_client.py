@@ -115,16 +115,20 @@ def test_key_is_validated(client: DataboxClient, http: Http, content: bytes) -> 
 def test_validation_with_errors_is_a_refusal(client: DataboxClient, http: Http) -> None:
     """A validation that is answered with errors is none."""
     http.get(f"{URL}/v2/auth/validate-key", json=answer({}, errors=[{"message": "No."}]))
-    with pytest.raises(RefusedError, match=r"answered with errors \(No, request id r-1\)"):
+    with pytest.raises(RefusedError, match=r"^GET /v2/auth/validate-key was answered with errors \(No, "):
         client.validate_key()
 
 
 @pytest.mark.parametrize(
     ("data", "role"),
-    [({"role": "viewer"}, "viewer"), ({"role": None}, None), ({"role": 7}, None), ({}, None), (None, None)],
+    [
+        ({"role": "viewer"}, "viewer"),
+        ({"role": f"odd\n{KEY}"}, "odd ***"),
+        *(({"role": None}, None), ({"role": 7}, None), ({}, None), (None, None)),
+    ],
 )
 def test_roles_are_read(client: DataboxClient, http: Http, data: Any, role: str | None) -> None:
-    """The role of the key's user comes from the profile; without one there is none."""
+    """The role of the key's user comes from the profile, safe to print; without one there is none."""
     http.get(f"{URL}/v2/profile", json=answer(data))
     assert client.role() == role
 
@@ -373,7 +377,7 @@ def test_purges_may_be_empty(client: DataboxClient, http: Http, content: bytes) 
 def test_purges_with_errors_are_refused(client: DataboxClient, http: Http) -> None:
     """A purge that is answered with errors was not done."""
     http.post(f"{URL}/v2/datasets/11/purge", json=answer({}, errors=[{"message": "No."}]))
-    with pytest.raises(RefusedError, match=r"/v2/datasets/11/purge was answered with errors \(No, "):
+    with pytest.raises(RefusedError, match=r"^POST /v2/datasets/11/purge was answered with errors \(No, "):
         client.purge("11", ONCE)
 
 

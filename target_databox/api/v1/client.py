@@ -103,7 +103,7 @@ class DataboxClient(BaseClient):
         """
         fields: dict[str, Any] = {"title": title, "dataSourceId": data_source_id}
         if primary_keys:
-            fields["primaryKeys"] = list(primary_keys)
+            fields["primaryKeys"] = primary_keys
         if columns is not None:
             fields["schema"] = [
                 {"name": column.name, "dataType": column.data_type} for column in columns if column.data_type

@@ -145,7 +145,7 @@ class DataboxClient(BaseClient):
         fields: dict[str, Any] = {
             "name": title,
             "dataSourceId": data_source_id,
-            "primaryKey": list(primary_keys),
+            "primaryKey": primary_keys,
         }
         if columns is not None:
             fields["schema"] = [
