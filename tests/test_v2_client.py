@@ -292,7 +292,8 @@ def test_rows_are_read_back(client: DataboxClient, http: Http) -> None:
     text = (
         '{"data": {"items": [{"n": 1.10000000000000000001, "big": 12345678901234567890123,'
         ' "s": null, "e": 1e400}],'
-        ' "pagination": {"totalItems": 2001}, "schema": [{"id": "s", "visible": false}, {"id": "n"}, 7, {"id": "n", "visible": 0},'
+        ' "pagination": {"totalItems": 2001}, "schema": [{"id": "s", "visible": false}, {"id": "n"}, 7,'
+        ' {"id": "n", "visible": 0},'
         ' {"id": "", "visible": false}, {"id": 7, "visible": false}, {"visible": false}]}}'
     )
     http.get(f"{URL}/v2/datasets/11/data", text=text)
@@ -313,7 +314,7 @@ def test_rows_are_read_back(client: DataboxClient, http: Http) -> None:
 
 
 def test_columns_of_an_answer_are_bounded(client: DataboxClient, http: Http) -> None:
-    """Ten thousand columns of a schema are read and no more; primary keys that are cut would be other ones."""
+    """Ten thousand columns of a schema are read and no more; more primary keys than that are not known."""
     lines = [{"id": f"c{each}", "dataType": "number", "visible": False} for each in range(10_001)]
     keys = [line["id"] for line in lines]
     http.get(f"{URL}/v2/datasets/11/schema", json=answer({"items": lines, "primaryKey": keys}))
@@ -538,6 +539,9 @@ def test_own_account_needs_no_header(client: DataboxClient, http: Http) -> None:
     assert "x-account-id" not in http.last_request.headers
     client.data_sources(6)
     assert http.last_request.headers["x-account-id"] == "6"
+    http.get(f"{URL}/v2/datasets", json=items())
+    client.datasets(7)
+    assert "x-account-id" not in http.last_request.headers
 
 
 @pytest.mark.parametrize("dataset_id", ["a/../b", "a?b=c", "a#b", "ä b", "../accounts"])
