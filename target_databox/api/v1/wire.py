@@ -21,13 +21,13 @@ class AccountLine(msgspec.Struct, rename="camel"):
     account_type: Any = None
 
 
-class Accounts(Envelope, rename="camel", kw_only=True):
+class Accounts(Envelope, kw_only=True):
     """The list of accounts (D)."""
 
     accounts: list[AccountLine]
 
 
-class Timezones(Envelope, rename="camel", kw_only=True):
+class Timezones(Envelope, kw_only=True):
     """The list of time zones (D); the field `timezone` of its lines is O."""
 
     timezones: Annotated[list[Any], Page]
@@ -43,13 +43,13 @@ class DataSourceLine(msgspec.Struct, rename="camel"):
     ingestion_supported: Any = None
 
 
-class DataSources(Envelope, rename="camel", kw_only=True):
+class DataSources(Envelope, kw_only=True):
     """The list of data sources (D)."""
 
     data_sources: list[DataSourceLine]
 
 
-class NewDataSource(Envelope, rename="camel", kw_only=True):
+class NewDataSource(Envelope, kw_only=True):
     """A data source that was created (D)."""
 
     id: int
@@ -59,7 +59,7 @@ class NewDataSource(Envelope, rename="camel", kw_only=True):
     ingestion_supported: Any = None
 
 
-class DatasetLine(msgspec.Struct, rename="camel"):
+class DatasetLine(msgspec.Struct):
     """A line of the list of datasets (O)."""
 
     id: Id
@@ -67,13 +67,13 @@ class DatasetLine(msgspec.Struct, rename="camel"):
     created: Any = None
 
 
-class Datasets(Envelope, rename="camel", kw_only=True):
+class Datasets(Envelope, kw_only=True):
     """The list of datasets (D)."""
 
     datasets: list[DatasetLine]
 
 
-class NewDataset(Envelope, rename="camel", kw_only=True):
+class NewDataset(Envelope, kw_only=True):
     """A dataset that was created (D)."""
 
     id: Id
@@ -81,23 +81,22 @@ class NewDataset(Envelope, rename="camel", kw_only=True):
     created: Any = None
 
 
-class DatasetDetailAnswer(Envelope, rename="camel", kw_only=True):
+class DatasetDetailAnswer(Envelope, kw_only=True):
     """The detail of a dataset (O): undocumented, so no field is required."""
 
     primary_keys: Any = msgspec.UNSET
     schema: Any = None
 
 
-class AcceptedAnswer(Envelope, rename="camel", kw_only=True):
+class AcceptedAnswer(Envelope, kw_only=True):
     """The response to a POST of rows (D)."""
 
     ingestion_id: Id
 
 
-class IngestionAnswer(Envelope, rename="camel", kw_only=True):
+class IngestionAnswer(Envelope, kw_only=True):
     """The detail of an ingestion (D)."""
 
-    ingestion_id: Any = None
     timestamp: Any = None
     metrics: Any = None
 
@@ -110,7 +109,7 @@ class IngestionLine(msgspec.Struct, rename="camel"):
     status: Any = None
 
 
-class IngestionsAnswer(Envelope, rename="camel", kw_only=True):
+class IngestionsAnswer(Envelope, kw_only=True):
     """A page of the list of ingestions (D); `pagination` is O."""
 
     ingestions: Annotated[list[IngestionLine], Page]

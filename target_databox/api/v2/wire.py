@@ -14,20 +14,20 @@ import msgspec
 from target_databox.api.answers import Envelope, Id, Page
 
 
-class Items(msgspec.Struct, rename="camel"):
+class Items(msgspec.Struct):
     """A page of a list; both may be null (O)."""
 
     items: Annotated[list[dict[str, Any]], Page] | None = None
     pagination: Any = None
 
 
-class ListAnswer(Envelope, rename="camel", kw_only=True):
+class ListAnswer(Envelope, kw_only=True):
     """The response to a request for a list."""
 
     data: Items
 
 
-class Facts(Envelope, rename="camel", kw_only=True):
+class Facts(Envelope, kw_only=True):
     """A response whose `data` may be null or hold anything; without it nothing was answered."""
 
     data: dict[str, Any] | None
@@ -41,10 +41,9 @@ class Numbered(msgspec.Struct, rename="camel"):
     created_at: Any = None
     timezone: Any = None
     integration_key: Any = None
-    data_source_id: Any = None
 
 
-class NumberedAnswer(Envelope, rename="camel", kw_only=True):
+class NumberedAnswer(Envelope, kw_only=True):
     """The response to a creation, or to a request for one data source."""
 
     data: Numbered
@@ -56,13 +55,13 @@ class AcceptedRows(msgspec.Struct, rename="camel"):
     ingestion_id: Id
 
 
-class AcceptedAnswer(Envelope, rename="camel", kw_only=True):
+class AcceptedAnswer(Envelope, kw_only=True):
     """The response to a POST of rows."""
 
     data: AcceptedRows
 
 
-class Rows(msgspec.Struct, rename="camel"):
+class Rows(msgspec.Struct):
     """A page of rows that are read back; each part may be null (O)."""
 
     items: Annotated[list[dict[str, Any]], Page] | None = None
@@ -70,7 +69,7 @@ class Rows(msgspec.Struct, rename="camel"):
     schema: Any = None
 
 
-class RowsAnswer(Envelope, rename="camel", kw_only=True):
+class RowsAnswer(Envelope, kw_only=True):
     """The response to a request for rows."""
 
     data: Rows
