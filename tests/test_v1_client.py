@@ -260,10 +260,12 @@ def test_ingestions_are_read(client: DataboxClient, http: Http) -> None:
             "rejectedRecordsCount": 1,
         },
     }
-    told = {**ENVELOPE, "ingestionId": "i", "timestamp": CREATED, "metrics": metrics}
+    errors = [{"code": "c", "message": f"Key {KEY}."}]
+    told = {**ENVELOPE, "ingestionId": "i", "timestamp": CREATED, "metrics": metrics, "errors": errors}
     http.get(f"{URL}/v1/datasets/d/ingestions/i", json=told)
+    problem = ApiProblem("c", "Key ***.", None, None)
     assert client.ingestion("d", "i") == Ingestion(
-        "i", IngestionStatus.DONE, EPOCH, 4, 2, 1, 1, (), "r-1", "success", 3, 2
+        "i", IngestionStatus.DONE, EPOCH, 4, 2, 1, 1, (problem,), "r-1", "success", 3, 2
     )
 
 

@@ -217,6 +217,48 @@ def test_odd_bytes_hide_nothing(route: Route) -> None:
             assert ids_of(found) == ids_of(route.answer)
 
 
+# What is no list, no number and no text that is an id; the first is a field that is missing.
+NO_LIST = (..., None, {}, "x", 7)
+NO_NUMBER = (..., None, "7", 7.5, True, [7], {})
+NO_ID = (..., None, "", 7, ["i"], {}, "x" * 256)
+REQUIRED = {
+    "accounts": {"accounts": NO_LIST, "accounts.0": (None, 7, []), "accounts.0.id": NO_NUMBER},
+    "timezones": {"timezones": NO_LIST},
+    "data sources": {"dataSources": NO_LIST, "dataSources.0": (None, 7, []), "dataSources.0.id": NO_NUMBER},
+    "new data source": {"id": NO_NUMBER},
+    "datasets": {"datasets": NO_LIST, "datasets.0": (None, 7, []), "datasets.0.id": NO_ID},
+    "new dataset": {"id": NO_ID},
+    "rows": {"ingestionId": NO_ID},
+    "ingestions": {
+        "ingestions": NO_LIST,
+        "ingestions.0": (None, 7, []),
+        "ingestions.0.ingestionId": NO_ID,
+    },
+}
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_what_is_required_must_be_there(name: str) -> None:
+    """Without its list or its id, or with one of another type, an answer says nothing, and is lost."""
+    for path, values_ in REQUIRED[name].items():
+        for value in values_:
+            answer = json.loads(json.dumps({**ENVELOPE, **ROUTES[name].answer}))
+            changed(answer, path, value, is_there=value is not ...)
+            with pytest.raises(LostAnswerError):
+                answered(ROUTES[name].call, payload_of(answer))
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_what_is_optional_may_be_missing(name: str) -> None:
+    """An answer without any of its optional parts is read."""
+    for path in (*ROUTES[name].optional, "requestId", "status", "errors"):
+        answer = json.loads(json.dumps({**ENVELOPE, **ROUTES[name].answer}))
+        changed(answer, path, None, is_there=False)
+        found = answered(ROUTES[name].call, payload_of(answer))
+        assert_typed(found)
+        assert ids_of(found) == ids_of(ROUTES[name].answer)
+
+
 def test_odd_ids_are_ids() -> None:
     """An id that holds what can't be sent is read, and asked about, without an error of another kind."""
     payload = b'{"ingestionId":"i\\ud800"}'

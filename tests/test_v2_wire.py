@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from target_databox.api.errors import DataboxError, LostAnswerError
 from target_databox.api.v2.client import DataboxClient
-from tests.test_v1_wire import MARK, RAW, assert_typed, changed, junk, payload_of
+from tests.test_v1_wire import MARK, NO_ID, NO_NUMBER, RAW, assert_typed, changed, junk, payload_of
 from tests.test_v2_client import CALLS, COUNTS, CREATED, URL
 
 if TYPE_CHECKING:
@@ -160,6 +160,46 @@ def test_odd_bytes_hide_nothing(name: str) -> None:
             found = answered(CALLS[name], payload_of(answer))
             assert_typed(found)
             assert ids_of(found) == ROUTES[name].ids
+
+
+NO_DATA = (..., None, [], "x", 7)
+OF_LISTS = {"data": NO_DATA, "data.items": ({}, "x", 7, [7], [None], [[]])}
+OF_THINGS = {"data": NO_DATA, "data.id": NO_NUMBER}
+REQUIRED: dict[str, dict[str, tuple[object, ...]]] = {
+    "accounts": OF_LISTS,
+    "time zones": OF_LISTS,
+    "data sources": OF_LISTS,
+    "datasets": OF_LISTS,
+    "ingestions": OF_LISTS,
+    "rows back": OF_LISTS,
+    "data source": OF_THINGS,
+    "new data source": OF_THINGS,
+    "new dataset": OF_THINGS,
+    "rows": {"data": NO_DATA, "data.ingestionId": NO_ID},
+    **{name: {"data": ([], "x", 7)} for name in ("profile", "organization", "schema", "ingestion", "facts")},
+}
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_what_is_required_must_be_there(name: str) -> None:
+    """Without its data or its id, or with a part of another type, an answer says nothing, and is lost."""
+    for path, values in REQUIRED[name].items():
+        for value in values:
+            answer = good(name)
+            changed(answer, path, value, is_there=value is not ...)
+            with pytest.raises(LostAnswerError):
+                answered(CALLS[name], payload_of(answer))
+
+
+@every_route
+def test_what_is_optional_may_be_missing(name: str) -> None:
+    """An answer without any of its optional parts is read."""
+    for path in paths_of(name):
+        answer = good(name)
+        changed(answer, path, None, is_there=False)
+        found = answered(CALLS[name], payload_of(answer))
+        assert_typed(found)
+        assert ids_of(found) == ROUTES[name].ids
 
 
 @every_route
