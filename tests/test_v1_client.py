@@ -142,23 +142,25 @@ def test_data_sources_are_created(client: DataboxClient, http: Http) -> None:
         "created": CREATED,
         "timezone": "UTC",
     }
-    http.post(f"{URL}/v1/data-sources", json=made)
+    http.post(f"{URL}/v1/data-sources", [{"json": made}, {"json": {"id": 8}}])
     assert client.create_data_source("T", 1, "UTC") == DataSource(7, "T", CREATED, "UTC")
     assert http.last_request.json() == {"title": "T", "accountId": 1, "timezone": "UTC"}
     assert http.last_request.headers["Content-Type"] == "application/json"
-    client.create_data_source("Ü", None, None)
+    assert client.create_data_source("Ü", None, None) == DataSource(8, None, None, None)
     assert http.last_request.json() == {"title": "Ü"}
 
 
 def test_datasets_are_read(client: DataboxClient, http: Http) -> None:
     """Datasets come with id, title and time of creation."""
-    http.get(f"{URL}/v1/data-sources/7/datasets", json={**ENVELOPE, "datasets": [{"id": "d", "title": "T"}]})
-    assert client.datasets(7) == Page((Dataset("d", "T", None),), 1)
+    lines = [{"id": "d", "title": "T", "created": CREATED}, {"id": "e"}]
+    http.get(f"{URL}/v1/data-sources/7/datasets", json={**ENVELOPE, "datasets": lines})
+    assert client.datasets(7) == Page((Dataset("d", "T", CREATED), Dataset("e", None, None)), 2)
 
 
 def test_datasets_are_created(client: DataboxClient, http: Http) -> None:
     """A creation sends keys and declared columns only where there are any."""
-    http.post(f"{URL}/v1/datasets", json={**ENVELOPE, "id": "d", "title": "T", "created": CREATED})
+    made = {**ENVELOPE, "id": "d", "title": "T", "created": CREATED}
+    http.post(f"{URL}/v1/datasets", [{"json": made}, {"json": {"id": "e"}}])
     columns = [Column("a", "number"), Column("b", None)]
     assert client.create_dataset("T", 7, ["a"], columns) == Dataset("d", "T", CREATED)
     assert http.last_request.json() == {
@@ -167,7 +169,7 @@ def test_datasets_are_created(client: DataboxClient, http: Http) -> None:
         "primaryKeys": ["a"],
         "schema": [{"name": "a", "dataType": "number"}],
     }
-    client.create_dataset("T", 7, [])
+    assert client.create_dataset("T", 7, []) == Dataset("e", None, None)
     assert http.last_request.json() == {"title": "T", "dataSourceId": 7}
 
 
