@@ -4,11 +4,55 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 
 from target_databox.api import answers
 from target_databox.api.answers import DONE_WORDS, FAILED_WORDS, PENDING_WORDS
 from target_databox.api.values import ApiProblem, IngestionStatus
+
+
+def padded(payload: bytes, length: int) -> bytes:
+    """An answer that is made longer by blanks."""
+    return payload + b" " * (length - len(payload))
+
+
+def test_odd_json_is_read() -> None:
+    """What a strict parser calls no JSON is read all the same, and every text in it can be written."""
+    decoder = msgspec.json.Decoder()
+    assert answers.read(decoder, b'\xef\xbb\xbf{"a\\ud800":["\\udc00",{"b":1e400}]}') == {
+        "a?": ["?", {"b": math.inf}]
+    }
+    assert answers.read(decoder, b'"\xff"') == "\ufffd"
+    digits = "9" * 18
+    assert answers.read(decoder, f"[{digits}, NaN]".encode())[0] == int(digits)
+    assert type(answers.read(decoder, f"[{digits}0, NaN]".encode())[0]) is float
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [(b"7", "Expected `object`, got `int`"), (b'{"a":', "Expecting value"), (b"", "value")],
+)
+def test_other_json_is_refused(payload: bytes, said: str) -> None:
+    """What is not the documented JSON is an error that says why."""
+    with pytest.raises(ValueError, match=said):
+        answers.read(answers.ENVELOPE, payload)
+
+
+def test_odd_json_is_read_up_to_a_length() -> None:
+    """The slower parser gets four megabytes at most; what the strict one reads may be longer."""
+    odd, good = b'{"requestId":NaN}', b'{"requestId":1}'
+    assert math.isnan(answers.read(answers.ENVELOPE, padded(odd, 4_000_000)).request_id)
+    with pytest.raises(ValueError, match="malformed"):
+        answers.read(answers.ENVELOPE, padded(odd, 4_000_001))
+    assert answers.read(answers.ENVELOPE, padded(good, 4_000_001)).request_id == 1
+
+
+def test_failed_answers_are_read_up_to_a_length() -> None:
+    """The body of a failed answer is read up to a megabyte; a longer one tells nothing."""
+    body = b'{"requestId":"r"}'
+    assert answers.envelope_of(padded(body, 1_000_000)).request_id == "r"
+    assert answers.envelope_of(padded(body, 1_000_001)) == answers.Envelope()
 
 
 @pytest.mark.parametrize(
