@@ -88,7 +88,7 @@ class DatasetSink(Sink):
         self._metadata: tuple[str, ...] = ()
         super().__init__(target, stream_name, schema, key_properties)
         self._target = cast("Run", target)
-        # Validates records with numbers where the schema has text; created when needed.
+        # Validates records with other values where the schema has text; created when needed.
         self._lenient: BaseJSONSchemaValidator | None = None
         settings = self._target.settings
         keys = settings.keys_of(stream_name, self.key_properties)
@@ -236,7 +236,7 @@ class DatasetSink(Sink):
         self._rows.append(Row(key, row.body, number, line if self._keeps_lines else None, origin))
 
     def _require_fit_as_text(self, record: dict[str, Any]) -> None:
-        """Check that a record fits its schema if numbers and booleans are allowed in place of text.
+        """Check that a record fits its schema if any value is allowed in place of text.
 
         Raises:
             InvalidRecord: It does not.
@@ -246,13 +246,16 @@ class DatasetSink(Sink):
             validator = self._lenient = validator_of(textual(self.original_schema))
         if not validator.is_valid(record):  # type: ignore[attr-defined] # both of ours have it
             validator.validate(record)
-        if self.stream_name not in self._target.streams_with_texts:
+        if self.stream_name in self._target.streams_with_texts:
+            return
+        problem = problem_text(self._validator, record)
+        if problem:
             self._target.streams_with_texts.add(self.stream_name)
             logger.warning(
-                "Stream '%s' has numbers or booleans where its schema has text (%s). They are loaded as "
-                "text; for columns to calculate with, set column_types.",
+                "Stream '%s' has other values than text where its schema has text (%s). They are loaded as "
+                "text, objects as JSON; for columns to calculate with, set column_types.",
                 self.stream_name,
-                problem_text(self._validator, record),
+                problem,
             )
 
     def _with_metadata(self, record: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:

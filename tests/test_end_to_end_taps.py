@@ -413,6 +413,19 @@ KINDS = {
             [{"id": 1, "a": D("-0.0")}],
             rows=[{"id": 1, "a": "-0.0"}],
         ),
+        Sent(
+            {"properties": {"id": INTEGER, "geometry": {"type": ["string", "null"]}}},
+            [
+                {"id": 1, "geometry": {"type": "Point", "coordinates": [D("8.50"), 50]}},
+                {"id": 2, "geometry": [{"term": "a", "label": None}]},
+                {"id": 3, "geometry": ["a", 1]},
+            ],
+            rows=[
+                {"id": 1, "geometry": '{"type":"Point","coordinates":[8.50,50]}'},
+                {"id": 2, "geometry": '[{"term":"a","label":null}]'},
+                {"id": 3, "geometry": ["a", 1]},
+            ],
+        ),
     ],
     "odd but well meant": [
         Sent(

@@ -157,8 +157,9 @@ def test_numbers_of_expressions_are_text(emulator: Emulator, caplog: pytest.LogC
     assert stored(emulator, "a") == [{"id": 2, "twice": "4"}, {"id": 3, "twice": "6"}]
     warnings = [entry.getMessage() for entry in caplog.records if entry.levelname == "WARNING"]
     assert warnings == [
-        "Stream 'a' has numbers or booleans where its schema has text (twice: its value is not of types "
-        '"null", "string"). They are loaded as text; for columns to calculate with, set column_types.'
+        "Stream 'a' has other values than text where its schema has text (twice: its value is not of types "
+        '"null", "string"). They are loaded as text, objects as JSON; for columns to calculate with, set '
+        "column_types."
     ]
 
 

@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_databox.records.modern import modern, textual
-from target_databox.records.validation import InvalidSchemaError, RecordValidator, SchemaError
+from target_databox.records.validation import (
+    InvalidSchemaError,
+    RecordValidator,
+    SchemaError,
+)
 
 CANARY = "canary-value"
 CANARY_NUMBER = 987654321
@@ -209,15 +213,24 @@ def test_ids_change_nothing(keyword: str, name: str) -> None:
         ({"type": "array", "items": {"type": "string"}}, [1, "a"]),
         ({"$ref": "#/definitions/text"}, 7),
         ({"type": "string", "format": "uuid"}, 7),
+        ({"type": ["string", "null"]}, {"b": {"c": 1}}),
+        ({"type": "string"}, [{"b": 1}, 2]),
     ],
 )
-def test_numbers_fit_where_text_does(schema: dict[str, Any], value: Any) -> None:
-    """With `textual` a number or boolean fits wherever a schema has text, and nothing else changes."""
-    whole = modern({"properties": {"a": schema}, "definitions": {"text": {"type": "string"}}})
+def test_everything_fits_where_text_does(schema: dict[str, Any], value: Any) -> None:
+    """With `textual` any value but null fits wherever a schema has text, and nothing else changes."""
+    whole = modern(
+        {
+            "properties": {"a": schema, "n": {"type": "object", "properties": {"i": {"type": "integer"}}}},
+            "definitions": {"text": {"type": "string"}},
+        }
+    )
     assert not RecordValidator(whole).is_valid({"a": value})
     lenient = RecordValidator(textual(whole))
     assert lenient.is_valid({"a": value})
-    assert not lenient.is_valid({"a": {"b": {"c": 1}}})
+    assert not lenient.is_valid({"a": value, "n": {"i": "x"}})
+    assert not lenient.is_valid({"a": value, "n": [1]})
+    assert RecordValidator(whole).is_valid({"a": None}) == lenient.is_valid({"a": None})
 
 
 @pytest.mark.parametrize(

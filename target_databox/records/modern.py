@@ -48,6 +48,8 @@ _ONE: Final = frozenset(
 )  # fmt: skip
 _ANNOTATIONS: Final = frozenset(("title", "description", "default", "examples"))
 _EXCLUSIVE: Final = (("exclusiveMaximum", "maximum"), ("exclusiveMinimum", "minimum"))
+# What can be written as text.
+_AS_TEXT: Final = ("number", "boolean", "object", "array")
 # Draft 3's name for what has no type today.
 _ANY_TYPE: Final = "any"
 
@@ -88,7 +90,7 @@ def dangling(schema: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def textual(node: Any) -> Any:
-    """A schema that allows numbers and booleans wherever the given one allows text other than dates.
+    """A schema that allows every value but null wherever the given one allows text other than dates.
 
     Args:
         node: As `modern` returns it.
@@ -102,7 +104,7 @@ def textual(node: Any) -> Any:
     types = node.get("type")
     names = [types] if isinstance(types, str) else types if isinstance(types, list) else []
     if "string" in names and node.get("format") not in DATE_FORMATS:
-        result["type"] = [*names, *(name for name in ("number", "boolean") if name not in names)]
+        result["type"] = [*names, *(name for name in _AS_TEXT if name not in names)]
     for steps, each in inner_schemas(node):
         if len(steps) == 1:
             result[steps[0]] = textual(each)
