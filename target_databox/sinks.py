@@ -23,6 +23,7 @@ from target_databox.records.modern import textual
 from target_databox.records.row_hash import ROW_HASH, with_row_hash
 from target_databox.records.rows import BadRecordError, RowEncoder
 from target_databox.records.schemas import SchemaReader
+from target_databox.records.validation import in_short_digits
 from target_databox.singer.validators import MISFITS, misfit_text, problem_text, validator_of
 
 if TYPE_CHECKING:
@@ -238,6 +239,8 @@ class DatasetSink(Sink):
     def _require_fit_as_text(self, record: dict[str, Any]) -> None:
         """Check that a record fits its schema if any value is allowed in place of text.
 
+        It also fits if it does with the digits that its numbers have as doubles.
+
         Raises:
             InvalidRecord: It does not.
         """
@@ -245,7 +248,10 @@ class DatasetSink(Sink):
         if validator is None:
             validator = self._lenient = validator_of(textual(self.original_schema))
         if not validator.is_valid(record):  # type: ignore[attr-defined] # both of ours have it
-            validator.validate(record)
+            short = in_short_digits(record)
+            if short is record or not validator.is_valid(short):  # type: ignore[attr-defined] # likewise
+                validator.validate(record)
+            record = short
         if self.stream_name in self._target.streams_with_texts:
             return
         problem = problem_text(self._validator, record)

@@ -14,6 +14,7 @@ from target_databox.records.validation import (
     InvalidSchemaError,
     RecordValidator,
     SchemaError,
+    in_short_digits,
 )
 
 CANARY = "canary-value"
@@ -240,3 +241,27 @@ def test_numbers_fit_nothing_else(schema: dict[str, Any]) -> None:
     """Text is still no number, and a number no date and none of the texts of a list."""
     lenient = RecordValidator(textual(modern({"properties": {"a": schema}})))
     assert not lenient.is_valid({"a": "x" if schema == {"type": "integer"} else 1})
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (Decimal("99999.990000000005238689482212066650390625"), Decimal("99999.99")),
+        (
+            {"a": [Decimal("0.1000000000000000055511151231257827021181583404541015625"), "x"]},
+            {"a": [Decimal("0.1"), "x"]},
+        ),
+        (Decimal("123456789012345678.9"), Decimal("123456789012345680.0")),
+    ],
+)
+def test_digits_of_doubles_are_shortened(value: Any, written: Any) -> None:
+    """A number with more digits than a double has becomes the shortest one with the same double."""
+    assert in_short_digits(value) == written
+
+
+@pytest.mark.parametrize(
+    "value", [1, "1", None, True, Decimal("0.1"), Decimal("9E+999"), {"a": [Decimal("1.5")]}, []]
+)
+def test_short_numbers_stay(value: Any) -> None:
+    """What has no more digits than a double, or no double at all, is the same object as before."""
+    assert in_short_digits(value) is value

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema_rs
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 # Enough to fix a record; one of an entirely wrong kind has hundreds.
 MOST_PROBLEMS: Final = 3
+# More digits than these say nothing about a double that fewer don't say.
+_MOST_DIGITS_OF_A_DOUBLE: Final = 17
 # Of the schema's own text.
 _LONGEST_QUOTE_CHARACTERS: Final = 100
 _MASK: Final = "***"
@@ -101,6 +105,32 @@ class RecordValidator:
             if part is not None and not part.is_valid(value):
                 problems.append(f"{name}: its value does not fit its schema")
         return "; ".join(problems[:MOST_PROBLEMS]) or "the record: it does not fit its schema"
+
+
+def in_short_digits(value: Any) -> Any:
+    """A value in which no number has more digits than a double; the same object where none had.
+
+    A tap that makes a Decimal of a double writes 99999.99 as 99999.990000000005238689482212066650390625,
+    which is not a multiple of the 0.01 that its schema has for a column of two decimal places.
+
+    Args:
+        value: Decoded JSON, with fractions as Decimal.
+
+    Raises:
+        RecursionError: It is nested too deeply.
+    """
+    if isinstance(value, Decimal):
+        if len(value.as_tuple().digits) <= _MOST_DIGITS_OF_A_DOUBLE:
+            return value
+        double = float(value)
+        return Decimal(repr(double)) if math.isfinite(double) else value
+    if isinstance(value, dict):
+        members = {name: in_short_digits(each) for name, each in value.items()}
+        return members if any(members[name] is not each for name, each in value.items()) else value
+    if isinstance(value, list):
+        items = [in_short_digits(each) for each in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
 
 
 def invalid(schema: Mapping[str, Any], path: Iterable[str | int]) -> str:
