@@ -1,0 +1,1 @@
+SELECT id, title, year, rating, seen FROM films ORDER BY id
