@@ -149,7 +149,7 @@ def test_special_output_is_loaded_twice(
 
 
 @pytest.mark.parametrize("api_version", ["v1", "v2"])
-def test_outputs_of_all_taps_are_one_input(command: Command, emulator: Emulator, api_version: str) -> None:
+def test_all_outputs_load_in_one_run(command: Command, emulator: Emulator, api_version: str) -> None:
     """One run loads all outputs, and a second one changes nothing but that it adds rows without keys."""
     whole = b"".join(entry.output for entry in TOGETHER)
     column_types: dict[str, Any] = {}
