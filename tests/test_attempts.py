@@ -21,11 +21,11 @@ def test_throttled_tries_are_no_failing() -> None:
     attempts.started(0.0)
     attempts.failed(10.0)
     attempts.due_at = 15.0
-    attempts.started(15.0)
-    attempts.throttled(75.0)
-    attempts.started(3675.0)
-    assert (attempts.tries, attempts.waited_seconds) == (1, 3660.0)
-    assert attempts.failed(3680.0) == 10.0
+    attempts.started(20.0)
+    attempts.throttled(80.0)
+    attempts.started(3680.0)
+    assert (attempts.tries, attempts.waited_seconds) == (1, 3665.0)
+    assert attempts.failed(3685.0) == 10.0
 
 
 def test_waits_before_a_failure_stay_counted() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 
 from target_databox.api.values import ApiProblem
 from target_databox.delivery.named_rows import named_rows
+from target_databox.delivery.rejections import Cause, Reason
+from target_databox.delivery.requests import AskOutcome, PostRows
 from target_databox.delivery.rows import Row
+from tests.delivering import Scene, destination, numbers, stored
 
 VALUES = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -133,3 +137,78 @@ def test_any_rows_are_found_in_any_order(records: list[dict[str, Any]], data: st
         for row, _ in got:
             sent = {name: each for name, each in json.loads(row.body).items() if each is not None}
             assert sent in without_nulls
+
+
+# What becomes of a batch
+
+
+@pytest.mark.parametrize("is_keyed", [True, False])
+def test_named_rows_alone_are_rejected(*, is_keyed: bool) -> None:
+    """Rows that the API names are rejected with its words, and the others of their batch are confirmed."""
+    scene = Scene(to=destination(is_keyed=is_keyed))
+    scene.put("a", "b", "c", "d", state=True)
+    scene.accept(scene.next(PostRows))
+    problems = (
+        ApiProblem("bad", "Too long.", "id", None, {"id": "d", "n": 4}),
+        ApiProblem(None, None, None, None, {"id": "b", "n": 2}),
+    )
+    answer = replace(stored(4, rejected=2, errors=problems), id="i1", appended=1, overwritten=1)
+    scene.done(scene.wait().next(AskOutcome), answer)
+    rejects = scene.dispatcher.rejects()
+    assert [(each.row.number, each.cause) for each in rejects] == [
+        (4, Cause(Reason.REJECTED, "bad", "Too long (field id)", "r", "i1")),
+        (2, Cause(Reason.REJECTED, None, "the API gave no reason", "r", "i1")),
+    ]
+    assert {each.destination for each in rejects} == {scene.lane.destination}
+    assert scene.dispatcher.open_rows == 2
+    assert scene.state() is None
+    scene.dispatcher.written(rejects)
+    assert scene.state() == b"4"
+    counts = scene.lane.counts
+    assert (counts.confirmed, counts.rejected, counts.appended, counts.overwritten) == (2, 2, 1, 1)
+    assert (counts.uncounted_copies, counts.open) == (0, 0)
+    assert (scene.dispatcher.unconfirmed_batches, scene.dispatcher.held_bytes) == (0, 0)
+    scene.none()
+
+
+def test_named_row_gives_way_to_older_one() -> None:
+    """A row that a named one had replaced is sent in its place, and one that waited for its key follows."""
+    scene = Scene()
+    scene.put("a", "a", "b", state=True)
+    scene.dispatcher.drain()
+    post = scene.next(PostRows)
+    scene.accept(post)
+    scene.put("b")
+    problem = ApiProblem("bad", None, None, None, {"id": "a", "n": 2})
+    scene.done(scene.wait().next(AskOutcome), stored(2, rejected=1, errors=(problem,)))
+    assert scene.rejects() == [(2, "rejected")]
+    again = scene.next(PostRows)
+    assert sorted(numbers(again)) == [1, 4]
+    scene.accept(again)
+    scene.done(scene.wait().next(AskOutcome), stored(2))
+    assert scene.state() == b"3"
+    assert scene.lane.counts.superseded == 0
+    assert scene.lane.counts.open == 0
+
+
+def test_named_rows_are_not_counted_again() -> None:
+    """Where a batch was halved since not all of its bad rows were named, what it stored is counted once."""
+    scene = Scene()
+    scene.put("a", "b", "c", "d", state=True)
+    scene.accept(scene.next(PostRows))
+    first, second = (
+        ApiProblem("bad", None, None, None, {"id": name, "n": number})
+        for name, number in (("b", 2), ("c", 3))
+    )
+    scene.done(scene.wait().next(AskOutcome), stored(4, rejected=2, errors=(first,)))
+    posts = [scene.next(PostRows), scene.next(PostRows)]
+    assert [numbers(post) for post in posts] == [[1, 2], [3, 4]]
+    for post in posts:
+        scene.accept(post)
+    for problem in (first, second):
+        answer = replace(stored(2, rejected=1, errors=(problem,)), appended=0, overwritten=1)
+        scene.done(scene.after(1).next(AskOutcome), answer)
+    assert scene.rejects() == [(2, "rejected"), (3, "rejected")]
+    counts = scene.lane.counts
+    assert (counts.appended, counts.overwritten, counts.uncounted_copies) == (2, 0, 1)
+    assert scene.state() == b"4"

@@ -14,9 +14,12 @@ from tests.delivering import destination, settings
 REJECTS_PAGE = Path(__file__).parent.parent / "docs" / "rejects.md"
 
 
-def rejection(number: int, reason: Reason = Reason.REFUSED) -> Rejection:
-    """A rejected record at a line."""
-    return Rejection(destination(), Row(("a",), b"{}", number=number), Cause(reason, None, "It is bad."))
+def rejection(
+    number: int, reason: Reason = Reason.REFUSED, message: str = "It is bad.", differing: str = ""
+) -> Rejection:
+    """A rejected record at a line, of a dataset whose column types may differ."""
+    to = destination(type_differences=differing)
+    return Rejection(to, Row(("a",), b"{}", number=number), Cause(reason, None, message))
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -32,7 +35,23 @@ def test_every_reason_is_worded(reason: Reason) -> None:
     assert isinstance(error, RejectedError)
     words = "rejected" if reason.is_ours else reason.words
     assert f"Line 7, key a, of {destination()} was {words} (It is bad). " in str(error)
-    assert ("validate_records" in str(error)) == (reason is Reason.SCHEMA)
+    advice = "set validate_records to false to load it as it is, " if reason is Reason.SCHEMA else ""
+    assert f" Fix it at its source, {advice}or set rejects_path to keep" in str(error)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_differing_types_are_named(reason: Reason) -> None:
+    """Where Databox rejects a record, its error names the columns whose types differ."""
+    differing = "a is a number in the dataset"
+    error = Rejections(settings(rejects_path=None)).add(rejection(7, reason, differing=differing))
+    types = "" if reason.is_ours else f" Column types differ: {differing}; set column_types."
+    assert f"the next run meets it again.{types} Fix it" in str(error)
+
+
+def test_messages_lose_their_full_stop_alone() -> None:
+    """What was said of a record stands in brackets, without its full stop and with every letter."""
+    error = Rejections(settings(rejects_path=None)).add(rejection(7, message="It is not in BOX."))
+    assert "(It is not in BOX)." in str(error)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,19 @@ def test_refusals_reach_the_budget() -> None:
     assert budget.take(200.0) == pytest.approx(200.5)
 
 
+def test_warnings_are_noted_as_they_are() -> None:
+    """What the budget says of a 429 is noted word for word, whatever signs are in it."""
+    notes = Notes()
+
+    class Talking(FreeBudget):
+        def refused(self, now: float, retry_after_seconds: float | None) -> str | None:
+            super().refused(now, retry_after_seconds)
+            return "100 %s of it"
+
+    scheduler_of(Talking(), notes).refused(0.0, 7.0)
+    assert [(note.level, str(note)) for note in notes.taken()] == [("warning", "100 %s of it")]
+
+
 def test_waits_follow_failures_and_wishes() -> None:
     """The next try is due after a wait that depends on the failures so far and on what the API asked for."""
     scheduler, lane, attempts = scheduler_of(FreeBudget()), Lane(destination()), Attempts(100.0)
