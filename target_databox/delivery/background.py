@@ -311,19 +311,19 @@ class Search(Task):
             self._pending.append(read.id)
         elif read.status is not IngestionStatus.DONE:
             # Until the list shows it as done, its row count may still grow to that of the batch.
-            self._pending.append(read.id)
             self._is_list_stale = True
         self._finish_if_read(now)
 
     def _match(self, ingestion_id: str, at: float | None) -> None:
         self.matches.append(ingestion_id)
-        self.is_unsure |= at < self._sure_from if at is not None else self._sure_from > -math.inf
+        # Only asked about where there is one match.
+        self.is_unsure = at < self._sure_from if at is not None else self._sure_from > -math.inf
 
     def _finish_if_read(self, now: float) -> None:
         if self._unread:
             self._go_on(now, self._timeout_seconds)
             return
-        if not self._pending:
+        if not (self._pending or self._is_list_stale):
             self.ended = "done"
             return
         self._unread, self._pending = self._pending, []

@@ -74,7 +74,7 @@ class ListReading:
             delay_seconds: How long after its acceptance a batch probably has its outcome.
             is_last: Whether no more batches will come; then the list is read when the last one is expected.
         """
-        if self._walk is not None or self.attempts.tries:
+        if self._walk is not None:
             return self.attempts.due_at
         if not self._accepted:
             return NEVER

@@ -60,7 +60,8 @@ class LostAnswers:
         if batch.hold is None or batch.hold.is_over:
             batch.hold = Hold(now, batch.posted_after)
             batch.lane.holds.append(batch.hold)
-        batch.hold.lost_at = now
+        else:
+            batch.hold.lost_at = now
 
     def look_for_copies(self, lane: Lane) -> None:
         """Start a wait for first copies, if keys are held and no wait is running."""
