@@ -148,6 +148,18 @@ def test_memory_pressure_sends_at_once() -> None:
     assert numbers(scene.next(PostRows)) == [1, 2]
 
 
+def test_memory_is_used_up_at_its_limit() -> None:
+    """Rows are read as long as less memory is held than allowed."""
+    scene = Scene()
+    scene.put(1)
+    assert scene.dispatcher.has_room
+    held = scene.dispatcher.held_bytes
+    for limit in (held, held + 1):
+        scene = Scene(unconfirmed_bytes=limit)
+        scene.put(1)
+        assert scene.dispatcher.has_room == (limit > held)
+
+
 def test_memory_is_given_back() -> None:
     """When everything has its outcome, nothing is counted as held."""
     scene = Scene()
@@ -690,7 +702,69 @@ def test_unsendable_record_holds_state() -> None:
     assert scene.state() == b"1"
 
 
+def test_output_is_due() -> None:
+    """Rejected rows are due at once, a STATE when its interval is over, and nothing when there is neither."""
+    scene = Scene(state_interval_seconds=5.0)
+    assert scene.dispatcher.output_at == float("inf")
+    scene.dispatcher.ended(b"1")
+    assert scene.dispatcher.output_at <= 0.0
+    assert scene.after(1).state() == b"1"
+    assert scene.dispatcher.output_at == float("inf")
+    scene.dispatcher.ended(b"2")
+    assert scene.dispatcher.output_at == 6.0
+    row = Row(None, b"", number=3, line=b"{}")
+    scene.dispatcher.reject(scene.lane, row, Reason.SCHEMA, "schema", "It is no number")
+    assert scene.dispatcher.output_at == 0.0
+
+
 # Ends
+
+
+def test_last_state_of_stopped_run_is_due() -> None:
+    """A run that is told to stop keeps the interval of STATEs until all in flight has its outcome."""
+    scene = Scene(state_interval_seconds=1e6)
+    scene.dispatcher.ended(b"0")
+    assert scene.state() == b"0"
+    scene.put(1, 2, 3, 4, state=True)
+    scene.put(5, 6, 7, 8, state=True)
+    first, second = scene.next(PostRows), scene.next(PostRows)
+    scene.accept(first)
+    scene.dispatcher.settle(1000.0)
+    scene.done(scene.wait().next(AskOutcome), stored(4))
+    assert scene.dispatcher.output_at > 1e5
+    scene.accept(second)
+    assert scene.dispatcher.output_at > 1e5
+    scene.done(scene.wait().next(AskOutcome), stored(4))
+    assert scene.dispatcher.output_at <= 0.0
+    assert scene.state() == b"8"
+
+
+def test_closed_run_writes_its_last_state_alone() -> None:
+    """After a run has closed, a STATE is given only as the last one."""
+    scene = Scene()
+    scene.dispatcher.ended(b"1")
+    scene.dispatcher.close()
+    assert scene.state() is None
+    assert scene.dispatcher.state(scene.now, last=True) == b"1"
+
+
+def test_failure_from_outside_ends_the_run() -> None:
+    """A run that is failed from outside has that reason, and `shutdown_seconds` for what is in flight."""
+    scene = Scene().after(100)
+    error = OSError("The disk is full.")
+    scene.dispatcher.fail(error, scene.now)
+    assert scene.dispatcher.error is error
+    assert (scene.dispatcher.deadline, scene.dispatcher.wake_at) == (120.0, 120.0)
+
+
+def test_lost_copies_are_not_counted() -> None:
+    """Each POST whose answer was lost may have stored rows that nobody counted."""
+    scene = Scene()
+    scene.put(*range(8))
+    for lost_answers in range(1, 4):
+        request = scene.dispatcher.next(scene.now) or scene.wait().next(PostRows)
+        scene.done(request, lost())
+        assert scene.lane.counts.uncounted_copies == lost_answers
 
 
 def test_refused_key_ends_at_once() -> None:

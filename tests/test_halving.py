@@ -161,6 +161,13 @@ def stored_part(rows: int) -> Ingestion:
             lambda rows: stored(rows, rejected=1, errors=(PROBLEM,)),
             Cause(Reason.SUSPECT, "invalid_input", BAD_VALUE, "r", "i"),
         ),
+        (
+            2,
+            {"to": KEYLESS},
+            None,
+            lambda rows: stored(rows, rejected=1),
+            Cause(Reason.SUSPECT, None, "Databox does not say why it rejected 1 of 2 rows", "r", "i"),
+        ),
     ],
 )
 def test_rejects_carry_their_evidence(
