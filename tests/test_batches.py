@@ -11,6 +11,7 @@ from target_databox.delivery import batches
 from target_databox.delivery.batches import (
     TRANSITIONS,
     Batch,
+    Counts,
     Event,
     ImpossibleEventError,
     Lane,
@@ -80,6 +81,19 @@ def test_halves_share_a_place(rows: int) -> None:
     assert first.place is second.place is whole.place
     assert whole.place.parts == 2
     assert (first.state, second.state) == (State.READY, State.READY)
+
+
+def test_dataset_holds_the_most_that_was_seen() -> None:
+    """What a dataset holds is the most that any ingestion said of it, as far as they said something."""
+    counts = Counts()
+    seen = []
+    for rows, columns in ((None, None), (5, None), (3, 4), (0, 0), (None, 6), (9, None)):
+        counts.hold(rows, columns)
+        seen.append((counts.dataset_rows, counts.dataset_columns))
+    assert seen == [(None, None), (5, None), (5, 4), (5, 4), (5, 6), (9, 6)]
+    counts = Counts()
+    counts.hold(0, 0)
+    assert (counts.dataset_rows, counts.dataset_columns) == (0, 0)
 
 
 def test_every_transition_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -609,10 +609,32 @@ def test_failed_ingestion_is_sent_once_more() -> None:
     scene = Scene()
     scene.put(1)
     scene.dispatcher.drain()
+    keys = []
     for _ in range(2):
-        scene.accept(scene.next(PostRows))
+        post = scene.next(PostRows)
+        keys.append(post.batch.idempotency_key)
+        scene.accept(post)
         scene.done(scene.wait().next(AskOutcome), failed(1))
     assert scene.rejects() == [(1, "failed")]
+    # With the first key the API would give the failed ingestion again.
+    assert keys == ["key 1", "key 2"]
+
+
+def test_ingestions_that_may_have_stored_rows_are_counted() -> None:
+    """An ingestion that failed, or stored a part of its rows, leaves the number of stored rows uncertain."""
+    scene = Scene()
+    scene.put(*range(8))
+    posts = [scene.next(PostRows), scene.next(PostRows)]
+    for post in posts:
+        scene.accept(post)
+    for answer in (failed(4), failed(4)):
+        scene.done(scene.after(1).next(AskOutcome), answer)
+    assert scene.lane.counts.uncounted_copies == 2
+    for _ in posts:
+        scene.accept(scene.next(PostRows))
+    for answer in (stored(4, rejected=1), stored(4, rejected=1)):
+        scene.done(scene.after(1).next(AskOutcome), answer)
+    assert scene.lane.counts.uncounted_copies == 4
 
 
 def test_rejected_record_ends_the_run() -> None:

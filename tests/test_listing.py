@@ -221,6 +221,20 @@ def test_shifting_pages_hide_nothing(appears_at: int, count: int) -> None:
     assert read <= 8
 
 
+def test_growth_by_a_page_hides_nothing() -> None:
+    """An entry that moves to the page behind, as the list grows by a page, is seen all the same."""
+    stamps = [float(at) for at in range(5 * SIZE)]
+    survey = ListWalk(75.0)
+    numbers = []
+    while (number := survey.page()) is not None:
+        if number == 4:
+            stamps.insert(62, 61.5)
+        numbers.append(number)
+        survey.read(page([entry(at) for at in stamps], number))
+    assert numbers == [1, 5, 4, 6, 5]
+    assert {f"i{float(at)}" for at in range(75, 100)} <= survey.entries.keys()
+
+
 @pytest.mark.parametrize("dropped_at", range(5))
 def test_dropped_entries_hide_nothing(dropped_at: int) -> None:
     """An entry that moves to a page that was read already, since one before it is dropped, is seen."""

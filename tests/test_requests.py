@@ -126,7 +126,7 @@ def test_failures_are_noted_with_their_wait() -> None:
     """A failure is noted with its wait; those of the next ten seconds are counted, and then forgotten."""
     notes = Notes()
     scheduler, lane = scheduler_of(FreeBudget(), notes), Lane(destination())
-    for now in (100.0, 101.0, 102.0, 111.0, 122.0):
+    for now in (100.0, 101.0, 109.9, 110.0, 122.0):
         scheduler.plan(lane, Attempts(0.0), lost(), now)
     start = "A request for stream 'orders' (dataset 'Orders', d1) will be tried again in 10.0 s: It was lost."
     assert [str(note) for note in notes.taken()] == [

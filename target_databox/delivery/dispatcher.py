@@ -28,6 +28,7 @@ interleavings per second. The module is long because it connects all the others.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from target_databox.api.errors import DataboxError, KeyRefusedError, RefusedError, ThrottledError
@@ -462,7 +463,6 @@ class Dispatcher:
     def _not_stored(self, outcome: BatchNotStored, now: float) -> None:
         """Apply the event that `halving` chose; see there for the cases."""
         batch, lane = outcome.batch, outcome.batch.lane
-        ingestion_id = batch.ingestion_id
         event = halving.event_of(outcome, self._rejections.cutoff)
         batch.happened(event)
         if outcome.appended or outcome.overwritten:
@@ -486,7 +486,7 @@ class Dispatcher:
             self._reject(lane, row, outcome.cause)
             self._ledger.release(batch, now)
         else:
-            self._suspect(batch, outcome.cause, ingestion_id)
+            self._suspect(batch, outcome.cause)
             self._ledger.release(batch, now)
 
     def _count(self, batch: Batch, appended: int, overwritten: int) -> None:
@@ -495,11 +495,9 @@ class Dispatcher:
             batch.lane.counts.appended += appended
             batch.lane.counts.overwritten += overwritten
 
-    def _suspect(self, batch: Batch, cause: Cause, ingestion_id: str | None) -> None:
+    def _suspect(self, batch: Batch, cause: Cause) -> None:
         """Reject all rows of a batch of which some may be stored, and the rows that they replaced."""
-        suspect = Cause(
-            Reason.SUSPECT, cause.code, cause.message, cause.request_id, cause.ingestion_id or ingestion_id
-        )
+        suspect = replace(cause, reason=Reason.SUSPECT)
         for row in batch.rows:
             # A replaced row can't be sent, since it could overwrite the newer one if that was stored. Nor is
             # it superseded, since the newer one may be missing. So it is suspect as well.
