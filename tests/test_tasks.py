@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from target_databox.api.errors import RefusedError
-from target_databox.api.values import IngestionStatus
+from target_databox.api.values import IngestionEntry, IngestionsPage, IngestionStatus
 from target_databox.delivery.batches import Batch, Place
 from target_databox.delivery.errors import LoadingError, UnconfirmedError
 from target_databox.delivery.requests import AskOutcome, PostRows, Purge, ReadIngestion, ReadList
@@ -109,6 +109,19 @@ def test_openings_remember_what_was_there(*, is_keyed: bool, strangers: set[str]
         if scene.lane.opening is not None:
             reading = scene.wait().next(ReadList)
     assert scene.lane.strangers == strangers
+
+
+def test_endless_list_ends_no_opening() -> None:
+    """A list that can't be read to its end in time lets the run go on, with a warning of that alone."""
+    scene = Scene(to=destination(is_keyed=False, is_new=False), confirmation_timeout_seconds=2.0)
+    scene.put(1, 2, 3, 4)
+    while scene.lane.opening is not None:
+        reading = scene.next(ReadList)
+        entries = tuple(IngestionEntry(f"{reading.page}-{each}", None, PENDING) for each in range(9))
+        scene.after(1).done(reading, IngestionsPage(entries, reading.page, 9, 9_000))
+    assert [(level, said[:14]) for level, said in scene.said()] == [("warning", "0 ingestions o")]
+    assert scene.lane.strangers == frozenset()
+    assert numbers(scene.next(PostRows)) == [1, 2, 3, 4]
 
 
 def test_purges_keep_their_key() -> None:
