@@ -8,7 +8,7 @@ from target_databox.delivery.attempts import Attempts
 def test_waiting_is_no_failing() -> None:
     """Time that a try waits for its turn does not count as time of failing."""
     attempts = Attempts(0.0)
-    attempts.started(0.0)
+    attempts.started(5.0)
     assert attempts.failed(10.0) == 0.0
     attempts.due_at = 15.0
     attempts.started(1015.0)

@@ -287,21 +287,32 @@ def test_undated_match_is_sure_among_known_ones() -> None:
 def test_stale_list_is_walked_again() -> None:
     """A smaller candidate that is done, but not in the list, has the list read again from where it was."""
     one = search(sure_from=SINCE + 50)
-    old = tuple(entry(f"old {each}", SINCE - 90 + each) for each in range(10))
+    old, late = (tuple(entry(f"{at} {each}", SINCE - at + each) for each in range(10)) for at in (90, 20))
     new = [entry(f"new {each}", SINCE + each) for each in range(10)]
-    one.take(IngestionsPage(old, 1, 10, 20), 31.0)
     new[8:] = [entry("match", SINCE + 8), entry("stale", SINCE + 9, PENDING)]
-    one.take(IngestionsPage(tuple(new), 2, 10, 20), 31.0)
+    for number, entries in ((1, old), (3, tuple(new)), (2, late)):
+        assert one.question() == ListPage(number)
+        one.take(IngestionsPage(entries, number, 10, 30), 31.0)
     for _ in range(8):
         one.take(detail(5), 31.0)
     one.take(detail(4), 31.0)
     one.take(detail(3), 31.0)
     # What was a match may be unsure, or gone, in the new walk.
-    assert (one.question(), one.attempts.due_at, one.matches) == (ListPage(2), 32.0, [])
-    one.take(IngestionsPage(tuple(new), 2, 10, 20), 32.0)
-    assert one.question() == ListPage(1)
-    one.take(IngestionsPage(old, 1, 10, 20), 32.0)
+    assert (one.question(), one.attempts.due_at, one.matches) == (ListPage(3), 32.0, [])
+    one.take(IngestionsPage(tuple(new), 3, 10, 30), 32.0)
+    assert one.question() == ListPage(2)
+    one.take(IngestionsPage(late, 2, 10, 30), 32.0)
     assert one.question() == IngestionDetail("new 0")
+
+
+def test_nothing_found_is_not_unsure() -> None:
+    """Where nothing matches after the list was read again, what the walk before found counts for nothing."""
+    one = search(sure_from=SINCE + 50)
+    one.take(whole(entry("x", status=PENDING)), 31.0)
+    one.take(detail(3), 31.0)
+    one.take(whole(entry("x")), 32.0)
+    one.take(detail(3), 32.0)
+    assert (one.ended, one.matches, one.is_unsure) == ("done", [], False)
 
 
 def test_list_is_stale_for_one_walk() -> None:
