@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_databox.delivery.awaiting import FIRST_SECONDS, PollDelay
+from target_databox.delivery.awaiting import FIRST_SECONDS, PROBE_SECONDS, PollDelay
 
 
 def test_delay_doubles_until_learned() -> None:
@@ -100,6 +100,10 @@ def test_stuck_first_ingestion_holds_up_no_other() -> None:
     """While no outcome was seen, others are asked about once the first has been asked for some seconds."""
     delay = PollDelay()
     assert not delay.asks_many
+    delay.asked(PROBE_SECONDS / 2, done=False)
+    assert delay.seconds == PROBE_SECONDS
+    assert delay.asks_many
+    delay = PollDelay()
     while delay.seconds < 5.0:
         delay.asked(delay.seconds, done=False, is_first=False)
     assert delay.asks_many

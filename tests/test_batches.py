@@ -9,6 +9,9 @@ import pytest
 
 from target_databox.delivery import batches
 from target_databox.delivery.batches import (
+    LAST_SECONDS,
+    RECENT_INGESTIONS,
+    RECENT_SECONDS,
     TRANSITIONS,
     Batch,
     Counts,
@@ -94,6 +97,32 @@ def test_dataset_holds_the_most_that_was_seen() -> None:
     counts = Counts()
     counts.hold(0, 0)
     assert (counts.dataset_rows, counts.dataset_columns) == (0, 0)
+
+
+def remembering(*accepted_at: float) -> Lane:
+    """A dataset that remembers ingestions of these times of acceptance."""
+    lane = Lane(destination(is_keyed=False))
+    one = Batch(lane, [Row(None, b"{}")], Place(), 0.0)
+    for number, at in enumerate(accepted_at):
+        one.ingestion_id, one.accepted_at = f"i{number}", at
+        lane.remember(one)
+        del lane.accepted[one.ingestion_id]
+    return lane
+
+
+@pytest.mark.parametrize(("seconds", "is_known"), [(RECENT_SECONDS, True), (RECENT_SECONDS + 0.1, False)])
+def test_ingestions_are_remembered_for_an_hour(seconds: float, *, is_known: bool) -> None:
+    """An own ingestion is remembered until a later one is accepted more than an hour after it."""
+    lane = remembering(0.0, seconds)
+    assert lane.knows("i0") == is_known
+    assert lane.knows_all_older == is_known
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(LAST_SECONDS, 2_001), (LAST_SECONDS + 0.1, 2_000)])
+def test_ingestions_of_a_minute_are_remembered(seconds: float, count: int) -> None:
+    """However many own ingestions there are, those of the last minute are remembered."""
+    lane = remembering(*[0.0] * RECENT_INGESTIONS, seconds)
+    assert len(lane.recent) == count
 
 
 def test_every_transition_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -217,6 +218,29 @@ def test_questions_are_tried_again() -> None:
     scene.done(scene.next(AskOutcome), stored(4))
     assert scene.state() == b"8"
     assert scene.lane.counts.retries == 1
+
+
+def test_questions_end_after_retry_seconds() -> None:
+    """A question that keeps failing ends the run with the last error when `retry_seconds` are over."""
+    scene = Scene(retry_seconds=10.0)
+    accepted(scene)
+    error = lost()
+    while scene.dispatcher.error is None:
+        scene.done(scene.wait().next(AskOutcome), error)
+    assert isinstance(scene.dispatcher.error, LoadingError)
+    assert scene.dispatcher.error.__cause__ is error
+    assert scene.now == pytest.approx(10.1)
+
+
+def test_counts_of_partly_stored_batches_are_taken() -> None:
+    """What an ingestion stored counts though it rejected rows, and so does what the dataset holds since."""
+    scene = Scene()
+    accepted(scene)
+    answer = replace(ingestion(DONE, 4, 1, 2, 1), dataset_rows=70, dataset_columns=3)
+    scene.done(scene.wait().next(AskOutcome), answer)
+    counts = scene.lane.counts
+    assert (counts.appended, counts.overwritten) == (1, 2)
+    assert (counts.dataset_rows, counts.dataset_columns) == (70, 3)
 
 
 @pytest.mark.parametrize(("changes", "kind"), [({}, AskOutcome), ({"confirmation": "status"}, ReadList)])

@@ -151,21 +151,23 @@ def test_named_rows_alone_are_rejected(*, is_keyed: bool) -> None:
     problems = (
         ApiProblem("bad", "Too long.", "id", None, {"id": "d", "n": 4}),
         ApiProblem(None, None, None, None, {"id": "b", "n": 2}),
+        ApiProblem("bad", "Not in BOX.", "id", None, {"id": "a", "n": 1}),
     )
-    answer = replace(stored(4, rejected=2, errors=problems), id="i1", appended=1, overwritten=1)
+    answer = replace(stored(4, rejected=3, errors=problems), id="i1", appended=0, overwritten=1)
     scene.done(scene.wait().next(AskOutcome), answer)
     rejects = scene.dispatcher.rejects()
     assert [(each.row.number, each.cause) for each in rejects] == [
         (4, Cause(Reason.REJECTED, "bad", "Too long (field id)", "r", "i1")),
         (2, Cause(Reason.REJECTED, None, "the API gave no reason", "r", "i1")),
+        (1, Cause(Reason.REJECTED, "bad", "Not in BOX (field id)", "r", "i1")),
     ]
     assert {each.destination for each in rejects} == {scene.lane.destination}
-    assert scene.dispatcher.open_rows == 2
+    assert scene.dispatcher.open_rows == 3
     assert scene.state() is None
     scene.dispatcher.written(rejects)
     assert scene.state() == b"4"
     counts = scene.lane.counts
-    assert (counts.confirmed, counts.rejected, counts.appended, counts.overwritten) == (2, 2, 1, 1)
+    assert (counts.confirmed, counts.rejected, counts.appended, counts.overwritten) == (1, 3, 0, 1)
     assert (counts.uncounted_copies, counts.open) == (0, 0)
     assert (scene.dispatcher.unconfirmed_batches, scene.dispatcher.held_bytes) == (0, 0)
     scene.none()

@@ -350,12 +350,12 @@ class Lane:
         """Whether the POST of a new batch may start now; a serial lane sends its resends first."""
         return bool(self.queue.ready) and self.may_post() and not (self.is_serial and self.resends)
 
-    def next_resend(self, now: float) -> Batch | None:
-        """The smallest batch in `resends` that is due, or the one that is due earliest."""
+    def next_resend(self, now: float) -> Batch:
+        """The smallest batch in `resends` that is due, or the one that is due earliest; there must be one."""
         due = [batch for batch in self.resends if batch.posting.due_at <= now]
         if due:
             return min(due, key=lambda batch: len(batch.rows))
-        return min(self.resends, key=lambda batch: batch.posting.due_at, default=None)
+        return min(self.resends, key=lambda batch: batch.posting.due_at)
 
     def fresh_due_at(self, settings: DeliverySettings, *, is_pressed: bool) -> float:
         """When the next new batch should be cut; if pressed, even before it is full or old."""
@@ -387,8 +387,8 @@ class Lane:
             return
         self.accepted[batch.ingestion_id] = batch
         self.recent[batch.ingestion_id] = batch.accepted_at
-        unresolved = [*self.resends, *([self.searched] if self.searched is not None else ())]
-        since = min([each.first_posted_at for each in unresolved], default=batch.accepted_at)
+        # While a batch is searched for, none is accepted.
+        since = min([each.first_posted_at for each in self.resends], default=batch.accepted_at)
         while self._is_forgotten(next(iter(self.recent.values())), min(since, batch.accepted_at)):
             self.recent.popitem(last=False)
             self.knows_all_older = False

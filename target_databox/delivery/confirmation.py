@@ -110,7 +110,7 @@ class Confirmation:
         if ingestion.appended is not None and ingestion.overwritten is not None:
             stored = ingestion.appended + ingestion.overwritten
         if ingestion.status is IngestionStatus.FAILED:
-            self._learn(batch, now)
+            learn(self._delay, batch, now)
             return [failure(batch, ingestion, is_nothing_stored=stored == 0)]
         adds_up = (
             stored is not None
@@ -121,7 +121,7 @@ class Confirmation:
             return self._still_pending(batch, *_finding(ingestion, sent), now)
         if ingestion.status is IngestionStatus.UNKNOWN:
             self._note_word(batch, ingestion)
-        self._learn(batch, now)
+        learn(self._delay, batch, now)
         batch.lane.counts.hold(ingestion.dataset_rows, ingestion.dataset_columns)
         appended, overwritten = ingestion.appended or 0, ingestion.overwritten or 0
         if not ingestion.rejected:
@@ -141,10 +141,6 @@ class Confirmation:
     def _ask_again(self, batch: Batch, at: float) -> None:
         batch.asking.due_at = at
         heapq.heappush(self._again, (at, next(self._order), batch))
-
-    def _learn(self, batch: Batch, now: float) -> None:
-        learn(self._delay, batch, now)
-        self._probe = None
 
     def _note_word(self, batch: Batch, ingestion: Ingestion) -> None:
         if ingestion.word in self._noted_words or len(self._noted_words) >= MOST_NOTED_WORDS:

@@ -43,8 +43,6 @@ class Posting:
             if not (lane.resends and lane.may_post()):
                 continue
             batch = lane.next_resend(now)
-            if batch is None:
-                continue
             due_at = batch.posting.due_at
             if due_at > now:
                 self._scheduler.later(due_at)
