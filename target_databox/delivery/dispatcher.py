@@ -313,7 +313,6 @@ class Dispatcher:
             self._ledger.places += isinstance(post, PostRows)
         if isinstance(post, PostRows) and self._lost_answers.may_be_forgotten(post.batch, now):
             # The wait for this try was too long, for the budget or because the process was suspended.
-            post.lane.send_again(post.batch)
             self._apply([unresolved(post.lane, "its idempotency key may be forgotten")], now)
             return None
         if isinstance(post, PostRows):
