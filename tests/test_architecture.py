@@ -279,11 +279,8 @@ TESTED_ELSEWHERE = {
     "delivery.outcomes": "test_dispatcher",
     "destination.interfaces": "test_resources",
     # Modules that only a whole delivery exercises.
-    "delivery.background": "test_lost_answers",
-    "delivery.notes": "test_engine",
     "delivery.opening": "test_lost_answers",
     "delivery.posting": "test_dispatcher",
-    "delivery.tasks": "test_lost_answers",
     # Parts of finding a destination, and the numbers of a version.
     "api.base": "test_v1_client",
     "api.limits": "test_settings",

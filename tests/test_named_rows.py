@@ -157,9 +157,9 @@ def test_named_rows_alone_are_rejected(*, is_keyed: bool) -> None:
     scene.done(scene.wait().next(AskOutcome), answer)
     rejects = scene.dispatcher.rejects()
     assert [(each.row.number, each.cause) for each in rejects] == [
-        (4, Cause(Reason.REJECTED, "bad", "Too long (field id)", "r", "i1")),
-        (2, Cause(Reason.REJECTED, None, "the API gave no reason", "r", "i1")),
         (1, Cause(Reason.REJECTED, "bad", "Not in BOX (field id)", "r", "i1")),
+        (2, Cause(Reason.REJECTED, None, "the API gave no reason", "r", "i1")),
+        (4, Cause(Reason.REJECTED, "bad", "Too long (field id)", "r", "i1")),
     ]
     assert {each.destination for each in rejects} == {scene.lane.destination}
     assert scene.dispatcher.open_rows == 3
