@@ -16,8 +16,8 @@ from target_databox.api.errors import KeyRefusedError, LostAnswerError, Throttle
 from target_databox.api.v1.dialect import V1
 from target_databox.api.values import Accepted, Ingestion, IngestionsPage, IngestionStatus
 from target_databox.delivery.dispatcher import Dispatcher
-from target_databox.delivery.engine import Engine
-from target_databox.delivery.errors import LoadingError
+from target_databox.delivery.engine import LAST_WRITE_SECONDS, Engine
+from target_databox.delivery.errors import LoadingError, RejectedError
 from target_databox.delivery.rejections import Reason
 from target_databox.delivery.rows import Row
 from tests.delivering import FACTS, FreeBudget, destination, settings
@@ -259,7 +259,7 @@ def test_blocked_reader_does_not_outlive_a_stop(
     ids=["closed at once", "settled"],
 )
 def test_blocked_reader_does_not_outlive_a_failure(
-    blocked: Callable[[bytes], None], trouble: Exception
+    blocked: Callable[[bytes], None], trouble: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A run that fails ends `shutdown_seconds` later though nobody takes its STATE."""
     station = Station(writes=blocked, shutdown_seconds=0.2)
@@ -269,7 +269,17 @@ def test_blocked_reader_does_not_outlive_a_failure(
     began = time.monotonic()
     with pytest.raises((LoadingError, ZeroDivisionError)):
         station.engine.finish()
-    assert time.monotonic() - began < 2.0
+    seconds = time.monotonic() - began
+    assert seconds < 2.0
+    # A run that is closed has no deadline but this.
+    assert seconds >= 0.2 + LAST_WRITE_SECONDS - 0.01 or not isinstance(trouble, KeyRefusedError)
+    assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
+        (
+            "WARNING",
+            "Writing STATE or rejected records is blocked; ending without them. The next run loads again "
+            "what no STATE has passed.",
+        )
+    ]
 
 
 @pytest.fixture
@@ -311,6 +321,78 @@ def test_blocked_log_holds_up_nobody_else(blocked_log: threading.Event) -> None:
     station.engine.finish()
     assert len(station.api.rows) == 10
     assert time.monotonic() - began < PATIENCE_SECONDS
+
+
+def with_late_state(**changes: Any) -> Station:
+    """A run with a STATE that is written, and one that is due when the interval is over."""
+    station = Station(**changes)
+    station.engine.state(b"first")
+    station.wait_for(lambda: station.states == [b"first"])
+    station.engine.state(b"late")
+    return station
+
+
+def test_states_are_written_after_their_interval() -> None:
+    """A STATE that its interval holds back is written when that is over, though nothing else happens."""
+    station = with_late_state(state_interval_seconds=0.05)
+    station.wait_for(lambda: station.states == [b"first", b"late"])
+    station.engine.finish()
+
+
+def test_due_state_is_written_at_the_end() -> None:
+    """A STATE that its interval holds back is written when the API refuses the key, which ends the run."""
+    station = with_late_state(state_interval_seconds=1e6)
+    station.api.trouble = KeyRefusedError("No.", **FACTS)
+    station.load(10)
+    with pytest.raises(LoadingError):
+        station.engine.finish()
+    assert station.states == [b"first", b"late"]
+
+
+def test_no_state_is_written_after_a_bug() -> None:
+    """After a bug in what decides, not even a STATE is written that seemed due before."""
+
+    class BrokenDispatcher(Dispatcher):
+        def done(self, *_: object) -> None:
+            raise ZeroDivisionError("a bug")
+
+    station = with_late_state(state_interval_seconds=1e6)
+    station.dispatcher.__class__ = BrokenDispatcher
+    station.load(10)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        station.engine.finish()
+    assert station.states == [b"first"]
+
+
+def test_rejected_record_ends_reading() -> None:
+    """A run that ends at a record reads no more, though it still delivers the rows before it."""
+    station = Station(rejects_path=None)
+    row = Row(None, b"", number=1, line=b"{}")
+    assert not station.engine.is_stopping
+    station.engine.reject(station.lane, row, Reason.SCHEMA, "schema", "it does not fit")
+    assert station.engine.is_stopping
+    assert not station.dispatcher.is_settling
+    with pytest.raises(RejectedError):
+        station.engine.finish()
+
+
+def test_server_time_goes_on() -> None:
+    """The server's time is that of its latest answer and what has passed since, never more."""
+    station = Station()
+    dates = iter([None, 1000.0, 1000.0, 1000.0, 1003.0, None])
+    station.api.server_time = lambda: next(dates)  # type: ignore[method-assign]
+    told = [station.engine._server_time(now) for now in (10.0, 20.0, 25.0, 26.5, 27.0, 30.0)]
+    assert told == [None, 1000.0, 1005.0, 1006.5, 1003.0, 1006.0]
+
+
+def test_dispatcher_knows_the_servers_time() -> None:
+    """The server's time is known to what decides."""
+    station = Station()
+    station.api.server_time = lambda: 1000.0  # type: ignore[method-assign]
+    station.load(5)
+    station.engine.finish()
+    assert station.dispatcher.server_time is not None
+    assert 1000.0 <= station.dispatcher.server_time < 1000.0 + PATIENCE_SECONDS
 
 
 def test_slow_reader_is_waited_for() -> None:

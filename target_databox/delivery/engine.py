@@ -280,17 +280,12 @@ class Engine:
             self._caller.notify()
 
     def _next(self) -> Request | None:
-        while True:
-            with self._lock:
-                request = self._chosen()
-                if request is not None or self._is_ending:
-                    return request
-                notes = self._dispatcher.notes.taken()
-            _log(notes)
+        with self._deciding():
+            return self._chosen()
 
     def _chosen(self) -> Request | None:
-        """The next request, once one may start; None if there is something to log, or the run ends."""
-        while not self._is_ending and not self._dispatcher.notes.are_waiting:
+        """The next request, once one may start; None when the run ends."""
+        while not self._is_ending:
             now = self._clock()
             self._dispatcher.server_time = self._server_time(now)
             request = self._dispatcher.next(now)
@@ -298,8 +293,6 @@ class Engine:
                 # Another request may be due, so wake another worker.
                 (self._minding if self._is_minded else self._idle).notify()
                 return request
-            if self._dispatcher.notes.are_waiting:
-                continue
             wake_at = self._dispatcher.wake_at
             if self._is_minded:
                 if wake_at < self._minded_until:

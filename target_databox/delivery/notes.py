@@ -30,11 +30,6 @@ class Notes:
     def __init__(self) -> None:
         self._notes: list[Note] = []
 
-    @property
-    def are_waiting(self) -> bool:
-        """Whether there are lines that were not taken yet."""
-        return bool(self._notes)
-
     def info(self, text: str, *arguments: object) -> None:
         """Add a line about normal operation."""
         self._notes.append(Note("info", text, arguments))
