@@ -86,6 +86,7 @@ def test_status_words_are_understood(words: list[object], status: IngestionStatu
         ({}, ()),
         ([{"code": None, "message": "m", "field": "f", "type": "t"}], (ApiProblem(None, "m", "f", "t"),)),
         ([{"code": 7}], (ApiProblem("7", None, None, None),)),
+        ([{"record": {"a": 1}}], (ApiProblem(None, None, None, None, {"a": 1}),)),
         (["text"], (ApiProblem(None, "text", None, None),)),
         ("text", (ApiProblem(None, "text", None, None),)),
         ({"message": "m"}, (ApiProblem(None, "m", None, None),)),
@@ -95,6 +96,16 @@ def test_status_words_are_understood(words: list[object], status: IngestionStatu
 def test_problems_of_any_shape_are_read(errors: object, found: tuple[ApiProblem, ...]) -> None:
     """An errors list is read whatever is in it."""
     assert answers.problems(errors, lambda text: None if text is None else str(text)) == found
+
+
+def test_parts_of_answers_are_bounded() -> None:
+    """Of a text a thousand characters are read; of errors a thousand, of columns ten thousand, of names all."""
+    assert answers.text("x" * 1_001) == "x" * 1_000
+    assert len(answers.problems(["m"] * 1_001, str)) == 1_000
+    assert answers.names(["a"] * 10_000) == ("a",) * 10_000
+    assert answers.names(["a"] * 10_001) is None
+    columns = [{"name": f"c{each}", "dataType": "number"} for each in range(10_001)]
+    assert list(answers.column_types(columns, "name")) == [f"c{each}" for each in range(10_000)]
 
 
 @pytest.mark.parametrize(
