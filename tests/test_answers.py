@@ -99,7 +99,7 @@ def test_problems_of_any_shape_are_read(errors: object, found: tuple[ApiProblem,
 
 
 def test_parts_of_answers_are_bounded() -> None:
-    """Of a text a thousand characters are read; of errors a thousand, of columns ten thousand, of names all."""
+    """A text is read to 1,000 characters, errors and columns to 1,000 and 10,000, a list of names in full."""
     assert answers.text("x" * 1_001) == "x" * 1_000
     assert len(answers.problems(["m"] * 1_001, str)) == 1_000
     assert answers.names(["a"] * 10_000) == ("a",) * 10_000
