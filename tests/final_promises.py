@@ -154,10 +154,11 @@ def _is_emptied(world: World) -> bool:
 def _check_keyless(world: World, dataset: SimulatedDataset, mine: list[Message], good: list[Message]) -> None:
     rejected = {each.row["n"] for each in mine if each.row and each.number in world.rejected}
     wanted = Counter(each.row["n"] for each in good if each.row)
+    only_rejected = rejected - set(wanted)
     found = Counter(
         row["n"]
         for row in dataset.log
-        if row["n"] not in rejected - wanted.keys()
+        if row["n"] not in only_rejected
         and world.owns(row.get("id", row["n"]))
         and (row["n"] > 0 or _is_emptied(world))
     )
