@@ -179,6 +179,29 @@ def test_hints_for_dates_and_text_are_one_entry(preview: Preview) -> None:
     )
 
 
+def test_mixed_columns_of_records_are_reported(preview: Preview) -> None:
+    """A column that no schema names, with numbers and text in it, is reported, and the hint helps."""
+    messages = (
+        {**schema(keys=["_id"]), "schema": {"type": "object"}},
+        record(_id="a", score=12.5, size=1, day="2024-01-31", tags=[1], who={"age": 3}),
+        record(_id="b", score="n/a", size=None, day="", tags="x", who={"age": "old"}),
+    )
+    run = preview(*messages)
+    assert "score not declared 2 numbers and text" in printed(run)
+    assert "tags not declared 2" in printed(run)
+    entry = json.dumps({"column_types": {"orders": {"score": "string", "who__age": "string"}}})
+    assert (
+        "- columns of no schema that hold numbers and text get their type from the first value that Databox "
+        f"sees, which may reject the others; add to your configuration: {entry}"
+    ) in printed(run)
+    assert printed(run)[-1] == (
+        "A run would load everything that was read, if Databox takes numbers and text in one column: see "
+        "the hints."
+    )
+    corrected = preview(*messages, **json.loads(entry))
+    assert printed(corrected)[-1].endswith("as far as that can be told without Databox.")
+
+
 def test_misfits_name_the_setting(preview: Preview) -> None:
     """Where records do not fit their schema, the hints name the setting that loads them all the same."""
     run = preview(schema(), record(id="x"), record(id=1))

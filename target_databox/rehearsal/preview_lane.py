@@ -53,6 +53,8 @@ class PreviewLane(Lane):
         data_types: Declared type by column, in the schema's order.
         filled: How many values are not null, by column.
         guesses: Guessed types of text columns.
+        with_numbers: Columns that no schema gives a type and that hold numbers.
+        with_text: Likewise, that hold anything else.
         reasons: Records that would be rejected, by reason.
         width: The hint for too many columns; empty if there is none.
     """
@@ -63,6 +65,8 @@ class PreviewLane(Lane):
         self.data_types: dict[str, str | None] = {}
         self.filled: dict[str, int] = {}
         self.guesses: dict[str, Guess] = {}
+        self.with_numbers: set[str] = set()
+        self.with_text: set[str] = set()
         self.reasons: dict[str, _Reason] = {}
         self.width = ""
         self._limits = settings.batch_size_rows, settings.most_rows_bytes
@@ -93,6 +97,14 @@ class PreviewLane(Lane):
             guess = self.guesses.get(name)
             if guess is not None:
                 guess.see(value)
+            elif self.data_types.get(name) is None:
+                is_number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+                (self.with_numbers if is_number else self.with_text).add(name)
+
+    @property
+    def mixed(self) -> list[str]:
+        """Columns that no schema gives a type and that hold both numbers and anything else."""
+        return [name for name in self.filled if name in self.with_numbers and name in self.with_text]
 
     def refuse(self, number: int, reason: str, message: str) -> None:
         """Count a record that can't be sent."""

@@ -12,7 +12,7 @@ from target_databox.rehearsal.estimates import (
     requests_for,
     shortest_seconds,
 )
-from target_databox.rehearsal.hints import DATETIME
+from target_databox.rehearsal.hints import DATETIME, STRING
 from target_databox.rehearsal.tables import cell, counted, echo, plain_table, shown
 from target_databox.reports.durations import duration_text
 
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 _TEXT_MAKES_NO_METRICS: Final = "text that holds only numbers or dates can't make metrics"
 _DATES_MAY_BE_REJECTED: Final = "dates that are empty, or no ISO 8601 dates, may be rejected by Databox"
+# Columns are inferred at ingestion (O, said of v2); what then becomes of another value is unknown (A).
+_OTHERS_MAY_BE_REJECTED: Final = (
+    "columns of no schema that hold numbers and text get their type from the first value that Databox sees, "
+    "which may reject the others"
+)
 
 
 def print_report(
@@ -92,9 +97,14 @@ def conclusion(settings: Settings, lanes: Sequence[PreviewLane], failed: int) ->
         return f"A run would not load everything: {'; '.join(parts)}."
     if not lanes:
         return "A run would load nothing."
+    doubts = []
     if any(_may_be_rejected(lane) for lane in lanes):
+        doubts.append("dates that are empty or no dates")
+    if any(lane.mixed for lane in lanes):
+        doubts.append("numbers and text in one column")
+    if doubts:
         return (
-            "A run would load everything that was read, if Databox takes dates that are empty or no dates: "
+            f"A run would load everything that was read, if Databox takes {', and '.join(doubts)}: "
             "see the hints."
         )
     return "A run would load everything that was read, as far as that can be told without Databox."
@@ -137,6 +147,8 @@ def _remark(lane: PreviewLane, name: str) -> str:
     parts = ["key"] if name in lane.key_columns else []
     guess = lane.guesses.get(name)
     if guess is None:
+        if name in lane.with_numbers and name in lane.with_text:
+            parts.append("numbers and text")
         return ", ".join(parts)
     if lane.data_types.get(name) == DATETIME:
         if not guess.is_iso:
@@ -186,6 +198,9 @@ def _hints(settings: Settings, lanes: Sequence[PreviewLane]) -> list[str]:
                 column_types.setdefault(stream, {})[name] = types[0]
                 reasons[_DATES_MAY_BE_REJECTED if is_declared else _TEXT_MAKES_NO_METRICS] = None
             is_dated |= guess.is_date
+        for name in lane.mixed:
+            column_types.setdefault(stream, {})[name] = STRING
+            reasons[_OTHERS_MAY_BE_REJECTED] = None
         if rows and not is_dated:
             hints.append(f"{stream} has no date column: Databox shows a metric over time by one.")
         if lane.width:
