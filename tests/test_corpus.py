@@ -98,6 +98,13 @@ def told(lines: list[str], beginnings: list[str]) -> bool:
     )
 
 
+def column_types_of(entries: Iterable[Entry]) -> dict[str, Any]:
+    """The setting for several outputs in one run."""
+    return {
+        stream: types for entry in entries for stream, types in entry.settings.get("column_types", {}).items()
+    }
+
+
 def load(command: Command, entry: Entry, folder: Path, **settings: Any) -> Run:
     """Load an output where its BATCH files are; the rejects go to a folder of the test."""
     settings = {**entry.settings, **settings}
@@ -152,14 +159,25 @@ def test_special_output_is_loaded_twice(
 def test_all_outputs_load_in_one_run(command: Command, emulator: Emulator, api_version: str) -> None:
     """One run loads all outputs, and a second one changes nothing but that it adds rows without keys."""
     whole = b"".join(entry.output for entry in TOGETHER)
-    column_types: dict[str, Any] = {}
-    for entry in TOGETHER:
-        column_types |= entry.settings.get("column_types", {})
+    column_types = column_types_of(TOGETHER)
     *_, last = (entry.state for entry in TOGETHER if entry.state is not None)
     for runs in (1, 2):
         run = command.run(whole, column_types=column_types, api_version=api_version)
         assert (run.code, run.errors, run.states[-1]) == (0, [], last)
         compare(emulator, TOGETHER, runs)
+
+
+def test_corpus_is_previewed_and_verified(command: Command) -> None:
+    """`--dry-run` foresees that all outputs load, and `--verify` finds every row of them equal."""
+    whole = b"".join(entry.output for entry in TOGETHER)
+    settings = {"column_types": column_types_of(TOGETHER), "api_version": "v2"}
+    foreseen = command.run(whole, arguments=("--dry-run",), **settings)
+    assert (foreseen.code, foreseen.errors) == (0, [])
+    assert b"A run would load everything that was read" in foreseen.out
+    assert command.run(whole, **settings).code == 0
+    verified = command.run(whole, arguments=("--verify",), **settings)
+    assert (verified.code, verified.errors) == (0, [])
+    assert b"Everything that was read is in Databox, and equal." in verified.out
 
 
 def test_corpus_is_not_distributed() -> None:
