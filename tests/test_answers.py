@@ -108,6 +108,14 @@ def test_parts_of_answers_are_bounded() -> None:
     assert list(answers.column_types(columns, "name")) == [f"c{each}" for each in range(10_000)]
 
 
+def test_odd_columns_are_left_out() -> None:
+    """A column without a name or a type that is text is not known; the others are."""
+    odd = [7, "a", {}, *({"name": name, "dataType": "number"} for name in (None, "", 7, ["a"], {}))]
+    odd += [{"name": "b", "dataType": data_type} for data_type in (None, "", 7, ["number"])]
+    assert answers.column_types([*odd, {"name": "a", "dataType": "number"}], "name") == {"a": "number"}
+    assert answers.column_types({"name": "a", "dataType": "number"}, "name") == {}
+
+
 @pytest.mark.parametrize(
     ("value", "count"),
     [
