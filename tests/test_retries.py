@@ -305,6 +305,7 @@ def test_setup_and_delivery_agree(planned: list[Try], retry_seconds: int, drawn:
         ("Wed, 01 Oct 2025 12:00:30 -0000", 30.0),
         ("Fri, 01 Oct 2055 12:00:00 GMT", 3600.0),
         ("Wed, 99 Oct 2025 12:00:00 GMT", None),
+        ("Wed, 01 Oct 99999999999999999999 12:00:00 GMT", None),
     ],
 )
 def test_retry_after_is_read(value: str | None, seconds: float | None) -> None:
@@ -453,6 +454,12 @@ def test_rounded_time_is_up(now: float) -> None:
     """Time that is left only by rounding is no time, so that a clock of few digits makes no endless tries."""
     decision = RetryRule(300.0).after(LostAnswerError("Failed.", **FACTS), 9, now + 300.0 - 1e-6 - now)
     assert not decision.again
+
+
+def test_time_that_is_left_is_told_in_tenths() -> None:
+    """A wait that is too long is told with the time that is left, in tenths of a second."""
+    error = LostAnswerError("Failed.", **FACTS, retry_after_seconds=60.0)
+    assert RetryRule(10.26).after(error, 1, 0.0).reason == ASKS.format(60, 10.3)
 
 
 def test_ceilings_come_from_backoff() -> None:

@@ -63,12 +63,10 @@ def retry_after_seconds(header_value: str | None, now_epoch: float) -> float | N
 
 def epoch_of_http_date(text: str | None) -> float | None:
     """Epoch seconds of an HTTP date, such as the `Date` header; None if it can't be read."""
-    if not text:
-        return None
     try:
-        moment = email.utils.parsedate_to_datetime(text)
+        moment = email.utils.parsedate_to_datetime(text or "")
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-    except (TypeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return None
 
 
