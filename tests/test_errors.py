@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from target_databox.api.errors import (
     DataboxError,
+    DatasetError,
+    IdempotencyError,
     KeyRefusedError,
+    KeysDifferError,
     LostAnswerError,
     MissingError,
     RefusedError,
@@ -105,6 +110,120 @@ def test_redirects_name_their_host() -> None:
         "GET /v1/accounts was answered with status 302: redirects to elsewhere.test are not "
         "followed, to protect the API key. Check the setting api_url."
     )
+
+
+def test_redirects_may_lead_nowhere() -> None:
+    """A redirect without a host is told without one."""
+    for status in (300, 399):
+        error = error_of_answer(method="GET", path="/v1/accounts", status=status)
+        assert "redirects are not followed, to protect the API key." in str(error)
+
+
+def test_roles_are_named() -> None:
+    """A 403 says who may make the request, where that is known; a 401 is about the key whoever may."""
+    error = error_of_answer(method="POST", path="/v2/datasets", status=403, role_needed="it needs an admin")
+    assert type(error) is KeyRefusedError
+    assert str(error) == (
+        "POST /v2/datasets was answered with status 403: it needs an admin. Use a key (api_key) of such a "
+        "user, or ask one for it."
+    )
+    error = error_of_answer(method="POST", path="/v2/datasets", status=401, role_needed="it needs an admin")
+    assert "the API key was refused. Check the setting api_key" in str(error)
+
+
+def test_reused_keys_are_reported() -> None:
+    """A 422 is about the idempotency key only where one of its problems says so."""
+    reused = ApiProblem("idempotency_key_reused", None, None, None)
+    error = error_of_answer(method="POST", path="/a", status=422, problems=(BAD_TITLE, reused))
+    assert type(error) is IdempotencyError
+    assert str(error).endswith(
+        "idempotency_key_reused): the API takes the request for a copy of another one. Nothing was stored; "
+        "run again, and report it to the maintainers of target-databox."
+    )
+    for status, problems in ((422, (BAD_TITLE,)), (422, ()), (400, (reused,))):
+        other = error_of_answer(method="POST", path="/a", status=status, problems=problems)
+        assert type(other) is RefusedError
+
+
+@pytest.mark.parametrize(
+    ("status", "may"),
+    [
+        *((None, True), (199, False), (200, True), (299, True), (300, False), (302, False), (399, False)),
+        *((400, True), (413, True), (422, True), (499, True), (500, False), (501, False), (505, False)),
+    ],
+)
+def test_bodies_are_blamed_by_status(status: int | None, may: bool) -> None:
+    """Rows are looked at only where the API may have refused what it read."""
+    facts: dict[str, Any] = {"method": "POST", "path": "/a", "status": status}
+    assert RefusedError("No.", **facts).may_blame_body is may
+    assert MissingError("No.", **facts).may_blame_body is False
+    assert IdempotencyError("No.", **facts).may_blame_body is False
+
+
+def test_wrong_keys_are_those_of_401() -> None:
+    """A 401 is about the key itself, a 403 perhaps about one request."""
+    found = [
+        error_of_answer(method="GET", path="/a", status=status).is_wrong_key  # type: ignore[attr-defined]
+        for status in (400, 401, 402, 403)
+    ]
+    assert found == [False, True, False, False]
+
+
+def test_errors_carry_their_evidence() -> None:
+    """An error has what is known of its request, and nothing where nothing is."""
+    error = DataboxError("No.", method="GET", path="/a")
+    assert (str(error), error.message, error.happened) == ("No.", "No.", "No.")
+    assert (error.method, error.path) == ("GET", "/a")
+    assert (error.status, error.problems, error.request_id, error.retry_after_seconds) == (
+        None,
+        (),
+        None,
+        None,
+    )
+    known = DataboxError(
+        "No.",
+        method="GET",
+        path="/a",
+        status=400,
+        problems=[BAD_TITLE],
+        request_id="r",
+        happened="That",
+        retry_after_seconds=7.0,
+    )
+    assert (known.status, known.problems, known.request_id) == (400, (BAD_TITLE,), "r")
+    assert (known.happened, known.retry_after_seconds) == ("That", 7.0)
+
+
+def test_giving_up_is_told() -> None:
+    """Why there is no other try is the end of the message."""
+    error = DataboxError("No.", method="GET", path="/a")
+    error.give_up("time is up")
+    assert str(error) == error.message == "No. It is not tried again: time is up."
+    assert error.happened == "No."
+
+
+def test_keys_that_differ_are_carried() -> None:
+    """An error about primary keys has the stream, the dataset, and both sides."""
+    error = KeysDifferError("No.", stream="s", dataset_id="d", wanted=("a",), found=("b",))
+    assert isinstance(error, DatasetError)
+    assert str(error) == "No."
+    assert (error.stream, error.dataset_id, error.wanted, error.found) == ("s", "d", ("a",), ("b",))
+
+
+@pytest.mark.parametrize(
+    ("count", "end"),
+    [
+        (10, "c: m, request id r"),
+        (11, "c: m; and 1 more, request id r"),
+        (999, "; and 989 more, request id r"),
+        (1_000, "; and at least 990 more, request id r"),
+    ],
+)
+def test_ten_problems_are_told(count: int, end: str) -> None:
+    """Ten problems are told with the number of the others, which is the least of it where all were cut."""
+    said = problems_text([ApiProblem("c", "m", None, None)] * count, "r")
+    assert said.count("c: m") == 10
+    assert said.endswith(end)
 
 
 @pytest.mark.parametrize(
