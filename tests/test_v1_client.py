@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email.utils
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -34,6 +36,8 @@ from target_databox.api.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from target_databox.api.exchanges import Exchange
 
 URL = "https://api.databox.test"
 KEY = "pak_canary-0815"
@@ -498,6 +502,112 @@ def test_server_time_follows_answers(client: DataboxClient, http: Http) -> None:
     http.get(f"{URL}/v1/accounts", json={"accounts": []})
     client.accounts()
     assert client.server_time() == EPOCH
+
+
+def test_tries_are_reported_by_route(http: Http) -> None:
+    """Each try is reported under its route's name; the session is the caller's, and is closed at the end."""
+    seen: list[Exchange] = []
+    closed: list[bool] = []
+
+    class Session(requests.Session):
+        def close(self) -> None:
+            closed.append(True)
+            super().close()
+
+    def new_session() -> requests.Session:
+        session = Session()
+        session.mount("https://", http)
+        return session
+
+    http.get(f"{URL}/v1/datasets/d/ingestions", json={"ingestions": []})
+    client = DataboxClient(
+        URL,
+        KEY,
+        request_timeout_seconds=5,
+        on_exchange=seen.append,
+        user_agent="agent/1",
+        new_session=new_session,
+    )
+    client.ingestions("d")
+    assert http.last_request.headers["User-Agent"] == "agent/1"
+    [exchange] = seen
+    assert (exchange.method, exchange.route) == ("GET", "/v1/datasets/{datasetId}/ingestions")
+    assert (exchange.path, exchange.status) == ("/v1/datasets/d/ingestions", 200)
+    assert not closed
+    client.close()
+    assert closed == [True]
+
+
+@pytest.mark.parametrize(
+    ("location", "where"),
+    [
+        ("https://elsewhere.test:8443/v1?key=1", "redirects to elsewhere.test are not followed"),
+        (f"https://{KEY}.test/", r"redirects to \*\*\*\.test are not followed"),
+        ("https://[broken", "redirects are not followed"),
+        ("/login", "redirects are not followed"),
+        (None, "redirects are not followed"),
+    ],
+)
+def test_redirects_name_their_host(
+    client: DataboxClient, http: Http, location: str | None, where: str
+) -> None:
+    """Of where a redirect leads the host is told, without the key, if it can be read."""
+    headers = {"Location": location} if location else {}
+    http.get(f"{URL}/v1/accounts", status_code=302, headers=headers)
+    with pytest.raises(RefusedError, match=where):
+        client.accounts()
+
+
+def test_errors_in_place_of_an_answer_are_told(client: DataboxClient, http: Http) -> None:
+    """What a 2xx says in place of its JSON is told; only a POST is refused by it."""
+    said = {"requestId": "r-1", "errors": [{"code": "c", "message": "Bad."}]}
+    http.register_uri(requests_mock.ANY, requests_mock.ANY, json=said, status_code=201)
+    with pytest.raises(LostAnswerError) as lost:
+        client.accounts()
+    assert str(lost.value) == (
+        "GET /v1/accounts was answered with status 201 and not with the documented JSON (c: Bad, request id "
+        "r-1); it may or may not have been carried out. Check the setting api_url, or run again later."
+    )
+    assert (lost.value.method, lost.value.path, lost.value.status) == ("GET", "/v1/accounts", 201)
+    with pytest.raises(RefusedError) as refused:
+        client.create_dataset("T", 7, [])
+    for error in (lost.value, refused.value):
+        assert error.problems == (ApiProblem("c", "Bad.", None, None),)
+        assert error.request_id == "r-1"
+    assert (refused.value.method, refused.value.path) == ("POST", "/v1/datasets")
+    http.register_uri(requests_mock.ANY, requests_mock.ANY, content=b"<html>")
+    with pytest.raises(LostAnswerError, match=r"with the documented JSON; it may or may not"):
+        client.create_dataset("T", 7, [])
+
+
+def test_errors_of_answers_have_their_facts(client: DataboxClient, http: Http) -> None:
+    """An error has the method, the path without its query, the status and the API's id of the request."""
+    http.get(f"{URL}/v1/datasets/d/ingestions", status_code=400, json={"requestId": "r-1"})
+    with pytest.raises(RefusedError) as caught:
+        client.ingestions("d")
+    error = caught.value
+    assert (error.method, error.path) == ("GET", "/v1/datasets/d/ingestions")
+    assert (error.status, error.request_id) == (400, "r-1")
+
+
+@pytest.mark.parametrize(("status", "is_answer"), [(200, True), (204, True), (299, True), (300, False)])
+def test_every_success_is_an_answer(client: DataboxClient, http: Http, status: int, is_answer: bool) -> None:
+    """Every 2xx is read."""
+    http.get(f"{URL}/v1/accounts", status_code=status, json={"accounts": []})
+    if is_answer:
+        assert client.accounts() == Page((), 0)
+    else:
+        with pytest.raises(RefusedError):
+            client.accounts()
+
+
+def test_dates_without_a_clock_are_compared_with_ours(client: DataboxClient, http: Http) -> None:
+    """Where the server does not tell its time, a date to wait for is compared with this machine's clock."""
+    at = email.utils.formatdate(time.time() + 100, usegmt=True)
+    http.get(f"{URL}/v1/accounts", status_code=503, headers={"Retry-After": at})
+    with pytest.raises(LostAnswerError) as caught:
+        client.accounts()
+    assert 0 < (caught.value.retry_after_seconds or 0) <= 100
 
 
 def test_repr_hides_the_key(client: DataboxClient) -> None:
