@@ -202,6 +202,6 @@ def path_of(route: str, ids: tuple[object, ...]) -> str:
 
 def _host_of(location: str | None) -> str | None:
     try:
-        return urlsplit(location).hostname if location else None
+        return urlsplit(location or "").hostname
     except ValueError:
         return None
