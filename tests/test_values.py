@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import pytest
 
@@ -39,3 +40,15 @@ def test_values_are_frozen(value: type) -> None:
 def test_timestamps_become_epochs(text: object, epoch: float | None) -> None:
     """ISO 8601 times become epoch seconds, UTC where no offset is given; anything else is not known."""
     assert values.epoch_of(text) == epoch
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the system's zone can't be set")
+def test_times_without_offset_are_universal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time without an offset is taken for UTC, wherever this machine is."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert values.epoch_of("2025-10-01T12:00:00") == 1759320000.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
