@@ -244,4 +244,6 @@ def test_problems_read_as_clauses(problem: ApiProblem, text: str) -> None:
 def test_no_problems_read_as_nothing() -> None:
     """Without problems and request id there is no clause."""
     assert problems_text([], None) == ""
+    assert problems_text([], "r") == "request id r"
+    assert problems_text(iter([BAD_TITLE]), "r").endswith("field title, request id r")
     assert problems_text([BAD_TITLE, BAD_TITLE], "r").count("The title is bad") == 2
