@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from target_databox.api.addresses import address_problem
+from target_databox.api.addresses import address_problem, is_loopback
+
+CLAUSES = (
+    "must not hold blanks, backslashes, control characters or non-ASCII letters",
+    "is not a valid address",
+    "must look like https://host or https://host:port/path",
+    "must not hold a user name or a password",
+    "must not hold a query or a fragment",
+    "must be https, since plain http would send the key in clear text (http is for loopback only)",
+)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +43,12 @@ def test_https_and_loopback_are_allowed(url: str) -> None:
         ("http://[::ffff:8.8.8.8]", "must be https"),
         ("http://127.0.0.1@evil.example", "user name"),
         ("https://user:secret@api.databox.com", "user name"),
+        ("https://:secret@api.databox.com", "user name"),
+        ("https://@api.databox.com", "user name"),
         ("https://api.databox.com?x=1", "query"),
+        ("https://api.databox.com?", "query"),
         ("https://api.databox.com#x", "fragment"),
+        ("https://api.databox.com#", "fragment"),
         ("ftp://127.0.0.1", "must look like"),
         ("api.databox.com", "must look like"),
         ("https://", "must look like"),
@@ -46,6 +59,7 @@ def test_https_and_loopback_are_allowed(url: str) -> None:
         ("https://api.databox.com/\nx", "control"),
         ("https://api.databox.com\\@evil.example", "backslashes"),
         ("https://ápi.databox.com", "non-ASCII"),
+        ("https://api.databox.com/a b", "blanks"),
     ],
 )
 def test_other_addresses_are_refused(url: str, problem: str) -> None:
@@ -53,4 +67,23 @@ def test_other_addresses_are_refused(url: str, problem: str) -> None:
     answer = address_problem(url)
     assert answer is not None
     assert problem in answer
+    assert answer in CLAUSES
     assert "secret" not in answer
+
+
+@pytest.mark.parametrize(
+    ("host", "is_here"),
+    [
+        *(
+            ("localhost", True),
+            ("LocalHost", True),
+            ("127.0.0.1", True),
+            ("127.255.1.2", True),
+            ("::1", True),
+        ),
+        *(("localhost.", False), ("128.0.0.1", False), ("::2", False), ("", False), ("a.test", False)),
+    ],
+)
+def test_loopback_is_this_machine(host: str, is_here: bool) -> None:
+    """This machine is `localhost`, 127.0.0.0/8 and `::1`; other names are not looked up."""
+    assert is_loopback(host) is is_here

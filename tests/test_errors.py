@@ -127,8 +127,9 @@ def test_roles_are_named() -> None:
         "POST /v2/datasets was answered with status 403: it needs an admin. Use a key (api_key) of such a "
         "user, or ask one for it."
     )
-    error = error_of_answer(method="POST", path="/v2/datasets", status=401, role_needed="it needs an admin")
-    assert "the API key was refused. Check the setting api_key" in str(error)
+    for status, role_needed in ((401, "it needs an admin"), (403, None)):
+        error = error_of_answer(method="POST", path="/a", status=status, role_needed=role_needed)
+        assert ": the API key was refused. Check the setting api_key" in str(error)
 
 
 def test_reused_keys_are_reported() -> None:

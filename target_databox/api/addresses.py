@@ -27,9 +27,9 @@ def address_problem(url: str) -> str | None:
         return "is not a valid address"
     if parts.scheme not in {"https", "http"} or not parts.hostname or port == 0:
         return "must look like https://host or https://host:port/path"
-    if parts.username is not None or parts.password is not None:
+    if parts.username is not None:  # also where there is a password alone
         return "must not hold a user name or a password"
-    if parts.query or parts.fragment or "?" in url or "#" in url:
+    if "?" in url or "#" in url:
         return "must not hold a query or a fragment"
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         return "must be https, since plain http would send the key in clear text (http is for loopback only)"

@@ -265,7 +265,7 @@ def error_of_answer(
     elif status == MISSING_STATUS:
         kind = MissingError
         advice = "it does not exist, or the API key can't see it. Check the configured ids and api_url."
-    elif 300 <= status < 400:
+    elif status < 400:
         where = f" to {location}" if location else ""
         advice = f"redirects{where} are not followed, to protect the API key. Check the setting api_url."
     return kind(
