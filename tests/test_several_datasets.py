@@ -235,6 +235,22 @@ def test_idempotency_keys_are_good_for_a_day(seconds: float, *, is_sent: bool) -
     assert str(scene.dispatcher.error) == ("None" if is_sent else words)
 
 
+@pytest.mark.parametrize("is_recognised", [True, False])
+def test_other_batches_are_sent_after_a_day(*, is_recognised: bool) -> None:
+    """A batch of which no copy can be stored is sent again however old its first POST is."""
+    scene = Scene(to=destination(is_keyed=False, resends_are_recognised=is_recognised))
+    scene.put(1, 2, 3, 4)
+    if is_recognised:
+        scene.done(scene.next(PostRows), unreachable())
+    else:
+        scene.done(scene.next(PostRows), lost())
+        scene.done(scene.wait().next(ReadList), listing())
+    scene.budget.free_at = scene.now + 90_000.0
+    scene.none()
+    assert numbers(scene.after(90_000.0).next(PostRows)) == [1, 2, 3, 4]
+    assert scene.dispatcher.error is None
+
+
 def test_end_waits_for_rejects_on_disk() -> None:
     """A run does not end before rejected rows that were taken to be written are on disk."""
     scene = Scene()
