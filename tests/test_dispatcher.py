@@ -660,6 +660,18 @@ def test_rejected_record_ends_the_run() -> None:
     )
 
 
+def test_rows_after_the_end_are_not_taken() -> None:
+    """Rows that are read after the run has met its last record are left, those of its line are sent."""
+    scene = Scene(rejects_path=None)
+    bad = Row(None, b"", number=5, line=b"{}")
+    scene.dispatcher.reject(scene.lane, bad, Reason.SCHEMA, "schema", "It is no number")
+    rows = [Row((number,), b"{}", number=number) for number in (4, 5, 6)]
+    scene.dispatcher.put(scene.lane, rows, scene.now)
+    assert scene.lane.counts.read == 3
+    scene.dispatcher.drain()
+    assert numbers(scene.next(PostRows)) == [4, 5]
+
+
 def test_rows_behind_held_keys_are_delivered() -> None:
     """A row before the one that ends the run is delivered, though its key has to be waited for."""
     scene = Scene(batch_size_rows=1, batch_size_bytes=1000, rejects_path=None)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_databox.api.errors import KeyRefusedError, LostAnswerError, ThrottledError
+from target_databox.api.errors import KeyRefusedError, LostAnswerError, RefusedError, ThrottledError
 from target_databox.api.v1.dialect import V1
-from target_databox.api.values import Accepted, Ingestion, IngestionsPage, IngestionStatus
+from target_databox.api.values import Accepted, ApiProblem, Ingestion, IngestionsPage, IngestionStatus
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import LAST_WRITE_SECONDS, Engine
 from target_databox.delivery.errors import LoadingError, RejectedError
@@ -162,6 +162,102 @@ def test_everything_is_stored_and_written() -> None:
     assert station.states[-1] == b"740"
     assert station.states == sorted(station.states, key=int)
     assert station.lane.counts.open == 0
+
+
+class RecordingApi(ApiInMemory):
+    """Notes what each request is about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[object, ...]] = []
+
+    def post_rows(self, dataset_id: str, body: bytes, key: str) -> Accepted:
+        """Note a batch."""
+        self.asked.append(("rows", dataset_id, body, key))
+        return super().post_rows(dataset_id, body, key)
+
+    def ingestion(self, dataset_id: str, ingestion_id: str) -> Ingestion:
+        """Note a question."""
+        self.asked.append(("ingestion", dataset_id, ingestion_id))
+        return super().ingestion(dataset_id, ingestion_id)
+
+    def ingestions(self, dataset_id: str, page: int, page_size: int) -> IngestionsPage:
+        """Note a reading."""
+        self.asked.append(("ingestions", dataset_id, page, page_size))
+        return super().ingestions(dataset_id, page, page_size)
+
+    def purge(self, dataset_id: str, key: str) -> None:
+        """Note a purge."""
+        self.asked.append(("purge", dataset_id, key))
+        super().purge(dataset_id, key)
+
+
+def test_requests_say_what_they_are_about(caplog: pytest.LogCaptureFixture) -> None:
+    """Each request names its dataset and what it is about, and what is noted is logged at its level."""
+    caplog.set_level(logging.INFO, "target_databox.delivery.engine")
+    station = Station()
+    api = station.engine._api = RecordingApi()
+    keys = itertools.count(1)
+    lane = station.engine.open(destination(is_new=False, purge=True))
+    lane.new_key = lambda: f"key {next(keys)}"
+    station.engine.put(lane, [Row((1,), b'{"id":1}', number=1)])
+    station.engine.finish()
+    assert api.asked == [
+        ("ingestions", "d1", 1, V1.page_size),
+        ("purge", "d1", "key 1"),
+        ("rows", "d1", b'{"records":[{"id":1}]}', "key 2"),
+        ("ingestion", "d1", "i0"),
+    ]
+    assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
+        ("INFO", "Purged stream 'orders' (dataset 'Orders', d1).")
+    ]
+
+
+def test_answers_are_masked() -> None:
+    """What the API says of a row that it refuses is kept without the values of the row."""
+    station = Station()
+    problem = ApiProblem("bad", "Value 'abcde-1' is bad.", "name", None)
+    station.api.trouble = RefusedError("No.", **FACTS, status=422, problems=(problem,))
+    rejects: list[Rejection] = []
+    station.engine._write_rejects = rejects.extend
+    station.engine.put(station.lane, [Row((1,), b'{"name":"abcde-1"}', number=1)])
+    station.engine.finish()
+    assert [each.cause.message for each in rejects] == ["Value '***' is bad (field name)"]
+
+
+def test_rejects_are_written() -> None:
+    """Rejected rows are handed to what writes them, also by a run that writes no STATE."""
+    station = Station()
+    row = Row(None, b"", number=7, line=b"{}")
+    station.engine.reject(station.lane, row, Reason.SCHEMA, "schema", "it does not fit")
+    station.engine.finish()
+    assert station.rejects == [7]
+    assert station.dispatcher.open_rows == 0
+
+
+def test_threads_hold_up_no_exit() -> None:
+    """Every thread has a name of its own and ends with the process, whatever it does."""
+    station = Station(workers=2)
+    station.load(1)
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("databox")]
+    assert sorted(thread.name for thread in threads) == ["databox-1", "databox-2", "databox-writer"]
+    assert all(thread.daemon for thread in threads)
+    station.engine.finish()
+
+
+def test_failed_run_reads_no_more() -> None:
+    """`put` returns without room for more rows when the run fails."""
+    station = Station(unconfirmed_bytes=20_000, shutdown_seconds=PATIENCE_SECONDS)
+    station.api.gate.clear()
+    reader = threading.Thread(target=lambda: station.load(200), name="reader")
+    reader.start()
+    station.wait_for(lambda: station.api.most_at_once > 0)
+    station.engine.stop(OSError("The disk is full."))
+    reader.join(PATIENCE_SECONDS / 2)
+    assert not reader.is_alive()
+    station.api.gate.set()
+    with pytest.raises(OSError, match="full"):
+        station.engine.finish()
 
 
 def test_requests_run_side_by_side() -> None:

@@ -76,13 +76,16 @@ def test_resends_of_any_dataset_are_sent() -> None:
     second = scene.add_lane("second")
     scene.put(1, 2, 3, 4, lane=second)
     scene.done(scene.next(PostRows), unreachable())
+    post = scene.wait().next(PostRows)
+    assert post.lane is second
+    scene.done(post, unreachable())
     scene.after(0.5).put(1, 2, 3, 4)
     scene.done(scene.next(PostRows), unreachable())
     assert scene.wait().next(PostRows).lane is second
-    assert scene.now == 1.0
+    assert scene.now == 2.0
     assert scene.wait().next(PostRows).lane is scene.lane
-    assert scene.now == 1.5
-    assert (second.counts.batches, second.counts.retries) == (1, 1)
+    assert scene.now == 2.5
+    assert (second.counts.batches, second.counts.retries) == (1, 2)
 
 
 def test_tasks_of_any_dataset_are_done() -> None:
