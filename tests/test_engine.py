@@ -18,7 +18,7 @@ from target_databox.api.values import Accepted, ApiProblem, Ingestion, Ingestion
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import LAST_WRITE_SECONDS, Engine
 from target_databox.delivery.errors import LoadingError, RejectedError
-from target_databox.delivery.rejections import Reason
+from target_databox.delivery.rejections import Cause, Reason
 from target_databox.delivery.rows import Row
 from tests.delivering import FACTS, FreeBudget, destination, settings
 
@@ -233,6 +233,45 @@ def test_rejects_are_written() -> None:
     station.engine.finish()
     assert station.rejects == [7]
     assert station.dispatcher.open_rows == 0
+
+
+def test_rejects_keep_their_cause() -> None:
+    """A record that can't be sent is handed on with its reason, its code and its message."""
+    station = Station()
+    rejects: list[Rejection] = []
+    station.engine._write_rejects = rejects.extend
+    row = Row(None, b"", number=7, line=b"{}")
+    station.engine.reject(station.lane, row, Reason.SCHEMA, "schema", "it does not fit")
+    station.engine.finish()
+    assert [each.cause for each in rejects] == [Cause(Reason.SCHEMA, "schema", "it does not fit")]
+
+
+def test_nothing_is_written_after_the_end() -> None:
+    """What a blocked writer had still to write when the run ended without it is not written later."""
+    written: list[bytes] = []
+    is_reading = threading.Event()
+
+    def slow(state: bytes) -> None:
+        written.append(state)
+        is_reading.wait(PATIENCE_SECONDS)
+
+    station = Station(writes=slow, shutdown_seconds=0.0)
+    station.engine.state(b"first")
+    station.wait_for(lambda: written == [b"first"])
+    station.engine.state(b"late")
+    station.engine.stop()
+    station.engine.finish()
+    is_reading.set()
+    station.engine._writer.join(PATIENCE_SECONDS)
+    assert written == [b"first"]
+
+
+def test_failure_before_the_first_row_ends_the_run() -> None:
+    """A run that fails before anything was read ends with that error."""
+    station = Station()
+    station.engine.stop(OSError("The disk is full."))
+    with pytest.raises(OSError, match="full"):
+        station.engine.finish()
 
 
 def test_threads_hold_up_no_exit() -> None:
