@@ -252,6 +252,7 @@ def test_numbers_fit_nothing_else(schema: dict[str, Any]) -> None:
             {"a": [Decimal("0.1"), "x"]},
         ),
         (Decimal("123456789012345678.9"), Decimal("123456789012345680.0")),
+        (Decimal("0.10000000000000001"), Decimal("0.1")),
     ],
 )
 def test_digits_of_doubles_are_shortened(value: Any, written: Any) -> None:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 # Enough to fix a record; one of an entirely wrong kind has hundreds.
 MOST_PROBLEMS: Final = 3
-# More digits than these say nothing about a double that fewer don't say.
-_MOST_DIGITS_OF_A_DOUBLE: Final = 17
 # Of the schema's own text.
 _LONGEST_QUOTE_CHARACTERS: Final = 100
 _MASK: Final = "***"
@@ -120,10 +118,9 @@ def in_short_digits(value: Any) -> Any:
         RecursionError: It is nested too deeply.
     """
     if isinstance(value, Decimal):
-        if len(value.as_tuple().digits) <= _MOST_DIGITS_OF_A_DOUBLE:
-            return value
         double = float(value)
-        return Decimal(repr(double)) if math.isfinite(double) else value
+        short = Decimal(repr(double)) if math.isfinite(double) else value
+        return value if short == value else short
     if isinstance(value, dict):
         members = {name: in_short_digits(each) for name, each in value.items()}
         return members if any(members[name] is not each for name, each in value.items()) else value
