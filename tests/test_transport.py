@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import socket
 import struct
 import threading
@@ -158,6 +159,69 @@ def test_key_and_body_arrive() -> None:
     assert head.startswith(b"POST /v1/a?page=1 HTTP/1.1\r\n")
     assert f"x-api-key: {KEY}".encode() in head
     assert transport.date == "Wed, 01 Oct 2025 12:00:00 GMT"
+
+
+def test_requests_have_their_headers() -> None:
+    """A request says who asks and what is understood, the length of a POST, and the type of a body."""
+    with serving(forever(OK)) as server, talking(server.url + "/") as transport:
+        assert transport.api_url == server.url
+        ask(transport)
+        ask(transport, "POST")
+        reply = transport.exchange("POST", "/a", "/a", "/a", b"{}", {"Idempotency-Key": "7"})
+    assert (reply.status, reply.headers["Content-Length"]) == (200, "2")
+    always = {
+        f"x-api-key: {KEY}",
+        "User-Agent: tests",
+        "Accept: application/json",
+        "Accept-Encoding: identity",
+        f"Host: {server.url[7:]}",
+    }
+    heads = [request.partition(b"\r\n\r\n")[0].decode().split("\r\n") for request in server.requests]
+    assert [head[0] for head in heads] == [
+        *("GET /v1/a?page=1 HTTP/1.1", "POST /v1/a?page=1 HTTP/1.1", "POST /a HTTP/1.1"),
+    ]
+    assert [set(head[1:]) - always for head in heads] == [
+        set(),
+        {"Content-Length: 0"},
+        {"Content-Length: 2", "Content-Type: application/json", "Idempotency-Key: 7"},
+    ]
+    assert all(always <= set(head) for head in heads)
+
+
+def test_server_time_is_kept() -> None:
+    """An answer without a date leaves the time of the one before it."""
+    with (
+        serving(answering(OK, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")) as server,
+        talking(server.url) as transport,
+    ):
+        assert transport.date is None
+        for _ in range(2):
+            ask(transport)
+            assert transport.date == "Wed, 01 Oct 2025 12:00:00 GMT"
+
+
+def test_failed_tries_have_their_facts() -> None:
+    """An error of a try has method, path and status, what happened, and what to do about it."""
+    half = answering(b"HTTP/1.1 201 OK\r\nContent-Length: 50\r\n\r\n{}")
+    for script, status in ((silent, None), (half, 201)):
+        with (
+            serving(script) as server,
+            talking(server.url, seconds=0.05) as transport,
+            pytest.raises(LostAnswerError) as lost,
+        ):
+            ask(transport, "POST", ROWS)
+        assert (lost.value.method, lost.value.path, lost.value.status) == ("POST", "/v1/a", status)
+        assert re.fullmatch(
+            r"POST /v1/a was sent, but its answer was lost \(.+\); it may or may not have been carried out",
+            lost.value.happened,
+        )
+        assert str(lost.value) == (
+            f"{lost.value.happened}. Check the network, or raise request_timeout_seconds."
+        )
+    with talking(server.url) as transport, pytest.raises(UnreachableError) as caught:
+        ask(transport, "POST", ROWS)
+    assert (caught.value.method, caught.value.path, caught.value.status) == ("POST", "/v1/a", None)
+    assert caught.value.happened == str(caught.value).partition(". Check")[0]
 
 
 def test_connections_are_kept() -> None:
@@ -450,7 +514,13 @@ def test_debug_log_hides_key_and_rows(caplog: pytest.LogCaptureFixture) -> None:
         ask(transport, "POST", ROWS)
         with pytest.raises(LostAnswerError):
             ask(transport, "POST", ROWS)
-    assert "curl --request POST" in caplog.text
+    told = [each.getMessage() for each in caplog.records if each.name == "target_databox.api.transport"]
+    for status, line in zip((200, None), told, strict=True):
+        assert re.fullmatch(
+            rf"POST /v1/a: status {status} in [0-9]\.[0-9]{{3}} seconds; curl --request POST "
+            rf"{re.escape(server.url)}/v1/a\?page=1 .* --data @-",
+            line.replace("'", ""),
+        )
     assert "x-api-key: ***" in caplog.text
     assert "canary" not in caplog.text
 
