@@ -205,7 +205,9 @@ def test_data_sources_are_created(client: DataboxClient, http: Http) -> None:
     assert client.create_data_source("T", 1, "UTC", ONCE) == DataSource(7, "T", CREATED, "UTC")
     assert http.last_request.json() == {"name": "T", "timezone": "UTC"}
     assert http.last_request.headers["Content-Type"] == "application/json"
-    client.create_data_source("Ü", None, None, ONCE)
+    http.post(f"{URL}/v2/data-sources", json=answer({"id": 8}))
+    found = client.create_data_source("Ü", None, None, ONCE)
+    assert found == DataSource(8, None, None, None, ingestion_supported=None)
     assert http.last_request.json() == {"name": "Ü"}
 
 
@@ -241,7 +243,8 @@ def test_datasets_are_created(client: DataboxClient, http: Http) -> None:
         "primaryKey": ["a"],
         "schema": [{"id": "a", "dataType": "number"}],
     }
-    client.create_dataset("T", 7, [], None, ONCE)
+    http.post(f"{URL}/v2/datasets", json=answer({"id": 12}))
+    assert client.create_dataset("T", 7, [], None, ONCE) == Dataset("12", None, None)
     assert http.last_request.json() == {"name": "T", "dataSourceId": 7, "primaryKey": []}
 
 

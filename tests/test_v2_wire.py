@@ -202,6 +202,16 @@ def test_what_is_optional_may_be_missing(name: str) -> None:
         assert ids_of(found) == ROUTES[name].ids
 
 
+def test_facts_may_be_missing() -> None:
+    """Where nothing is required, an answer without any data is one that tells nothing."""
+    for payload in (b"{}", b'{"data":null}'):
+        assert answered(CALLS["profile"], payload) is None
+        assert ids_of(answered(CALLS["organization"], payload)) == ()
+        assert answered(CALLS["schema"], payload).primary_keys is None
+        assert answered(CALLS["ingestion"], payload).received is None
+        assert answered(CALLS["facts"], payload).row_count is None
+
+
 @every_route
 @settings(max_examples=40)
 @given(answer=junk, data=junk, status=st.sampled_from([200, 201, 400, 403, 404, 409, 422, 429, 500]))
