@@ -158,8 +158,13 @@ def test_pages_are_bounded(client_class: type[ClientV1 | ClientV2], asked: str) 
 
     with serving(forever(answer_of(200, page(MOST_LINES)))) as server:
         ASKED[asked](client_class(server.url, KEY, request_timeout_seconds=60))
-    with serving(forever(answer_of(200, page(MOST_LINES + 1)))) as server, pytest.raises(LostAnswerError):
-        ASKED[asked](client_class(server.url, KEY, request_timeout_seconds=60))
+    with serving(forever(answer_of(200, page(MOST_LINES + 1)))) as server:
+        client = client_class(server.url, KEY, request_timeout_seconds=60)
+        with pytest.raises(LostAnswerError):
+            ASKED[asked](client)
+        if isinstance(client, ClientV2):
+            with pytest.raises(LostAnswerError):
+                client.rows("a")
 
 
 @pytest.mark.parametrize("length", [255, 256, 1_000_000])

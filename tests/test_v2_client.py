@@ -294,7 +294,7 @@ def test_rows_are_read_back(client: DataboxClient, http: Http) -> None:
     """A page of rows has every digit, its total, and which columns are hidden; pages count from 0 there."""
     text = (
         '{"data": {"items": [{"n": 1.10000000000000000001, "big": 12345678901234567890123,'
-        ' "s": null, "e": 1e400}],'
+        ' "s": null, "e": 1e400, "more": 1e9999999999999999999}],'
         ' "pagination": {"totalItems": 2001}, "schema": [{"id": "s", "visible": false}, {"id": "n"}, 7,'
         ' {"id": "n", "visible": 0},'
         ' {"id": "", "visible": false}, {"id": 7, "visible": false}, {"visible": false}]}}'
@@ -308,6 +308,7 @@ def test_rows_are_read_back(client: DataboxClient, http: Http) -> None:
                 "big": 12345678901234567890123,
                 "s": None,
                 "e": Decimal("1e400"),
+                "more": "1e9999999999999999999",
             },
         ),
         2001,
