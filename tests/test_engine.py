@@ -14,13 +14,20 @@ import pytest
 
 from target_databox.api.errors import KeyRefusedError, LostAnswerError, RefusedError, ThrottledError
 from target_databox.api.v1.dialect import V1
-from target_databox.api.values import Accepted, ApiProblem, Ingestion, IngestionsPage, IngestionStatus
+from target_databox.api.values import (
+    Accepted,
+    ApiProblem,
+    Ingestion,
+    IngestionEntry,
+    IngestionsPage,
+    IngestionStatus,
+)
 from target_databox.delivery.dispatcher import Dispatcher
 from target_databox.delivery.engine import LAST_WRITE_SECONDS, Engine
 from target_databox.delivery.errors import LoadingError, RejectedError
 from target_databox.delivery.rejections import Cause, Reason
 from target_databox.delivery.rows import Row
-from tests.delivering import FACTS, FreeBudget, destination, settings
+from tests.delivering import EPOCH, FACTS, FreeBudget, destination, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +45,8 @@ class ApiInMemory:
     Attributes:
         gate: POSTs wait here.
         trouble: Raised by POSTs, if set.
+        date: What its answers tell as its time.
+        leftovers: Ingestions of earlier runs.
     """
 
     def __init__(self) -> None:
@@ -46,6 +55,8 @@ class ApiInMemory:
         self.gate = threading.Event()
         self.gate.set()
         self.trouble: Exception | None = None
+        self.date: float | None = None
+        self.leftovers: tuple[IngestionEntry, ...] = ()
         self.most_at_once = 0
         self._at_once = 0
         self._lock = threading.Lock()
@@ -76,16 +87,16 @@ class ApiInMemory:
         return Ingestion(ingestion_id, IngestionStatus.DONE, None, size, size, 0, 0, (), None)
 
     def ingestions(self, _: str, page: int, page_size: int) -> IngestionsPage:
-        """Nothing is pending."""
-        return IngestionsPage((), page, page_size, 0)
+        """Nothing is listed but what earlier runs left."""
+        return IngestionsPage(self.leftovers, page, page_size, len(self.leftovers))
 
     def purge(self, _: str, _key: str) -> None:
         """Forget everything."""
         self.rows.clear()
 
     def server_time(self) -> float | None:
-        """No clock."""
-        return None
+        """No clock, unless a test sets it."""
+        return self.date
 
 
 class Station:
@@ -317,6 +328,28 @@ def test_silent_input_is_delivered() -> None:
     station.wait_for(lambda: station.states == [b"3"])
     station.engine.finish()
     assert station.states == [b"3"]
+
+
+def test_first_row_knows_the_server_time() -> None:
+    """The time that the API told before the first row is known when that row comes."""
+    station = Station()
+    station.lane = station.engine.open(destination(is_new=False))
+    station.api.date = EPOCH
+    station.load(1)
+    station.engine.finish()
+    assert station.lane.server_began_at is not None
+    assert EPOCH <= station.lane.server_began_at < EPOCH + PATIENCE_SECONDS
+
+
+def test_old_leftover_holds_up_no_run() -> None:
+    """What has been pending for more than an hour is not waited for, by the first stream either."""
+    station = Station()
+    station.lane = station.engine.open(destination(is_new=False))
+    station.api.date = EPOCH
+    station.api.leftovers = (IngestionEntry("left", EPOCH - 2 * 3600, IngestionStatus.PENDING),)
+    station.load(3)
+    station.wait_for(lambda: station.states == [b"3"])
+    station.engine.finish()
 
 
 def test_reading_waits_for_room() -> None:

@@ -129,7 +129,10 @@ class Engine:
         """Add rows in the order of the input, and return when there is room for more."""
         with self._deciding():
             self._start()
-            self._dispatcher.put(lane, rows, self._clock())
+            now = self._clock()
+            # The first row may come before any worker has looked at the time.
+            self._dispatcher.server_time = self._server_time(now)
+            self._dispatcher.put(lane, rows, now)
             self._minding.notify()
             self._await(lambda: self._dispatcher.has_room)
 
