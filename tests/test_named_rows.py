@@ -76,6 +76,9 @@ def about(*records: Any) -> list[ApiProblem]:
         (['{"a":1}', '{"a":1}', '{"a":2}'], [{"a": 1}, {"a": 2}], 2, [1, 3]),
         (['{"a":1}', '{"a":1}', '{"a":2}', '{"a":2}'], [{"a": 1}, {"a": 1}, {"a": 2}], 3, None),
         (['{"a":1}', '{"a":1}', '{"a":2}'], [{"a": 1}, {"a": 1}], 1, None),
+        # Either of two pairs, or a row that is not named; the second of three where each other is named.
+        ([f'{{"a":{each}}}' for each in (1, 1, 2, 2, 3)], [{"a": 1}, {"a": 1}, {"a": 2}], 3, None),
+        ([f'{{"a":{each}}}' for each in (1, 1, 1, 2)], [{"a": 1}, {"a": 1}, {"a": 2}], 3, [1, 2, 4]),
         # Larger than a float can be.
         (['{"a":1' + "0" * 400 + "}"], [{"a": 10**400}], 1, [1]),
     ],
