@@ -313,7 +313,8 @@ class FaceOfV2:
             return rand.choice([None, [], [reason]])
         errors = [self._error(row) for row in rows]
         if names in ("twice", "cut"):
-            errors += [self._error(row) for row in rows if rand.random() < 0.5]
+            more = [self._error(row) for row in rows if rand.random() < 0.5]
+            errors += [{**each, "message": "Bad in another way."} for each in more]
         return errors
 
     def _error(self, row: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def named_rows(
 
     Args:
         rows: The rows that were sent.
-        problems: The API's problems; several may be about one row.
+        problems: The API's problems; different ones may be about one row, the same one hardly is (A).
         rejected: How many rows the API counts as rejected.
 
     Returns:
@@ -49,25 +50,13 @@ def named_rows(
     for value, equal in sent.items():
         if len({row.body for row in equal}) > 1:
             return None  # equal by value but not identical: the API may mean any of them, even twice
-        found += zip(equal, named[value], strict=False)
-    if len(found) != rejected or not _is_certain(len(rows), [*map(len, sent.values())], rejected):
-        return None
-    return found
+        found += zip(equal[: _least_rows(named[value])], named[value], strict=False)
+    return found if len(found) == rejected else None
 
 
-def _is_certain(sent: int, equal: list[int], rejected: int) -> bool:
-    """Whether only one choice of rejected rows fits the count, since several problems may be about one row.
-
-    Args:
-        sent: How many rows were sent.
-        equal: How many identical rows there are of each that the API names.
-        rejected: How many rows the API counts as rejected.
-    """
-    # 1. Each named row once, or every row.
-    if rejected in (len(equal), sent):
-        return True
-    # 2. The rest may be identical to any named row, or not named at all; it is certain if there is one place.
-    return sum(count > 1 for count in equal) + (sent > sum(equal)) == 1
+def _least_rows(problems: Iterable[ApiProblem]) -> int:
+    """How many identical rows problems are about at least: the same one twice is about two of them."""
+    return max(Counter((each.code, each.field, each.message) for each in problems).values())
 
 
 def _value(value: Any) -> Hashable:
