@@ -160,7 +160,7 @@ def test_run_reports_its_rejects(command: Command, tmp_path: Path) -> None:
     run = command.run(
         schema(**amounts),
         *(record(id=n, name="bad" if n in (3, 7) else "good") for n in range(20)),
-        record(id=20, name=[5]),
+        record(id="x20", name="good"),
         state(done=1),
         rejects_path=str(tmp_path / "rejects.singer"),
         rejects_policy="accept",
@@ -173,7 +173,7 @@ def test_run_reports_its_rejects(command: Command, tmp_path: Path) -> None:
         "To see the newest rejected record, with what Databox said of it: "
         f"tail -n 1 {shlex.quote(str(tmp_path / 'rejects.singer'))}"
     )
-    assert reported[1].startswith("orders: rejected 1, schema (name: ")
+    assert reported[1].startswith("orders: rejected 1, schema (id: ")
     assert reported[1].endswith("): line 22.")
     assert re.fullmatch(r"orders: rejected 2, rejected by Databox.*: key [37], key [37]\.", reported[2])
     assert not any("bad" in said for said in reported)
