@@ -274,6 +274,22 @@ def test_stalled_handshake_never_left() -> None:
         ask(transport, "POST", ROWS)
 
 
+def test_connecting_has_its_own_time() -> None:
+    """Connecting may take less time than the request, and an error tells the time that was waited for."""
+    with serving(lambda _, server: server.ended.wait(2) and None) as server:
+        transport = Transport(
+            server.url.replace("http:", "https:"),
+            KEY,
+            request_timeout_seconds=30,
+            on_exchange=None,
+            user_agent="tests",
+            connect_timeout_seconds=0.05,
+        )
+        with pytest.raises(UnreachableError, match=r"no answer within 0\.05 seconds"):
+            ask(transport, "POST", ROWS)
+        transport.close()
+
+
 def test_failed_handshake_never_left() -> None:
     """A TLS handshake that is answered with something else says that nothing was stored."""
     with (
@@ -528,14 +544,16 @@ def test_debug_log_hides_key_and_rows(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize("key", ["", "two words", "line\nbreak", "pak_ü", "tab\t"])
 def test_odd_keys_are_refused(key: str) -> None:
     """A key that can't be a header is refused, and not repeated."""
-    with pytest.raises(ValueError, match="api_key must be") as caught:
+    with pytest.raises(
+        ValueError, match=r"^api_key must be plain text without blanks, as Databox shows it\.$"
+    ) as caught:
         Transport("https://a.test", key, request_timeout_seconds=1, on_exchange=None, user_agent="t")
     assert not key or key not in str(caught.value)
 
 
 def test_unsafe_addresses_are_refused() -> None:
     """Plain http towards another machine is refused."""
-    with pytest.raises(ValueError, match="api_url must be https"):
+    with pytest.raises(ValueError, match=r"^api_url must be https.*\)\.$"):
         Transport("http://a.test", KEY, request_timeout_seconds=1, on_exchange=None, user_agent="t")
 
 

@@ -171,9 +171,13 @@ class Transport:
                 raise
             return Reply(status, response.headers, bytes(payload))
         except (NeverLeftError, requests.ConnectTimeout) as exc:
+            # Connecting has less time than the request, but for a proxy that does not open its tunnel.
+            waited = time.perf_counter() - started
+            limits = (self._connect_seconds, self._timeout_seconds)
+            reason = self._reason(exc, min(limits, key=lambda limit: abs(limit - waited)))
             happened = (
                 f"{method} {path} could not be sent, since {self._host} could not be reached "
-                f"({self._reason(exc)}); nothing was stored"
+                f"({reason}); nothing was stored"
             )
             raise UnreachableError(
                 f"{happened}. Check the network, the proxy and the setting api_url.",
@@ -182,8 +186,9 @@ class Transport:
                 happened=happened,
             ) from exc
         except (requests.RequestException, HTTPError, OSError) as exc:
+            reason = self._reason(exc, self._timeout_seconds)
             happened = (
-                f"{method} {path} was sent, but its answer was lost ({self._reason(exc)}); it may or "
+                f"{method} {path} was sent, but its answer was lost ({reason}); it may or "
                 "may not have been carried out"
             )
             raise LostAnswerError(
@@ -226,14 +231,14 @@ class Transport:
                 self._sessions.append(session)
         return session
 
-    def _reason(self, error: BaseException) -> str:
+    def _reason(self, error: BaseException, limit_seconds: float) -> str:
         """The innermost cause in a few words, without the address that `requests` adds."""
         innermost, seen = error, {id(error)}
         while (deeper := _cause_of(innermost)) is not None and id(deeper) not in seen:
             innermost = deeper
             seen.add(id(deeper))
         if isinstance(innermost, TimeoutError) or "timed out" in str(innermost):
-            return f"no answer within {self._timeout_seconds:g} seconds"
+            return f"no answer within {limit_seconds:g} seconds"
         reason = getattr(innermost, "verify_message", None) or getattr(innermost, "strerror", None)
         return self.clean(reason or str(innermost)) or type(innermost).__name__
 
