@@ -20,6 +20,7 @@ from target_databox.delivery.errors import RejectedError
 
 if TYPE_CHECKING:
     from target_databox.delivery.batches import Lane
+    from tests.one_run import OneRun
     from tests.simulated_dataset import SimulatedDataset
     from tests.simulated_plan import Plan
     from tests.simulated_run import Run
@@ -166,7 +167,7 @@ def check_end(run: Run) -> None:
     if run.is_stopped and not run.has_napped and world.now > deadline + 0.001:
         raise ViolationError("ended after its deadline")
     if isinstance(dispatcher.error, RejectedError) and not run.is_stopped:
-        _check_before_reject(run)
+        check_before_reject(run, dispatcher.cutoff or 0, str(dispatcher.error))
 
 
 def _check_emptied(run: Run) -> None:
@@ -197,14 +198,17 @@ def _is_accounted(world: World, lane: Lane) -> bool:
     return counts.confirmed == counts.appended + counts.overwritten + counts.unknown_counts
 
 
-def _check_before_reject(run: Run) -> None:
-    """The run ended at a record: what came before it is stored, and the STATE before it written."""
+def check_before_reject(run: OneRun, cutoff: int, said: str) -> None:
+    """The run ended at a record: what came before it is stored, and the STATE before it written.
+
+    Args:
+        run: The run.
+        cutoff: The line of that record.
+        said: What the run said of it.
+    """
     world = run.world
     world.server.land(world.now)
-    cutoff = run.dispatcher.cutoff or 0
-    is_of_row = "not stored" not in str(run.dispatcher.error) and not (
-        world.plan.failing or world.plan.fickle or is_choosy(world)
-    )
+    is_of_row = "not stored" not in said and not (world.plan.failing or world.plan.fickle or is_choosy(world))
     for message in world.input:
         if message.line == cutoff and not (is_of_row and message.is_good):
             # The one that was rejected, or, where good ones are too, perhaps that one.
@@ -213,7 +217,7 @@ def _check_before_reject(run: Run) -> None:
             raise ViolationError(f"record {message.number} before the rejected {cutoff} has no outcome")
     due = max((each.number for each in world.input if each.line < cutoff and each.stream is None), default=0)
     before = [world.input[run.start - 1].number] if run.start else [0]
-    if due > (run.states or before)[-1]:
+    if due > (run.states or before)[-1] and not run.hides_states:
         raise ViolationError(f"STATE {due} before the rejected record {cutoff} was not written")
 
 

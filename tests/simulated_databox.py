@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from target_databox.api.errors import (
+    DataboxError,
     KeyRefusedError,
     LostAnswerError,
     MissingError,
@@ -148,6 +149,28 @@ class SimulatedDatabox:
     def serve(self, request: Request, wire: Wire, now: float) -> object:
         """Answer a request that arrives now."""
         plan, chance = self.plan, self.rand.random
+        fault = self.fault(now, is_post=isinstance(request, PostRows), is_list=isinstance(request, ReadList))
+        if fault is not None:
+            return fault
+        if wire.version == "v2":
+            is_lost = chance() < plan.lost_after
+            self.v2.garbles = is_lost and chance() < 0.3
+            answer = self.carry_out(request, wire, now)
+            is_lost = is_lost and not self.v2.garbles
+            self.v2.garbles = False
+            return self.lost() if is_lost else answer
+        answer = self.carry_out(request, wire, now)
+        return self.lost() if chance() < plan.lost_after else answer
+
+    def fault(self, now: float, *, is_post: bool, is_list: bool) -> DataboxError | None:
+        """What becomes of a request that arrives now and is not carried out; None if it is.
+
+        Args:
+            now: The time.
+            is_post: Whether it brings rows.
+            is_list: Whether it asks for the list of ingestions.
+        """
+        plan, chance = self.plan, self.rand.random
         self.land(now)
         self.requests.append(now)
         if chance() < plan.unreachable or _is_within(now, plan.down):
@@ -156,28 +179,17 @@ class SimulatedDatabox:
             return KeyRefusedError("key", **FACTS, status=401)
         if _is_within(now, plan.habits.gone):
             return MissingError("gone", **FACTS, status=404)
-        is_read = not isinstance(request, PostRows)
-        is_counted = plan.throttles == "all" or is_read
+        is_counted = plan.throttles == "all" or not is_post
         if plan.server_limit is not None and is_counted and not self._has_room(plan.server_limit, now):
             self.throttled += 1
             is_told = plan.habits.retry_after == "sometimes"
             after = self.rand.choice([None, 1.0]) if is_told else None
             return ThrottledError("slow", **FACTS, retry_after_seconds=after)
-        if isinstance(request, ReadList) and _is_within(now, plan.lists_down):
-            return self._lost()
-        if chance() < plan.lost_before:
-            return self._lost()
-        if wire.version == "v2":
-            is_lost = chance() < plan.lost_after
-            self.v2.garbles = is_lost and chance() < 0.3
-            answer = self.carry_out(request, wire, now)
-            is_lost = is_lost and not self.v2.garbles
-            self.v2.garbles = False
-            return self._lost() if is_lost else answer
-        answer = self.carry_out(request, wire, now)
-        return self._lost() if chance() < plan.lost_after else answer
+        if is_list and _is_within(now, plan.lists_down):
+            return self.lost()
+        return self.lost() if chance() < plan.lost_before else None
 
-    def _lost(self) -> object:
+    def lost(self) -> DataboxError:
         """An answer that says nothing of what became of its request: none, or any of these statuses."""
         status = self.rand.choice(LOST_STATUSES)
         if status is None:
@@ -192,11 +204,11 @@ class SimulatedDatabox:
             return self.v2.answer(request, wire, now)
         dataset = self.datasets[request.lane.destination.dataset_id]
         if isinstance(request, PostRows):
-            return self._post(dataset, wire, now)
+            return self.post(dataset, wire, now)
         if isinstance(request, (AskOutcome, ReadIngestion)):
-            return self._detail(dataset, request.ingestion_id, now)
+            return self.detail(dataset, request.ingestion_id, now)
         if isinstance(request, ReadList):
-            return self._list(dataset, request.page, now)
+            return self.listed_page(dataset, request.page, now)
         if isinstance(request, Purge) and plan.habits.purges == "forbidden":
             return KeyRefusedError("forbidden", **FACTS, status=403)
         dataset.purge(now)
@@ -226,7 +238,8 @@ class SimulatedDatabox:
         self._tokens -= 1
         return True
 
-    def _post(self, dataset: SimulatedDataset, wire: Wire, now: float) -> object:
+    def post(self, dataset: SimulatedDataset, wire: Wire, now: float) -> Accepted | DataboxError:
+        """Take in the rows of a request of v1."""
         plan = self.plan
         rows = self.rows_of(wire.body)
         assert len(rows) <= 100
@@ -280,7 +293,8 @@ class SimulatedDatabox:
         dataset.note(ingestion)
         return ingestion
 
-    def _detail(self, dataset: SimulatedDataset, ingestion_id: str, now: float) -> object:
+    def detail(self, dataset: SimulatedDataset, ingestion_id: str, now: float) -> Ingestion | MissingError:
+        """An ingestion as v1 shows it."""
         stored = dataset.ingestions.get(ingestion_id)
         if stored is None:
             return MissingError("gone", **FACTS, status=404)
@@ -347,7 +361,8 @@ class SimulatedDatabox:
         ]
         return [entry for entries in twice for entry in entries]
 
-    def _list(self, dataset: SimulatedDataset, page: int, now: float) -> object:
+    def listed_page(self, dataset: SimulatedDataset, page: int, now: float) -> IngestionsPage:
+        """A page of the list of ingestions as v1 shows it."""
         plan, size = self.plan, self.plan.page_size
         listed = self.listed(dataset, now)
         entries = tuple(

@@ -16,7 +16,7 @@ from target_databox.delivery.rows import Row
 from target_databox.destination.resources import Resources
 from target_databox.destination.sources import Sources
 from target_databox.singer.messages import InputError
-from target_databox.versions import DIALECTS
+from tests.one_run import OneRun
 from tests.simulated_account import SOURCE, SimulatedAccount
 
 if TYPE_CHECKING:
@@ -28,41 +28,27 @@ if TYPE_CHECKING:
     from target_databox.delivery.rejections import Rejection
     from target_databox.destination.resources import ResolvedDataset
     from tests.promises import Message
-    from tests.simulated_runs import Reading, RunPlan
+    from tests.simulated_runs import Reading
     from tests.simulation import World
 
 # Every third value of a column is missing.
 GAPS = 3
 
 
-class Run:
-    """One process: reads the input from a place, delivers it, writes STATEs.
+class Run(OneRun):
+    """A simulated process.
 
     Args:
         world: Its input and its server.
         start: Its place in the input.
 
     Attributes:
-        settings: What it is given.
         failure: Why it can't read on, if that is the reason of its end.
-        lanes: Of its streams, as far as their datasets can be used.
-        crossed: Streams that it reads with other keys than their dataset has, which it can't know.
     """
 
     def __init__(self, world: World, start: int) -> None:
-        plan = world.plan
-        self.world = world
-        self.settings: RunPlan = world.run_plan()
-        settings = self.settings
-        self.number = world.first_run + world.runs - 1
-        self.dialect = DIALECTS[settings.version]
-        self.start = start
-        self.position = start
-        self.stop = next(
-            stop
-            for stop in world.stops
-            if (stop > start and stop >= world.reached) or stop == len(world.input)
-        )
+        super().__init__(world, start)
+        plan, settings = world.plan, self.settings
         self.budget = Budget(settings.per_second, settings.per_hour, rand=world.rand.random)
         self.dispatcher = Dispatcher(
             delivery_settings(self),
@@ -71,8 +57,6 @@ class Run:
             new_key=world.new_key,
         )
         self.failure: BaseException | None = None
-        self.conflicts: dict[int, SetupError] = {}
-        self.crossed: set[int] = set()
         self.lane_of = dict(self._found_lanes() if plan.each_run else self._given_lanes())
         self.lanes = list(self.lane_of.values())
         self.began_at = world.now
@@ -81,29 +65,19 @@ class Run:
         self.is_over = False
         self.is_stopped = False
         self.is_dead = False
-        self.is_killed = False
         self.has_napped = False
         self.can_write = True
         self.paused_until = float("-inf")
         self.taken: list[float] = []
-        self.states: list[int] = []
-        self.rejected: set[int] = set()
         self.writing: Sequence[Rejection] = ()
         self.numbers: dict[Row, int] = {}
         self._rows_read: Counter[int] = Counter()
         self._readings: dict[int, Reading] = {}
 
     @property
-    def version(self) -> str:
-        """The version of the API that it speaks."""
-        return self.dialect.name
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the last STATE of its input is written."""
-        if self.start == self.stop:
-            return not self.is_killed
-        return self.states[-1:] == [self.world.input[self.stop - 1].number]
+    def resends_safely(self) -> bool:
+        """Whether sending any of its rows twice has the same result as sending them once."""
+        return not self.crossed and all(lane.destination.resends_safely for lane in self.lanes)
 
     @property
     def has_read_all(self) -> bool:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from target_databox.delivery.rejections import Rejection
     from target_databox.delivery.requests import Request
     from target_databox.delivery.rows import Row
+    from tests.one_run import OneRun
     from tests.promises import Message
     from tests.simulated_dataset import SimulatedDataset
     from tests.simulated_plan import Plan
@@ -98,7 +99,7 @@ class World:
         self.errors: list[BaseException] = []
         self.runs = 0
         self.versions: list[str] = []
-        self.last_run: Run | None = None
+        self.last_run: OneRun | None = None
         self.input = input_of(self.plan, self.rand, self.first_number)
         for index in range(len(self.plan.streams)):
             self.server.expect(self.dataset_id(index), index)
@@ -202,13 +203,20 @@ class World:
     def _judge(self, run: Run) -> BaseException | None:
         """What has to hold of the end of a run; returns why it failed."""
         promises.check_budget(run)
-        error = run.dispatcher.error or run.failure
+        return self._explained(run, run.dispatcher.error or run.failure)
+
+    def _explained(self, run: OneRun, error: BaseException | None) -> BaseException | None:
+        """Why a run failed, which must have a cause."""
         if error is not None:
             self.errors.append(error)
             if not isinstance(error, (DeliveryError, OutputError, SetupError, InputError)):
                 raise error
             causes.check_error(run, error)
         return error
+
+    def causes(self, run: OneRun) -> dict[type[BaseException], object]:
+        """By error, whether the world is a cause for a run to fail with it."""
+        return causes.causes(run)
 
     def _next_start(self) -> int:
         run = self.last_run
@@ -238,7 +246,7 @@ class World:
         done = self.bookmarks[-1] if self.bookmarks else 0
         return next((index for index, each in enumerate(self.input) if each.number > done), len(self.input))
 
-    def _let_land(self, run: Run) -> None:
+    def _let_land(self, run: OneRun) -> None:
         """Let time pass after a run that has left something on the way."""
         plan = self.plan
         # What a killed run sent less than the clock's tolerance before can't be told from what the next one
@@ -248,10 +256,13 @@ class World:
             hidden_seconds += plan.list_lag
         if plan.hanging:
             hidden_seconds += run.settings.listing_lag + CLIENT_TIMEOUT_SECONDS + plan.lateness
-        later = self.now + max(self.rand.choice([6.0, 60.0]), hidden_seconds)
-        while self.time.events and self.time.events[0][0] <= later:
+        self._wait_until(self.now + max(self.rand.choice([6.0, 60.0]), hidden_seconds))
+
+    def _wait_until(self, moment: float) -> None:
+        """Let nothing begin before a time."""
+        while self.time.events and self.time.events[0][0] <= moment:
             self._next_event()
-        self.now = later
+        self.now = moment
 
     # One run
 
@@ -502,14 +513,16 @@ class World:
 
     def _note(self, run: Run, rejects: Sequence[Rejection]) -> None:
         for reject in rejects:
-            number = run.numbers[reject.row]
-            if number in run.rejected:
-                raise ViolationError(f"record {number} was rejected twice")
-            run.rejected.add(number)
-            self.rejected[number] = reject.cause.reason.value
-            promises.check_reject(self, self.message(number), reject.cause.reason.value)
+            self._reject(run, run.numbers[reject.row], reject.cause.reason.value)
 
-    def _state(self, run: Run, number: int) -> None:
+    def _reject(self, run: OneRun, number: int, reason: str) -> None:
+        if number in run.rejected:
+            raise ViolationError(f"record {number} was rejected twice")
+        run.rejected.add(number)
+        self.rejected[number] = reason
+        promises.check_reject(self, self.message(number), reason)
+
+    def _state(self, run: OneRun, number: int) -> None:
         if run.states and number <= run.states[-1]:
             raise ViolationError(f"STATE {number} after {run.states[-1]}")
         run.states.append(number)
