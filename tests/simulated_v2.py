@@ -133,6 +133,13 @@ class FaceOfV2:
             return error
         return None
 
+    def reply(
+        self, method: str, target: str, body: bytes | None, key: str | None, *, now: float, run: int
+    ) -> Reply:
+        """The answer to a request of a run, as it goes over the wire."""
+        self._now, self._run = now, run
+        return self._reply(method, urlsplit(target).path, target, body, key)
+
     def conflict(self, request: Request, wire: Wire, now: float) -> object:
         """What the client makes of a 409: another request with this key is being carried out."""
         exchange = self._client._transport.exchange
