@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 FIRST_SECONDS = 0.1
 # A poll that comes too early costs a request, one that comes late only time. With these two factors the delay
-# settles where about one poll in 150 is too early.
+# settles where about one poll in eighty is too early.
 GROWTH = 1.25
-SHRINK = 0.9985
+SHRINK = 0.9972
 # An ingestion that is still pending is polled again at this multiple of its age.
 AGE_GROWTH = 1.5
 # When the delay has reached this, other ingestions are polled as well: the first one may be stuck.
