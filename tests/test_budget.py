@@ -170,13 +170,13 @@ def test_pace_recovers_along_a_curve() -> None:
     assert all(0 <= rise < 0.2 for rise in rises)
 
 
-def test_second_refusal_soon_halves() -> None:
-    """Refused again when the last pause is hardly over, the pace is halved; later it falls by 15 %."""
+def test_second_refusal_soon_lowers_more() -> None:
+    """Refused again when the last pause is hardly over, the pace falls by 30 %; later it falls by 15 %."""
     of = budget(chance=0.0)
     of.refused(0.0, 1.0)
     first = of.pace(3.0)
     of.refused(3.0, 1.0)
-    assert of.pace(4.0) == pytest.approx(first / 2)
+    assert of.pace(4.0) == pytest.approx(0.7 * first)
     lowered = of.pace(20.0)
     of.refused(20.0, 1.0)
     assert of.pace(21.0) == pytest.approx(0.85 * lowered)
@@ -330,7 +330,7 @@ def test_cooldown_does_not_lock_out(says: float | None) -> None:
     """Where each refused request makes the cooldown longer, two processes still don't shut each other out."""
     server = SharedServer(strict=False, says=says, cooldown_seconds=says or 1.0)
     found = shares(server, 2, latency=(0.05, 0.15))
-    assert sum(found) >= 0.6
+    assert sum(found) >= 0.5
     assert min(found) >= 0.6 * max(found)
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # Few where every change is tested; a failing one is reported, and is the same every time.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
-MANY_EXAMPLES = 250
+MANY_EXAMPLES = 150
 DIGITS = msgspec.json.Decoder(float_hook=Decimal)
 
 fuzzed = settings(

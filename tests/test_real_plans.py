@@ -15,7 +15,7 @@ from tests.real_plans import play
 from tests.simulated_plan import Plan
 
 # Of each kind. A process mostly waits, so several worlds are played at a time.
-SEEDS = int(os.environ.get("REAL_SEEDS", "9"))
+SEEDS = int(os.environ.get("REAL_SEEDS", "5"))
 PORTION = 14
 AT_ONCE = 7
 FIRST_OF_MANY = 100

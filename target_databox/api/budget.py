@@ -37,9 +37,10 @@ LONGEST_PAUSE_SECONDS = 60.0
 JITTER_SHARE = 0.5
 LONGEST_JITTER_SECONDS = 5.0
 # A 429 means that another process uses the same API key. The pace falls to DECREASE of what was refused, or
-# to half when the last 429 was hardly over: then the pace is far too high, as when many processes start at
-# once. It never falls below SLOWEST_SHARE of the limit.
+# to LARGE_DECREASE when the last 429 was hardly over: then the pace is far too high, as when many processes
+# start at once. It never falls below SLOWEST_SHARE of the limit.
 DECREASE = 0.85
+LARGE_DECREASE = 0.7
 SOON_SECONDS = 5.0
 SLOWEST_SHARE = 1 / 64
 # The pace differs from the refused one by this share of the limit for each cubic second before or after the
@@ -129,7 +130,7 @@ class Budget:
             if now - self._lowered_at >= ECHO_SECONDS:
                 self._refused_pace = self.pace(now)
                 if now - self._lowered_at < SOON_SECONDS:
-                    self._refused_pace *= 0.5 / DECREASE
+                    self._refused_pace *= LARGE_DECREASE / DECREASE
                 self._lowered_at = self._paused_until
             return self._warning(now, pause) if is_new else None
 
