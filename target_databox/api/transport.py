@@ -106,6 +106,7 @@ class Transport:
         # Only the beginning of a very long text is processed.
         raw = raw.replace(self._key, MASK)[:_LOOKED_AT_CHARACTERS]
         line = " ".join("".join(c if c.isprintable() else " " for c in raw).split())
+        line = line.replace(self._key, MASK)
         return line if len(line) <= MAX_TEXT_CHARACTERS else line[: MAX_TEXT_CHARACTERS - 1] + "…"
 
     def exchange(
