@@ -37,7 +37,7 @@ def problems_are_rows(run: Run) -> None:
             rejected.append((like[0], Cause(Reason.REJECTED, None, "named")))
         return [BatchPartlyStored(batch, tuple(rejected), len(rows), 0)]
 
-    run.dispatcher._confirmation._judge = literal  # type: ignore[method-assign]
+    run.dispatcher._confirmation._judge = literal  # type: ignore[method-assign] # broken
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def keys_counted_by_dataset(run: Run) -> None:
     """Idempotency keys are counted for each dataset, so that two datasets have the same."""
     for lane in run.lanes:
         count = itertools.count()
-        lane.new_key = lambda count=count: f"{run.number:08x}-0000-4000-8000-{next(count):012x}"  # type: ignore[misc]
+        lane.new_key = lambda count=count: f"{run.number:08x}-0000-4000-8000-{next(count):012x}"  # type: ignore[misc] # broken
 
 
 def replaced_rows_sent_along(run: Run) -> None:
@@ -63,15 +63,15 @@ def replaced_rows_sent_along(run: Run) -> None:
         batch.rows = rows
         sent(batch, now)
 
-    run.dispatcher._sent = sent_with_all  # type: ignore[method-assign]
+    run.dispatcher._sent = sent_with_all  # type: ignore[method-assign] # broken
 
 
 def first_settings_kept(run: Run) -> None:
     """A run has the window of the first run."""
     world = run.world
     if world.runs == 1:
-        world.first_settings = delivery_settings(run)  # type: ignore[attr-defined]
-    run.dispatcher.settings = world.first_settings  # type: ignore[attr-defined]
+        world.first_settings = delivery_settings(run)  # type: ignore[attr-defined] # kept there by it
+    run.dispatcher.settings = world.first_settings  # type: ignore[attr-defined] # kept there by it
 
 
 def forbidden_purge_is_done(run: Run) -> None:
@@ -94,7 +94,7 @@ def purge_key_is_the_datasets(run: Run) -> None:
             return Purge(request.lane, request.task, key)
         return request
 
-    run.dispatcher._tasks.request = same  # type: ignore[method-assign]
+    run.dispatcher._tasks.request = same  # type: ignore[method-assign] # broken
 
 
 def differing_keys_overlooked(run: Run) -> None:
@@ -115,7 +115,7 @@ def rows_before_a_bad_schema_dropped(run: Run) -> None:
             run.dispatcher.settle(run.world.now)
         drain()
 
-    run.dispatcher.drain = hasty  # type: ignore[method-assign]
+    run.dispatcher.drain = hasty  # type: ignore[method-assign] # broken
 
 
 def schema_change_starts_over(run: Run) -> None:
@@ -131,7 +131,7 @@ def schema_change_starts_over(run: Run) -> None:
             lane.queue._busy = _Forgetful(lane.queue._busy)
         put(lane, rows, now)
 
-    run.dispatcher.put = put_anew  # type: ignore[method-assign]
+    run.dispatcher.put = put_anew  # type: ignore[method-assign] # broken
 
 
 class _Forgetful(dict[Any, Any]):

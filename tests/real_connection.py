@@ -62,7 +62,7 @@ class Talk(BaseHTTPRequestHandler):
 
     @property
     def _databox(self) -> RealDatabox:
-        return self.server  # type: ignore[return-value]
+        return self.server  # type: ignore[return-value] # see `Talk`
 
     def _take(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)

@@ -61,7 +61,7 @@ class RealDatabox:
         self._model = model
         self._catalogue = catalogue
         self._v1 = FaceOfV1(model, seed)
-        self._rand = random.Random(seed * 43 + 7)  # noqa: S311
+        self._rand = random.Random(seed * 43 + 7)  # noqa: S311 # no secret
         self._habit = self._rand.choice(HABITS)
         self._began_at: float | None = None
         self._runs: dict[str, tuple[int, threading.Event]] = {}

@@ -37,7 +37,7 @@ class FaceOfV1:
 
     def __init__(self, server: SimulatedDatabox, seed: int) -> None:
         self._server = server
-        self._rand = random.Random(seed * 41 + 3)  # noqa: S311
+        self._rand = random.Random(seed * 41 + 3)  # noqa: S311 # no secret
 
     def reply(self, method: str, target: str, body: bytes | None, *, now: float, run: int) -> Reply:
         """The answer to a request of a run, as it goes over the wire."""

@@ -49,7 +49,7 @@ def detail(
 ) -> Ingestion:
     """An ingestion whose rows were all appended, if nothing else is said."""
     one = Ingestion("x", status, at, received, received, 0, 0, (), "r")
-    return replace(one, **counts)  # type: ignore[arg-type]
+    return replace(one, **counts)  # type: ignore[arg-type] # of many kinds
 
 
 def search(
@@ -82,7 +82,7 @@ def test_purge_keeps_its_key() -> None:
 def wait_for_pending(**changes: object) -> PendingWait:
     """A wait for what is pending, due at 30 s."""
     values = {"is_known": lambda _: False, "since": SINCE, "timeout_seconds": 600.0, **changes}
-    return PendingWait(30.0, **values)  # type: ignore[arg-type]
+    return PendingWait(30.0, **values)  # type: ignore[arg-type] # of many kinds
 
 
 def test_looks_grow_apart() -> None:

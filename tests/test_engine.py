@@ -548,7 +548,7 @@ def test_server_time_goes_on() -> None:
     """The server's time is that of its latest answer and what has passed since, never more."""
     station = Station()
     dates = iter([None, 1000.0, 1000.0, 1000.0, 1003.0, None])
-    station.api.server_time = lambda: next(dates)  # type: ignore[method-assign]
+    station.api.server_time = lambda: next(dates)  # type: ignore[method-assign] # a fake
     told = [station.engine._server_time(now) for now in (10.0, 20.0, 25.0, 26.5, 27.0, 30.0)]
     assert told == [None, 1000.0, 1005.0, 1006.5, 1003.0, 1006.0]
 
@@ -556,7 +556,7 @@ def test_server_time_goes_on() -> None:
 def test_dispatcher_knows_the_servers_time() -> None:
     """The server's time is known to what decides."""
     station = Station()
-    station.api.server_time = lambda: 1000.0  # type: ignore[method-assign]
+    station.api.server_time = lambda: 1000.0  # type: ignore[method-assign] # a fake
     station.load(5)
     station.engine.finish()
     assert station.dispatcher.server_time is not None

@@ -164,7 +164,7 @@ def test_bodies_are_blamed_by_status(status: int | None, may: bool) -> None:
 def test_wrong_keys_are_those_of_401() -> None:
     """A 401 is about the key itself, a 403 perhaps about one request."""
     found = [
-        error_of_answer(method="GET", path="/a", status=status).is_wrong_key  # type: ignore[attr-defined]
+        error_of_answer(method="GET", path="/a", status=status).is_wrong_key  # type: ignore[attr-defined] # of one kind
         for status in (400, 401, 402, 403)
     ]
     assert found == [False, True, False, False]

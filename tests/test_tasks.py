@@ -18,7 +18,7 @@ KEYLESS = destination(is_keyed=False)
 
 def held(**changes: object) -> Scene:
     """A scene in which an answer was lost, its batch sent again and stored, and its keys are held."""
-    scene = Scene(**{"batch_size_rows": 1, "batch_size_bytes": 1000, **changes})  # type: ignore[arg-type]
+    scene = Scene(**{"batch_size_rows": 1, "batch_size_bytes": 1000, **changes})  # type: ignore[arg-type] # many kinds
     scene.put(1)
     scene.done(scene.next(PostRows), lost())
     scene.accept(scene.wait().next(PostRows))
